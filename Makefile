@@ -1,0 +1,139 @@
+# ckptfs - mount a nanochat checkpoint store. `make help` lists the targets.
+# Variables: CC, CFLAGS, PREFIX, DESTDIR, V=1 (show commands), SAN=address,undefined or SAN=thread.
+
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+PKG      := fuse3 libzip jansson zlib
+PYTHON   ?= /usr/bin/python3
+
+comma    := ,
+BUILD    := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+
+WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef $(WERROR)
+HARDEN   := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPTFS_VERSION='"$(VERSION)"'
+override CFLAGS   += -std=gnu11 -pthread $(WARN) $(HARDEN) $(SANFLAGS)
+override LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
+
+CORE_PKG := libzip jansson zlib
+core_cflags = $(shell pkg-config --cflags $(CORE_PKG))
+core_libs   = $(shell pkg-config --libs $(CORE_PKG)) -lm
+fs_cflags   = $(shell pkg-config --cflags $(PKG)) -DFUSE_USE_VERSION=314
+fs_libs     = $(shell pkg-config --libs fuse3) $(core_libs)
+
+CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard core/*.c)))
+FS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard fs/*.c)))
+UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+TOOLS    := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(sort $(wildcard tests/tools/*.c)))
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(sort $(wildcard examples/*.c)))
+BIN      := $(if $(SAN),$(BUILD)/ckptfs,ckptfs)
+LIB      := $(BUILD)/libckpt.a
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-4s %s\n'
+endif
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(BIN) ## build ./ckptfs
+
+$(BIN): $(FS_OBJ) $(LIB)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(FS_OBJ) $(LIB) $(fs_libs)
+
+$(LIB): $(CORE_OBJ)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/core/%.o: core/%.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fs/%.o: fs/%.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(fs_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Programs of one source that link core alone: the proof that core needs no FUSE.
+define program
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) -I. $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIB) $(core_libs)
+endef
+$(BUILD)/tests/%: tests/unit/%.c $(LIB)
+	$(program)
+$(BUILD)/tools/%: tests/tools/%.c $(LIB)
+	$(program)
+$(BUILD)/examples/%: examples/%.c $(LIB)
+	$(program)
+
+-include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
+
+.PHONY: help deps deps-build demo test tests unit asan tsan lint check-core bench install uninstall clean
+
+help: ## this list
+	@printf 'ckptfs %s\n\n' '$(VERSION)'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@printf '\nVariables: CC CFLAGS PREFIX DESTDIR V=1 SAN=address,undefined WERROR=-Werror\n'
+
+deps: ## install what building and testing need (Debian, Ubuntu)
+	@tests/deps.sh test
+
+deps-build:
+	@tests/deps.sh build
+
+demo: deps-build ## build, make a small store, mount it, show it, unmount
+	@$(MAKE) --no-print-directory all
+	@examples/demo.sh
+
+test: deps ## build, run every test; ends with 'N passed, N failed, N skipped'
+	@$(MAKE) --no-print-directory tests
+	@CKPTFS=$(BIN) CKPTFS_BUILD=$(BUILD) tests/run.sh
+
+# All that the tests run.
+tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core
+
+# What keeps core honest: no FUSE, no printing, no exit.
+check-core:
+	@! grep -nE 'fuse(_lowlevel|3)?\.h|\b(printf|puts|fprintf|perror|exit|abort)\(' core/*.c core/*.h || \
+		{ echo 'core/ must not include FUSE, print or exit'; exit 1; }
+
+asan: deps ## the whole test suite under AddressSanitizer, LeakSanitizer and UBSan
+	@$(MAKE) --no-print-directory SAN=address,undefined tests
+	@CKPTFS=build-address-undefined/ckptfs CKPTFS_BUILD=build-address-undefined tests/run.sh
+
+tsan: deps ## the mount's tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory SAN=thread tests
+	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh load.bats tree.bats model.bats fresh.bats
+
+LINT_C := $(wildcard core/*.c fs/*.c)
+lint: ## clang-tidy, cppcheck and shellcheck; clean
+	@tests/deps.sh lint
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(LINT_C) -- $(CPPFLAGS) $(fs_cflags) -std=gnu11 2>/dev/null
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppressions-list=.cppcheck $(CPPFLAGS) -DFUSE_USE_VERSION=314 core fs
+	$(Q)shellcheck -x tests/*.sh tests/*.bash tests/*.bats examples/*.sh .ci/run
+	@echo 'lint: clean'
+
+bench: all ## compare with cat and others in one run; prints a table
+	@tests/bench/bench.sh $(BENCH_ARGS)
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ckptfs
+	install -m 644 fs/ckptfs.1 $(DESTDIR)$(PREFIX)/share/man/man1/ckptfs.1
+
+uninstall: ## take away what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/ckptfs $(DESTDIR)$(PREFIX)/share/man/man1/ckptfs.1
+
+clean: ## remove what was built
+	rm -rf build build-* ckptfs
