@@ -1,0 +1,272 @@
+#include "checkpoint_private.h"
+
+#include "keyname.h"
+#include "json.h"
+#include "outline.h"
+#include "pickle.h"
+#include "rebuild.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "_orig_mod."     /* what torch.compile puts before every key; build_model takes it off */
+
+/* The walk through the values: finds tensors, names them by their path, replaces each by a CK_TENSOR. */
+struct walk {
+	struct ck_checkpoint *c;
+	const struct ck_patch *patch;
+	bool big_endian;
+	struct ck_buf path;     /* keys joined by '.' */
+	struct ck_error *err;
+};
+
+static int take_tensor(struct walk *w, struct ck_value *v, bool top)
+{
+	struct ck_checkpoint *c = w->c;
+	const char *key = w->path.data;
+	size_t len = w->path.len;
+	struct ck_tensor t;
+	int rc;
+
+	rc = ck_rebuild(v, c->archive, w->big_endian, c->arena, &t, w->err);
+	if (!rc && len > UINT32_MAX)
+		rc = ck_fail(w->err, CK_ERR_LIMIT, "a key of %zu bytes", len);
+	if (rc) {
+		ck_error_subject(w->err, key ? key : "", len);
+		return rc;
+	}
+	if (w->patch->model && top && len >= strlen(PREFIX) && memcmp(key, PREFIX, strlen(PREFIX)) == 0) {
+		key += strlen(PREFIX);
+		len -= strlen(PREFIX);
+	}
+	if (w->patch->model && !w->patch->keep_bfloat16 && t.dtype == CK_BF16)
+		t.dtype = CK_F32;
+	*v = (struct ck_value){ .kind = CK_TENSOR };
+	return ck_checkpoint_add(c, &t, key, len, w->patch->model && top, &v->i, w->err);
+}
+
+static int walk_value(struct walk *w, struct ck_value *v, bool top);
+
+/* Appends one step of a path: a string as it is, anything else much as str() shows it. */
+static void append_key(struct ck_buf *path, const struct ck_value *key)
+{
+	static const char *const words[] = { "False", "True" };
+
+	switch ((enum ck_kind)key->kind) {
+	case CK_STR: case CK_BYTES: case CK_BIGINT:
+		ck_buf_append(path, key->s, key->len);
+		break;
+	case CK_BOOL:
+		ck_buf_str(path, words[key->i != 0]);
+		break;
+	case CK_INT:
+		ck_buf_printf(path, "%" PRId64, key->i);
+		break;
+	case CK_NONE:
+		ck_buf_str(path, "None");
+		break;
+	case CK_FLOAT:
+		ck_float_repr(path, key->f);
+		break;
+	case CK_TUPLE:
+		for (uint32_t i = 0; i < key->len; i++) {
+			ck_buf_byte(path, i ? ',' : '(');
+			append_key(path, &key->items[i]);
+		}
+		ck_buf_byte(path, ')');
+		break;
+	default:
+		ck_buf_byte(path, '?');
+	}
+}
+
+/* One member of a container: its path is the container's and KEY. */
+static int walk_member(struct walk *w, const struct ck_value *key, struct ck_value *v, bool top)
+{
+	size_t len = w->path.len;
+	int rc;
+
+	if (len)
+		ck_buf_byte(&w->path, '.');
+	append_key(&w->path, key);
+	rc = w->path.failed ? ck_fail_nomem(w->err) : walk_value(w, v, top);
+	w->path.len = len;
+	return rc;
+}
+
+static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
+{
+	struct ck_value key;
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < len && !rc; i++) {
+		key = ck_int(i);
+		rc = walk_member(w, &key, &items[i], false);
+	}
+	return rc;
+}
+
+/* Depth and the number of visits, also through shared containers, were bounded by the pickle reader. TOP: V is a member of the outermost dict. */
+static int walk_value(struct walk *w, struct ck_value *v, bool top)
+{
+	bool outermost = w->path.len == 0;
+	int rc = CK_OK;
+
+	switch ((enum ck_kind)v->kind) {
+	case CK_DICT:
+		for (uint32_t i = 0; i < v->dict->len && !rc; i++)
+			rc = walk_member(w, &v->dict->pairs[i].key, &v->dict->pairs[i].value, outermost);
+		return rc;
+	case CK_LIST: case CK_SET: case CK_FROZENSET:
+		return walk_items(w, v->list->items, v->list->len);
+	case CK_TUPLE:
+		return walk_items(w, v->items, v->len);
+	case CK_CALL:
+		return ck_is_tensor_call(v) ? take_tensor(w, v, top) : CK_OK;
+	default:
+		return CK_OK;
+	}
+}
+
+/* nanochat's _patch_missing_keys: resid_lambdas = torch.ones(n_layer), x0_lambdas = torch.zeros(n_layer). */
+static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_error *err)
+{
+	static const struct { const char *key; double fill; } lambdas[] = { { "resid_lambdas", 1.0 }, { "x0_lambdas", 0.0 } };
+	int64_t *shape, index;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < 2 && !rc; i++) {
+		struct ck_tensor t = { .dtype = CK_F32, .stored_dtype = CK_F32, .ndim = 1, .source = CK_SRC_FILL,
+				       .numel = (uint64_t)n_layer, .fill = lambdas[i].fill };
+
+		if (ck_checkpoint_find_key(c, lambdas[i].key, strlen(lambdas[i].key)) >= 0)
+			continue;
+		shape = ck_arena_alloc(c->arena, sizeof(*shape));
+		if (!shape)
+			return ck_fail_nomem(err);
+		*shape = n_layer;
+		t.shape = shape;
+		rc = ck_checkpoint_add(c, &t, lambdas[i].key, strlen(lambdas[i].key), true, &index, err);
+	}
+	return rc;
+}
+
+/* The optional entry `byteorder`: "little" (also without one, as torch before 2.1 wrote) or "big". */
+static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error *err)
+{
+	int64_t entry = ck_archive_find(archive, "byteorder");
+	char *text;
+	size_t len;
+	int rc;
+
+	*big = false;
+	if (entry < 0)
+		return CK_OK;
+	rc = ck_archive_load(archive, (size_t)entry, 64, &text, &len, err);
+	if (rc)
+		return rc;
+	*big = strcmp(text, "big") == 0;
+	if (!*big && strcmp(text, "little") != 0)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "byteorder: 'little' or 'big' expected, found '%.16s'", text);
+	free(text);
+	return rc;
+}
+
+/* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the outline. */
+static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
+{
+	struct walk w = { .c = c, .patch = patch, .err = err };
+	struct ck_arena *values = NULL;
+	struct ck_value root;
+	char *pickle = NULL;
+	size_t len;
+	int rc;
+
+	rc = read_byteorder(c->archive, &w.big_endian, err);
+	if (rc)
+		return rc;
+	rc = ck_archive_load(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"), CK_PICKLE_MAX_BYTES, &pickle, &len, err);
+	if (rc)
+		return rc;
+	values = ck_arena_new(ck_pickle_budget(len));
+	rc = values ? ck_pickle_read(pickle, len, values, &root, err) : ck_fail_nomem(err);
+	free(pickle);
+	if (rc) {
+		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
+		goto out;
+	}
+	if (ck_is_tensor_call(&root))
+		ck_buf_str(&w.path, "tensor");
+	rc = walk_value(&w, &root, false);
+	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
+		rc = patch_lambdas(c, patch->n_layer, err);
+	if (!rc && !patch->model)
+		rc = ck_outline_write(&c->outline, &root, c->tensors, 2, err);
+	if (!rc && c->outline.failed)
+		rc = ck_fail_nomem(err);
+out:
+	ck_buf_free(&w.path);
+	ck_arena_free(values);
+	return rc;
+}
+
+int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out, struct ck_error *err)
+{
+	struct ck_checkpoint *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return ck_fail_nomem(err);
+	atomic_init(&c->refs, 1);
+	c->model = patch->model;
+	/* No budget of its own: the count of tensors and the pickle's budget bound it. */
+	c->arena = ck_arena_new(SIZE_MAX);
+	rc = c->arena ? ck_archive_open(file, &c->archive, err) : ck_fail_nomem(err);
+	if (!rc)
+		rc = read_values(c, patch, err);
+	if (!rc)
+		rc = ck_file_verify(file, err);
+	if (rc) {
+		ck_error_file(err, ck_file_name(file));
+		ck_checkpoint_unref(c);
+		return rc;
+	}
+	ck_checkpoint_finish(c);
+	*out = c;
+	return CK_OK;
+}
+
+struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
+{
+	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return NULL;
+	ck_archive_unref(c->archive);
+	ck_arena_free(c->arena);
+	ck_buf_free(&c->outline);
+	free(c->tensors);
+	free(c->index);
+	free(c);
+	return NULL;
+}
+
+struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
+{
+	return ck_archive_file(c->archive);
+}
+
+size_t ck_checkpoint_count(const struct ck_checkpoint *c)
+{
+	return c->count;
+}
+
+const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size_t i)
+{
+	return &c->tensors[i];
+}

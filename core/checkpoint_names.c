@@ -1,0 +1,147 @@
+#include "checkpoint_private.h"
+
+#include "keyname.h"
+#include "safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The slot of KEY: its own, or the free one where it goes. The address seeds the hash, so that a file can't choose keys that collide. */
+static size_t slot_of(const struct ck_checkpoint *c, const char *key, size_t len)
+{
+	size_t mask = c->index_size - 1;
+	size_t slot = ck_hash(key, len, (uint64_t)(uintptr_t)c) & mask;
+
+	for (; c->index[slot]; slot = (slot + 1) & mask) {
+		const struct ck_tensor *t = &c->tensors[c->index[slot] - 1];
+
+		if (t->key_len == len && memcmp(t->key, key, len) == 0)
+			break;
+	}
+	return slot;
+}
+
+int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, size_t len)
+{
+	return c->count ? (int64_t)c->index[slot_of(c, key, len)] - 1 : -1;
+}
+
+/* Room for one more tensor and for it in the index. */
+static int grow(struct ck_checkpoint *c, struct ck_error *err)
+{
+	size_t cap = c->cap ? c->cap * 2 : 64;
+	struct ck_tensor *tensors;
+	uint32_t *index;
+
+	if (c->count < c->cap)
+		return CK_OK;
+	if (c->count >= CK_MAX_TENSORS)
+		return ck_fail(err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
+	tensors = realloc(c->tensors, cap * sizeof(*tensors));
+	if (!tensors)
+		return ck_fail_nomem(err);
+	c->tensors = tensors;
+	index = calloc(cap * 2, sizeof(*index));
+	if (!index)
+		return ck_fail_nomem(err);
+	free(c->index);
+	c->index = index;
+	c->index_size = cap * 2;
+	c->cap = cap;
+	for (size_t i = 0; i < c->count; i++)
+		index[slot_of(c, tensors[i].key, tensors[i].key_len)] = (uint32_t)i + 1;
+	return CK_OK;
+}
+
+/* The first of KEY~2, KEY~3, ... that is free. */
+static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, struct ck_error *err)
+{
+	char *name = ck_arena_alloc(c->arena, *len + 16);
+
+	if (!name) {
+		ck_fail_nomem(err);
+		return NULL;
+	}
+	if (*len)
+		memcpy(name, key, *len);
+	for (unsigned n = 2; n < CK_MAX_TENSORS; n++) {
+		size_t tail = (size_t)snprintf(name + *len, 16, "~%u", n);
+
+		if (ck_checkpoint_find_key(c, name, *len + tail) < 0) {
+			*len += tail;
+			return name;
+		}
+	}
+	ck_fail(err, CK_ERR_LIMIT, "too many tensors of one name");
+	return NULL;
+}
+
+int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace, int64_t *index,
+		      struct ck_error *err)
+{
+	const char *kept;
+	int64_t at;
+	int rc;
+
+	rc = grow(c, err);
+	if (rc)
+		return rc;
+	at = ck_checkpoint_find_key(c, key, len);
+	if (at >= 0 && replace) {
+		kept = c->tensors[at].key;
+	} else {
+		kept = at >= 0 ? free_name(c, key, &len, err) : ck_arena_dup(c->arena, key, len);
+		if (!kept)
+			return ck_fail_nomem(err);
+		at = (int64_t)c->count;
+		c->index[slot_of(c, kept, len)] = (uint32_t)at + 1;
+		c->count++;
+	}
+	c->tensors[at] = *t;
+	c->tensors[at].key = kept;
+	c->tensors[at].key_len = (uint32_t)len;
+	*index = at;
+	return CK_OK;
+}
+
+void ck_checkpoint_finish(struct ck_checkpoint *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		const struct ck_tensor *t = &c->tensors[i];
+
+		c->has_cut_names |= t->key_len > CK_NAME_MAX / 3 - 4;
+		c->no_safetensors |= !ck_safetensors_can(t);
+	}
+}
+
+size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name)
+{
+	return ck_key_to_name(c->tensors[i].key, c->tensors[i].key_len, suffix, name);
+}
+
+int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix)
+{
+	char key[CK_NAME_MAX + 1], other[CK_NAME_MAX + 1];
+	int64_t found = -1;
+	size_t len;
+
+	if (ck_name_to_key(name, suffix, key, &len))
+		found = ck_checkpoint_find_key(c, key, len);
+	if (found >= 0 || !c->has_cut_names || !ck_name_is_cut(name, suffix))
+		return found;
+	/* A cut name holds a hash, not the key: rare enough for a look at each. */
+	for (size_t i = 0; i < c->count; i++) {
+		ck_checkpoint_name(c, i, suffix, other);
+		if (strcmp(name, other) == 0)
+			return (int64_t)i;
+	}
+	return -1;
+}
+
+size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
+{
+	/* The archive's index: an entry is about a hundred bytes with its name. */
+	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) + c->index_size * sizeof(*c->index) +
+	       c->outline.cap + ck_archive_count(c->archive) * 100;
+}

@@ -1,0 +1,177 @@
+#include "tree_private.h"
+
+#include "meta.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool node_error_is_shown(const struct ck_error *err)
+{
+	switch (err->code) {
+	case CK_ERR_NOMEM: case CK_ERR_STALE: case CK_ERR_CHANGED:
+		return false;
+	case CK_ERR_SYS:
+		return err->sys != EMFILE && err->sys != ENFILE && err->sys != ENOMEM && err->sys != EINTR;
+	default:
+		return true;
+	}
+}
+
+/* What the bytes say stays true as long as they do; what the system says may be otherwise the next time. */
+static bool is_lasting(const struct ck_error *err)
+{
+	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
+}
+
+/* Opens the stored file of a node; it must still be the one that the node stands for. */
+static int open_stored(const struct node *n, struct ck_file **out, struct ck_error *err)
+{
+	int rc = ck_file_open(n->path, out, err);
+
+	if (!rc && !ck_ident_equal(ck_file_ident(*out), &n->ident)) {
+		ck_file_unref(*out);
+		rc = ck_fail(err, CK_ERR_STALE, "the file was replaced");
+		ck_error_file(err, n->path);
+	}
+	return rc;
+}
+
+/* n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. */
+static int64_t read_n_layer(const struct node *n)
+{
+	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
+	struct ck_meta_info info = { .n_layer = -1 };
+	char path[PATH_MAX], dir[PATH_MAX], text[64];
+	struct ck_file *file;
+
+	if (n->meta.ino == 0)
+		return -1;
+	path_of_tag(n, dir);
+	if (!path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))) || ck_file_open(path, &file, NULL))
+		return -1;
+	if (ck_meta_read(file, NULL, &info, NULL))
+		info.n_layer = -1;
+	ck_file_unref(file);
+	return info.n_layer;
+}
+
+static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct ck_patch patch = {
+		.model = n->type == NODE_MODEL,
+		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
+		.n_layer = n->type == NODE_MODEL ? read_n_layer(n) : -1,
+	};
+	struct ck_checkpoint *c;
+	struct ck_file *file;
+	int rc;
+
+	rc = open_stored(n, &file, err);
+	if (rc)
+		return rc;
+	rc = ck_checkpoint_open(file, &patch, &c, err);
+	ck_file_unref(file);
+	if (rc)
+		return rc;
+	n->memory = ck_checkpoint_memory(c);
+	n->checkpoint = c;
+	return CK_OK;
+}
+
+static int load_text(struct node *n, struct ck_error *err)
+{
+	struct ck_buf text = CK_BUF_INIT;
+	struct ck_view *view = NULL;
+	struct ck_file *file;
+	int rc;
+
+	rc = open_stored(n, &file, err);
+	if (rc)
+		return rc;
+	rc = ck_meta_read(file, &text, NULL, err);
+	ck_file_unref(file);
+	if (!rc)
+		rc = (view = ck_view_new()) ? ck_view_add_buf(view, &text, err) : ck_fail_nomem(err);
+	ck_buf_free(&text);
+	if (rc) {
+		ck_view_unref(view);
+		return rc;
+	}
+	n->memory = sizeof(*n) + (size_t)ck_view_size(view);
+	n->text = view;
+	return CK_OK;
+}
+
+/* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */
+static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	char line[768];
+	int rc = n->type == NODE_META ? load_text(n, err) : load_checkpoint(tree, n, err);
+
+	if (rc && tree->options.log && node_error_is_shown(err))
+		tree->options.log(tree->options.log_arg, ck_error_line(err, line, sizeof(line)));
+	return rc;
+}
+
+/* Called with the lock held and gives it back held; the content is there when it returns CK_OK. */
+static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct ck_error own = CK_ERROR_INIT;
+	int rc;
+
+	while (n->state == LOAD_RUNNING)
+		pthread_cond_wait(&tree->loaded, &tree->lock);
+	if (n->state == LOAD_READY) {
+		content_used(tree, n);
+		return CK_OK;
+	}
+	if (n->state == LOAD_FAILED) {
+		content_used(tree, n);
+		if (err && !err->code)
+			*err = n->error;
+		return (int)n->error.code;
+	}
+	n->state = LOAD_RUNNING;
+	n->refs++;
+	pthread_mutex_unlock(&tree->lock);
+	rc = load(tree, n, &own);
+	pthread_mutex_lock(&tree->lock);
+	n->refs--;
+	n->state = rc ? (is_lasting(&own) ? LOAD_FAILED : LOAD_NONE) : LOAD_READY;
+	if (rc) {
+		n->error = own;
+		if (err && !err->code)
+			*err = own;
+	}
+	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
+	if (n->state != LOAD_NONE)
+		content_loaded(tree, n);
+	pthread_cond_broadcast(&tree->loaded);
+	return rc;
+}
+
+int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&tree->lock);
+	rc = ensure_loaded(tree, n, err);
+	if (!rc)
+		*out = ck_checkpoint_ref(n->checkpoint);
+	pthread_mutex_unlock(&tree->lock);
+	return rc;
+}
+
+int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&tree->lock);
+	rc = ensure_loaded(tree, n, err);
+	if (!rc)
+		*out = ck_view_ref(n->text);
+	pthread_mutex_unlock(&tree->lock);
+	return rc;
+}
