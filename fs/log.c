@@ -1,0 +1,81 @@
+#include "log.h"
+
+#include "../core/keyname.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#define REMEMBERED 64
+
+struct log {
+	/* Guards the lines remembered, and keeps lines whole on stderr. */
+	pthread_mutex_t lock;
+	bool to_syslog;
+	struct {
+		uint64_t hash;
+		time_t written;
+		unsigned held_back;
+	} recent[REMEMBERED];
+};
+
+struct log *log_new(bool to_syslog)
+{
+	struct log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return NULL;
+	pthread_mutex_init(&log->lock, NULL);
+	if (to_syslog)
+		log_to_syslog(log);
+	return log;
+}
+
+void log_free(struct log *log)
+{
+	if (!log)
+		return;
+	pthread_mutex_destroy(&log->lock);
+	free(log);
+}
+
+void log_to_syslog(struct log *log)
+{
+	openlog("ckptfs", LOG_PID, LOG_DAEMON);
+	log->to_syslog = true;
+}
+
+static void write_line(const struct log *log, const char *line, unsigned held_back)
+{
+	char again[48] = "";
+
+	if (held_back)
+		snprintf(again, sizeof(again), " (%u more of these)", held_back);
+	if (log->to_syslog)
+		syslog(LOG_WARNING, "%s%s", line, again);
+	else
+		fprintf(stderr, "ckptfs: %s%s\n", line, again);
+}
+
+void log_line(struct log *log, const char *line)
+{
+	uint64_t hash = ck_hash(line, strlen(line), 0);
+	size_t slot = hash % REMEMBERED;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	pthread_mutex_lock(&log->lock);
+	if (log->recent[slot].hash == hash && now.tv_sec - log->recent[slot].written < LOG_QUIET_SECONDS) {
+		log->recent[slot].held_back++;
+	} else {
+		write_line(log, line, log->recent[slot].hash == hash ? log->recent[slot].held_back : 0);
+		log->recent[slot].hash = hash;
+		log->recent[slot].written = now.tv_sec;
+		log->recent[slot].held_back = 0;
+	}
+	pthread_mutex_unlock(&log->lock);
+}

@@ -1,0 +1,177 @@
+#include "fs.h"
+#include "options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* libfuse's log function takes no argument of ours: this is the one global of the program. */
+static struct log *fuse_log_target;
+
+static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
+{
+	char line[512];
+	size_t len;
+
+	if (level == FUSE_LOG_DEBUG) {
+		vfprintf(stderr, format, args);
+		return;
+	}
+	vsnprintf(line, sizeof(line), format, args);
+	len = strlen(line);
+	if (len && line[len - 1] == '\n')
+		line[len - 1] = '\0';
+	log_line(fuse_log_target, line);
+}
+
+static void on_tree_log(void *arg, const char *line)
+{
+	log_line(arg, line);
+}
+
+/* Large blocks go back to the system as soon as they are freed: opening a checkpoint leaves nothing behind. */
+static void tune_malloc(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
+	mallopt(M_ARENA_MAX, 4);
+}
+
+/*
+ * Forks; the parent stays until the child writes a byte (the mount answers: exit status 0) or ends (it said why on stderr). Returns in the child,
+ * with the descriptor to write to, or -1.
+ */
+static int go_background(void)
+{
+	int pipes[2], status;
+	char byte;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		fprintf(stderr, "ckptfs: going to the background: %s\n", strerror(errno));
+		return -1;
+	}
+	if (pid == 0) {
+		close(pipes[0]);
+		setsid();
+		return pipes[1];
+	}
+	close(pipes[1]);
+	if (read(pipes[0], &byte, 1) == 1)
+		_exit(EXIT_SUCCESS);
+	_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+/* The mount answers: let the parent go, and leave the terminal and its directory alone from now on. */
+static void on_ready(struct fs *fs)
+{
+	ssize_t ignored;
+	int null;
+
+	if (fs->ready_fd < 0)
+		return;
+	log_to_syslog(fs->log);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	ignored = write(fs->ready_fd, "", 1);
+	(void)ignored;  /* a parent that is gone needs no answer */
+	close(fs->ready_fd);
+	fs->ready_fd = -1;
+}
+
+static int loop(struct fuse_session *se)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int rc;
+
+	if (!config)
+		return -1;
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	rc = fuse_session_loop_mt(se, config);
+	fuse_loop_cfg_destroy(config);
+	return rc;
+}
+
+/* Mounts, serves until the unmount or a signal, and cleans up. */
+static int serve(struct fs *fs, struct options *o)
+{
+	struct fuse_session *se;
+	int rc = -1;
+
+	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
+	if (!se)
+		return -1;
+	if (fuse_set_signal_handlers(se) < 0)
+		goto out_session;
+	if (fuse_session_mount(se, o->mountpoint) < 0)
+		goto out_signals;
+	if (fs->ready_fd >= 0 && chdir("/") < 0)
+		goto out_mount;
+	rc = loop(se);
+out_mount:
+	fuse_session_unmount(se);
+out_signals:
+	fuse_remove_signal_handlers(se);
+out_session:
+	fuse_session_destroy(se);
+	/* Ended by a signal that asked for it is a success. */
+	return rc < 0 ? -1 : 0;
+}
+
+static int run(struct options *o)
+{
+	struct fs fs = { .ready_fd = -1, .ready = on_ready };
+	struct ck_tree_options tree = {
+		.store = o->store, .level = o->level, .device = o->device, .native = o->native, .read_only = true, .log = on_tree_log,
+	};
+	struct ck_error err = CK_ERROR_INIT;
+	char line[512];
+	int rc = -1;
+
+	fs.log = fuse_log_target = log_new(false);
+	if (!fs.log) {
+		fprintf(stderr, "ckptfs: out of memory\n");
+		return -1;
+	}
+	fuse_set_log_func(on_fuse_log);
+	tree.log_arg = fs.log;
+	if (ck_tree_new(&tree, &fs.tree, &err)) {
+		log_line(fs.log, ck_error_line(&err, line, sizeof(line)));
+		goto out;
+	}
+	if (!o->foreground) {
+		fs.ready_fd = go_background();
+		if (fs.ready_fd < 0)
+			goto out;
+	}
+	rc = serve(&fs, o);
+out:
+	ck_tree_free(fs.tree);
+	log_free(fs.log);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	int rc;
+
+	tune_malloc();
+	rc = options_parse(&o, argc, argv);
+	if (rc == 0 && o.help)
+		options_help();
+	else if (rc == 0 && o.version)
+		printf("ckptfs %s (libfuse %s)\n", CKPTFS_VERSION, fuse_pkgversion());
+	else if (rc == 0)
+		rc = run(&o);
+	options_free(&o);
+	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

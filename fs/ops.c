@@ -1,0 +1,261 @@
+#include "fs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void entry_of(const struct ck_attr *attr, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = attr->st.st_ino,
+		.attr = attr->st,
+		.attr_timeout = attr->attr_timeout,
+		.entry_timeout = attr->entry_timeout,
+	};
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct fs *fs = userdata;
+
+	(void)conn;
+	fs->ready(fs);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct fuse_entry_param e;
+	struct ck_attr attr;
+
+	if (ck_tree_lookup(fs_of(req)->tree, parent, name, &attr, &err) == CK_OK) {
+		entry_of(&attr, &e);
+	} else if (err.code == CK_ERR_NOENT) {
+		/* Inode 0: the kernel remembers that there is no such name. */
+		e = (struct fuse_entry_param){ .entry_timeout = attr.entry_timeout };
+	} else {
+		fs_reply_error(req, "lookup", &err);
+		return;
+	}
+	fuse_reply_entry(req, &e);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	ck_tree_forget(fs_of(req)->tree, ino, nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		ck_tree_forget(fs_of(req)->tree, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_attr attr;
+
+	(void)fi;
+	if (ck_tree_getattr(fs_of(req)->tree, ino, &attr, &err))
+		fs_reply_error(req, "getattr", &err);
+	else
+		fuse_reply_attr(req, &attr.st, attr.attr_timeout);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char target[PATH_MAX];
+
+	if (ck_tree_readlink(fs_of(req)->tree, ino, target, sizeof(target), &err))
+		fs_reply_error(req, "readlink", &err);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+static struct ck_view *view_of(const struct fuse_file_info *fi)
+{
+	return (struct ck_view *)(uintptr_t)fi->fh;
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_view *view;
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	if (ck_tree_open(fs_of(req)->tree, ino, &view, &err)) {
+		fs_reply_error(req, "open", &err);
+		return;
+	}
+	fi->fh = (uintptr_t)view;
+	/* An inode number stands for its bytes for ever, so what the kernel has cached is right. */
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	if (fuse_reply_open(req, fi) < 0)
+		ck_view_unref(view);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fs_reply_view(req, view_of(fi), (uint64_t)off, size);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	ck_view_unref(view_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static struct ck_dir *dir_of(const struct fuse_file_info *fi)
+{
+	return (struct ck_dir *)(uintptr_t)fi->fh;
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_dir *dir;
+
+	if (ck_tree_opendir(fs_of(req)->tree, ino, &dir, &err)) {
+		fs_reply_error(req, "opendir", &err);
+		return;
+	}
+	fi->fh = (uintptr_t)dir;
+	if (fuse_reply_open(req, fi) < 0)
+		ck_dir_close(dir);
+}
+
+/* Appends entry D at POSITION; 0 when it doesn't fit. With PLUS its attributes too, where they are cheap. */
+static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_dirent *d, uint64_t position, bool plus, char *buf, size_t size)
+{
+	struct stat st = { .st_ino = d->ino, .st_mode = d->type };
+	/* Inode 0: a name and a type only; the kernel looks it up if someone wants more. */
+	struct fuse_entry_param e = { .attr = st };
+	struct ck_attr attr;
+	size_t used;
+
+	if (!plus)
+		return fuse_add_direntry(req, buf, size, d->name, &st, (off_t)position + 1);
+	if (d->cheap && ck_tree_lookup(fs_of(req)->tree, parent, d->name, &attr, NULL) == CK_OK)
+		entry_of(&attr, &e);
+	used = fuse_add_direntry_plus(req, buf, size, d->name, &e, (off_t)position + 1);
+	if (used > size && e.ino)
+		ck_tree_forget(fs_of(req)->tree, e.ino, 1);
+	return used;
+}
+
+static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
+{
+	struct ck_dirent d;
+	size_t used = 0, one;
+	char *buf = malloc(size);
+
+	if (!buf) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	for (uint64_t position = (uint64_t)off; ck_dir_entry(dir_of(fi), position, &d); position++) {
+		one = add_entry(req, ino, &d, position, plus, buf + used, size - used);
+		if (one > size - used)
+			break;
+		used += one;
+	}
+	fuse_reply_buf(req, buf, used);
+	free(buf);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	read_dir(req, ino, size, off, fi, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	read_dir(req, ino, size, off, fi, true);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	ck_dir_close(dir_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct statvfs st;
+
+	(void)ino;
+	if (ck_tree_statfs(fs_of(req)->tree, &st, &err))
+		fs_reply_error(req, "statfs", &err);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+/* xattr(7): size 0 asks for the size, a buffer too small is ERANGE. */
+static void reply_xattr(fuse_req_t req, char *value, size_t len, size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, len);
+	else if (len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, value, len);
+	free(value);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char *value;
+	size_t len;
+
+	if (ck_tree_getxattr(fs_of(req)->tree, ino, name, &value, &len, &err) == CK_OK)
+		reply_xattr(req, value, len, size);
+	else if (err.code == CK_ERR_NOENT)
+		fuse_reply_err(req, ENODATA);
+	else
+		fs_reply_error(req, "getxattr", &err);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char *names;
+	size_t len;
+
+	if (ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
+		fs_reply_error(req, "listxattr", &err);
+	else
+		reply_xattr(req, names, len, size);
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.readlink = op_readlink,
+	.open = op_open,
+	.read = op_read,
+	.release = op_release,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.statfs = op_statfs,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+};

@@ -1,0 +1,271 @@
+#include "options.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { KEY_IGNORED = 1 };
+
+#define OPT(text, member, value) { text, offsetof(struct options, member), value }
+
+static const struct fuse_opt table[] = {
+	OPT("-f", foreground, true),
+	OPT("-d", debug, true),
+	OPT("debug", debug, true),
+	OPT("-h", help, true),
+	OPT("--help", help, true),
+	OPT("-V", version, true),
+	OPT("--version", version, true),
+	OPT("device=%s", device_text, 0),
+	OPT("level=%s", level_text, 0),
+	OPT("native", native, true),
+	OPT("nonempty", nonempty, true),
+	OPT("ro", read_only, true),
+	OPT("allow_other", allow_other, true),
+	/* libfuse and the kernel are to hear of these two as well. */
+	FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
+	FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
+	/* What mount(8) and fstab(5) use among themselves, and may hand on. */
+	FUSE_OPT_KEY("rw", KEY_IGNORED),
+	FUSE_OPT_KEY("defaults", KEY_IGNORED),
+	FUSE_OPT_KEY("auto", KEY_IGNORED),
+	FUSE_OPT_KEY("noauto", KEY_IGNORED),
+	FUSE_OPT_KEY("user", KEY_IGNORED),
+	FUSE_OPT_KEY("nouser", KEY_IGNORED),
+	FUSE_OPT_KEY("users", KEY_IGNORED),
+	FUSE_OPT_KEY("nofail", KEY_IGNORED),
+	FUSE_OPT_KEY("_netdev", KEY_IGNORED),
+	FUSE_OPT_KEY("x-%s", KEY_IGNORED),
+	FUSE_OPT_KEY("default_permissions", KEY_IGNORED),
+	FUSE_OPT_END,
+};
+
+static int complain(const char *what, const char *subject, const char *advice)
+{
+	fprintf(stderr, "ckptfs: %s '%s'%s%s\n", what, subject, advice[0] ? ": " : "", advice);
+	return -1;
+}
+
+/* The options that libfuse or the kernel knows and a mount of ours may use. */
+static bool libfuse_knows(const char *option)
+{
+	static const char *const names[] = {
+		"ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "nodiratime", "sync", "async", "dirsync",
+		"allow_other", "allow_root", "auto_unmount", "max_read=", "max_background=", "fsname=", "subtype=", "context=",
+		"fscontext=", "defcontext=", "rootcontext=", "relatime", "norelatime", "strictatime", "lazytime",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		size_t len = strlen(names[i]);
+
+		if (names[i][len - 1] == '=' ? strncmp(option, names[i], len) == 0 : strcmp(option, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int take(void *data, const char *arg, int key, struct fuse_args *out)
+{
+	struct options *o = data;
+
+	(void)out;
+	if (key == KEY_IGNORED)
+		return 0;
+	if (key == FUSE_OPT_KEY_NONOPT) {
+		if (o->positionals == 2)
+			return complain("one argument too many", arg, "ckptfs [-o OPTIONS] [STORE] MOUNTPOINT");
+		o->positional[o->positionals] = strdup(arg);
+		if (!o->positional[o->positionals])
+			return complain("out of memory at", arg, "");
+		o->positionals++;
+		return 0;
+	}
+	/* mount(8) asks for these of every file system. */
+	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
+		return 0;
+	if (arg[0] == '-' || !libfuse_knows(arg))
+		return complain("unknown option", arg, "see ckptfs --help");
+	return 1;
+}
+
+/* One of the words of CHOICES, by its place. */
+static int choose(const char *option, const char *text, const char *const choices[], int count, int *out)
+{
+	char list[64] = "";
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(text, choices[i]) == 0) {
+			*out = i;
+			return 0;
+		}
+		strcat(strcat(list, i ? ", " : ""), choices[i]);
+	}
+	fprintf(stderr, "ckptfs: %s=%s: expected one of %s\n", option, text, list);
+	return -1;
+}
+
+/* nanochat's own default: $NANOCHAT_BASE_DIR, else ~/.cache/nanochat. */
+static char *default_store(void)
+{
+	const char *base = getenv("NANOCHAT_BASE_DIR"), *home = getenv("HOME");
+	char *path = NULL;
+
+	if (base && base[0])
+		return strdup(base);
+	if (!home || asprintf(&path, "%s/.cache/nanochat", home) < 0)
+		return NULL;
+	return path;
+}
+
+static int resolve_store(struct options *o)
+{
+	static const char *const levels[] = { "base", "source", "tag" };
+	char *given = o->positionals == 2 ? strdup(o->positional[0]) : default_store();
+	struct ck_error err = CK_ERROR_INIT;
+	char line[512];
+	struct stat st;
+	int level, rc = -1;
+
+	if (!given) {
+		fprintf(stderr, "ckptfs: no store: name one, or set NANOCHAT_BASE_DIR\n");
+		return -1;
+	}
+	o->store = realpath(given, NULL);
+	if (!o->store || stat(o->store, &st) < 0) {
+		complain("store", given, strerror(errno));
+		goto out;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		complain("store", given, "not a directory (a checkpoint's directory is mounted, not its .pt file)");
+		goto out;
+	}
+	if (o->level_text) {
+		rc = choose("level", o->level_text, levels, 3, &level);
+		o->level = rc ? CK_LEVEL_BASE : (enum ck_level)level;
+	} else if (ck_store_detect(o->store, &o->level, &err)) {
+		complain("store", given, ck_error_line(&err, line, sizeof(line)));
+	} else {
+		rc = 0;
+	}
+out:
+	free(given);
+	return rc;
+}
+
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *d;
+	bool empty = true;
+
+	/* What can't be read can't be told: mount(2) will say what it thinks of it. */
+	while (dir && empty && (d = readdir(dir)))
+		empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0;
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
+/* Whether INNER is OUTER or lies below it; both are real paths. */
+static bool is_within(const char *inner, const char *outer)
+{
+	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
+static int resolve_mountpoint(struct options *o)
+{
+	const char *given = o->positional[o->positionals - 1];
+	struct stat st;
+
+	o->mountpoint = realpath(given, NULL);
+	if (!o->mountpoint || stat(o->mountpoint, &st) < 0)
+		return complain("mountpoint", given, errno == ENOTCONN ? "a dead mount is still there: fusermount3 -u it" : strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return complain("mountpoint", given, "not a directory");
+	if (is_within(o->mountpoint, o->store) || is_within(o->store, o->mountpoint))
+		return complain("mountpoint", given, "the store and the mountpoint must not contain each other");
+	if (!o->nonempty && !is_empty(o->mountpoint))
+		return complain("mountpoint", given, "not empty; -o nonempty mounts over what is there");
+	return 0;
+}
+
+static int add_fuse_options(struct options *o)
+{
+	char *text = NULL, *fsname = NULL;
+	int rc = -1;
+
+	/* The store's name may hold commas and backslashes. */
+	if (asprintf(&fsname, "fsname=%s", o->store) < 0)
+		fsname = NULL;
+	if (fsname && fuse_opt_add_opt(&text, "default_permissions,subtype=ckptfs") == 0 && fuse_opt_add_opt_escaped(&text, fsname) == 0 &&
+	    fuse_opt_insert_arg(&o->fuse, 1, text) == 0 && fuse_opt_insert_arg(&o->fuse, 1, "-o") == 0)
+		rc = o->debug ? fuse_opt_add_arg(&o->fuse, "-d") : 0;
+	if (rc)
+		fprintf(stderr, "ckptfs: out of memory\n");
+	free(fsname);
+	free(text);
+	return rc;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	static const char *const devices[] = { "cpu", "mps", "cuda" };
+	int device = CK_DEVICE_CPU;
+
+	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv) };
+	if (fuse_opt_parse(&o->fuse, o, table, take) < 0)
+		return -1;
+	if (o->help || o->version)
+		return 0;
+	if (o->device_text && choose("device", o->device_text, devices, 3, &device) < 0)
+		return -1;
+	o->device = (enum ck_device)device;
+	o->foreground |= o->debug;
+	if (o->positionals == 0) {
+		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
+		return -1;
+	}
+	return resolve_store(o) || resolve_mountpoint(o) || add_fuse_options(o) ? -1 : 0;
+}
+
+void options_free(struct options *o)
+{
+	fuse_opt_free_args(&o->fuse);
+	free(o->store);
+	free(o->mountpoint);
+	free(o->device_text);
+	free(o->level_text);
+	free(o->positional[0]);
+	free(o->positional[1]);
+}
+
+void options_help(void)
+{
+	fputs("usage: ckptfs [-f] [-d] [-o OPTION[,OPTION...]] [STORE] MOUNTPOINT\n"
+	      "\n"
+	      "Mounts a nanochat checkpoint store: each tensor is a file.\n"
+	      "STORE is a nanochat base directory (default: $NANOCHAT_BASE_DIR, else\n"
+	      "~/.cache/nanochat), a checkpoints directory, or one model tag's directory.\n"
+	      "\n"
+	      "  -f              stay in the foreground, log to stderr\n"
+	      "  -d              the same, and trace every request\n"
+	      "  -h, --help      this text\n"
+	      "  -V, --version   versions of ckptfs and libfuse\n"
+	      "\n"
+	      "  -o device=cpu|mps|cuda   show the model as nanochat loads it there (cpu)\n"
+	      "  -o ro                    refuse writing\n"
+	      "  -o native                list nanochat's own file names too\n"
+	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
+	      "  -o nonempty              mount over a directory that holds something\n"
+	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
+	      "\n"
+	      "Unmount with: fusermount3 -u MOUNTPOINT.  More: man ckptfs\n",
+	      stdout);
+}

@@ -1,0 +1,35 @@
+/*
+ * options - the command line, and what it asks for.
+ */
+#ifndef CKPTFS_OPTIONS_H
+#define CKPTFS_OPTIONS_H
+
+#include "../core/store.h"
+#include "../core/tree.h"
+
+#include <fuse_lowlevel.h>
+
+struct options {
+	char *store;            /* absolute; malloc'ed */
+	char *mountpoint;       /* absolute; malloc'ed */
+	enum ck_level level;
+	enum ck_device device;
+	bool foreground, debug, help, version;
+	bool native, read_only, nonempty, allow_other;
+	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
+	/* As given: */
+	char *device_text, *level_text;
+	char *positional[2];
+	int positionals;
+};
+
+/*
+ * Parses ARGV and checks everything that can be known before mounting: options by name, the store's level, the mountpoint. -1 with one line on
+ * stderr that says what to do; options_free in any case.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+void options_free(struct options *o);
+
+void options_help(void);        /* to stdout, a screen's worth */
+
+#endif

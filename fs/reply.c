@@ -1,0 +1,68 @@
+#include "fs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int fs_errno(const struct ck_error *err)
+{
+	switch (err->code) {
+	case CK_OK:              return 0;
+	case CK_ERR_NOMEM:       return ENOMEM;
+	case CK_ERR_SYS:         return err->sys ? err->sys : EIO;
+	case CK_ERR_CORRUPT:     return EIO;
+	case CK_ERR_UNSUPPORTED: return EOPNOTSUPP;
+	case CK_ERR_LIMIT:       return EFBIG;
+	case CK_ERR_NOENT:       return ENOENT;
+	case CK_ERR_EXIST:       return EEXIST;
+	case CK_ERR_INVALID:     return EINVAL;
+	case CK_ERR_PERM:        return EPERM;
+	case CK_ERR_ROFS:        return EROFS;
+	case CK_ERR_CHANGED:     return EIO;
+	case CK_ERR_STALE:       return ESTALE;
+	}
+	return EIO;
+}
+
+/* An absence is an answer; the errors below are faults that a person should hear of. */
+static bool is_fault(const struct ck_error *err)
+{
+	return err->code == CK_ERR_NOMEM || err->code == CK_ERR_CORRUPT || err->code == CK_ERR_CHANGED || err->code == CK_ERR_LIMIT ||
+	       (err->code == CK_ERR_SYS && err->sys != ENOENT && err->sys != ENOTDIR && err->sys != ENAMETOOLONG);
+}
+
+void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *err)
+{
+	char line[800], text[700];
+
+	if (is_fault(err)) {
+		snprintf(line, sizeof(line), "%s: %s", context, ck_error_line(err, text, sizeof(text)));
+		log_line(fs_of(req)->log, line);
+	}
+	fuse_reply_err(req, fs_errno(err));
+}
+
+void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, size_t len)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	uint64_t size = ck_view_size(view);
+	char *buf;
+	size_t got;
+
+	if (offset >= size) {
+		fuse_reply_buf(req, NULL, 0);
+		return;
+	}
+	if (len > size - offset)
+		len = (size_t)(size - offset);
+	buf = malloc(len);
+	if (!buf)
+		ck_fail_nomem(&err);
+	else
+		ck_view_read(view, offset, buf, len, &got, &err);
+	if (err.code)
+		fs_reply_error(req, "read", &err);
+	else
+		fuse_reply_buf(req, buf, got);
+	free(buf);
+}
