@@ -68,6 +68,8 @@ void *ck_arena_alloc(struct ck_arena *arena, size_t size)
 
 	if (size > arena->budget - arena->used)
 		return NULL;
+	if (size > SIZE_MAX - align)
+		return NULL;
 	size = (size + align - 1) / align * align;
 	if (size > arena->budget - arena->used)
 		return NULL;

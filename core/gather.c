@@ -70,8 +70,10 @@ static int read_run(const struct box *b, uint64_t at, uint64_t stride, uint64_t 
 	uint64_t span = stride * b->from, fit = 1, step;
 	int rc;
 
-	/* Where the gaps are wide, an element a read; else as many as the chunk holds, gaps included. */
-	if (span <= sizeof(chunk) / 2 && stride <= COVER_WASTE)
+	/* An expanded element is read once. Where the gaps are wide, an element a read; else as many as the chunk holds, gaps included. */
+	if (stride == 0)
+		fit = n;
+	else if (span <= sizeof(chunk) / 2 && stride <= COVER_WASTE)
 		fit = (sizeof(chunk) - b->from) / span + 1;
 	for (; n; n -= step) {
 		step = n < fit ? n : fit;

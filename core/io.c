@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct ck_file {
@@ -63,7 +66,7 @@ fail:
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
 {
 	/* O_NONBLOCK: a FIFO in the store must not hold the daemon; for a regular file it changes nothing. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc;
+	int fd = open(path, CK_OPEN_FILE), rc;
 
 	if (fd < 0) {
 		rc = ck_fail_sys(err, "open");
@@ -71,6 +74,27 @@ int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
 		return rc;
 	}
 	return ck_file_from_fd(fd, path, out, err);
+}
+
+bool ck_is_within(const char *inner, const char *outer)
+{
+	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
+int ck_open_below(const char *root, const char *path, int flags)
+{
+	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_NO_SYMLINKS };
+	char real[PATH_MAX];
+
+	if (!realpath(path, real))
+		return -1;
+	if (!ck_is_within(real, root)) {
+		errno = EXDEV;
+		return -1;
+	}
+	return (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
 }
 
 struct ck_file *ck_file_ref(struct ck_file *file)

@@ -11,6 +11,7 @@
 
 #include "error.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,16 @@ struct ck_file;
 /* Opens the regular file at PATH (symlinks are followed) read-only. *OUT is the caller's reference.
    CK_ERR_SYS (ENOENT, EACCES, EMFILE, ...); CK_ERR_INVALID when it is no regular file. */
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
+
+/* The flags that it opens with. */
+#define CK_OPEN_FILE (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* open(2) of PATH, which must lie below the directory ROOT (a real path) when every symlink is followed: a descriptor, or -1 with errno, EXDEV when it
+   lies outside. No race with whoever changes the links. Needs Linux 5.6, else ENOSYS. */
+int ck_open_below(const char *root, const char *path, int flags);
+
+/* Whether INNER is OUTER or lies below it; both are real paths. */
+bool ck_is_within(const char *inner, const char *outer);
 
 /* Takes over the descriptor FD (also on failure, when it is closed). NAME is for messages. */
 int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err);

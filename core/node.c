@@ -8,10 +8,11 @@
 /* ---- the table ---- */
 
 #define FIRST_BUCKETS 64u
+#define BASE_END (CK_INO_DRAFT >> LOCAL_BITS)
 
 uint64_t node_base(const struct node_key *key)
 {
-	const uint64_t mask = (UINT64_C(1) << (64 - LOCAL_BITS)) - 1;
+	const uint64_t mask = BASE_END - 1;
 	uint64_t type = key->type, h;
 
 	h = ck_hash(&type, sizeof(type), 0);
@@ -19,7 +20,7 @@ uint64_t node_base(const struct node_key *key)
 	h = ck_hash(&key->name.step, sizeof(key->name.step), h);
 	h = ck_hash(&key->ident, sizeof(key->ident), h);
 	h = ck_hash(&key->meta, sizeof(key->meta), h);
-	h = (h ^ h >> 44) & mask;
+	h = (h ^ h >> 43) & mask;
 	return h ? h : 1;       /* 0 is the root's */
 }
 
@@ -90,7 +91,7 @@ struct node *node_get(struct ck_tree *tree, const struct node_key *key)
 	pthread_mutex_lock(&tree->lock);
 	/* Two things of one hash: the later one takes the next free number. */
 	while ((n = find_base(tree, base)) && !node_is(n, key))
-		base = base + 1 < UINT64_C(1) << (64 - LOCAL_BITS) ? base + 1 : 1;
+		base = base + 1 < BASE_END ? base + 1 : 1;
 	if (!n) {
 		n = new_node(key, base);
 		if (n) {

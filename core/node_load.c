@@ -26,9 +26,9 @@ static bool is_lasting(const struct ck_error *err)
 }
 
 /* Opens the stored file of a node; it must still be the one that the node stands for. */
-static int open_stored(const struct node *n, struct ck_file **out, struct ck_error *err)
+static int open_stored(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
 {
-	int rc = ck_file_open(n->path, out, err);
+	int rc = tree_open(tree, n->path, out, err);
 
 	if (!rc && !ck_ident_equal(ck_file_ident(*out), &n->ident)) {
 		ck_file_unref(*out);
@@ -39,7 +39,7 @@ static int open_stored(const struct node *n, struct ck_file **out, struct ck_err
 }
 
 /* n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. */
-static int64_t read_n_layer(const struct node *n)
+static int64_t read_n_layer(const struct ck_tree *tree, const struct node *n)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
 	struct ck_meta_info info = { .n_layer = -1 };
@@ -49,7 +49,7 @@ static int64_t read_n_layer(const struct node *n)
 	if (n->meta.ino == 0)
 		return -1;
 	path_of_tag(n, dir);
-	if (!path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))) || ck_file_open(path, &file, NULL))
+	if (!path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))) || tree_open(tree, path, &file, NULL))
 		return -1;
 	if (ck_meta_read(file, NULL, &info, NULL))
 		info.n_layer = -1;
@@ -62,13 +62,13 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	struct ck_patch patch = {
 		.model = n->type == NODE_MODEL,
 		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
-		.n_layer = n->type == NODE_MODEL ? read_n_layer(n) : -1,
+		.n_layer = n->type == NODE_MODEL ? read_n_layer(tree, n) : -1,
 	};
 	struct ck_checkpoint *c;
 	struct ck_file *file;
 	int rc;
 
-	rc = open_stored(n, &file, err);
+	rc = open_stored(tree, n, &file, err);
 	if (rc)
 		return rc;
 	rc = ck_checkpoint_open(file, &patch, &c, err);
@@ -80,14 +80,14 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	return CK_OK;
 }
 
-static int load_text(struct node *n, struct ck_error *err)
+static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct ck_buf text = CK_BUF_INIT;
 	struct ck_view *view = NULL;
 	struct ck_file *file;
 	int rc;
 
-	rc = open_stored(n, &file, err);
+	rc = open_stored(tree, n, &file, err);
 	if (rc)
 		return rc;
 	rc = ck_meta_read(file, &text, NULL, err);
@@ -108,7 +108,7 @@ static int load_text(struct node *n, struct ck_error *err)
 static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	char line[768];
-	int rc = n->type == NODE_META ? load_text(n, err) : load_checkpoint(tree, n, err);
+	int rc = n->type == NODE_META ? load_text(tree, n, err) : load_checkpoint(tree, n, err);
 
 	if (rc && tree->options.log && node_error_is_shown(err))
 		tree->options.log(tree->options.log_arg, ck_error_line(err, line, sizeof(line)));

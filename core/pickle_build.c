@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define KEY_COST 16u            /* of a key's nodes, each: about what a short string costs */
+#define COMPARE_COST 8u         /* of comparing it with one that is not equal */
 #define KEY_NODES 1000u         /* ck_dict_set takes no more */
 #define FREE_WORK ((uint64_t)16 << 20)
 #define WORK_PER_BYTE 64u
@@ -64,14 +65,14 @@ static int key_cost(const struct ck_value *key, uint32_t len, uint64_t *work, un
 	if (key->kind == CK_STR || key->kind == CK_BYTES || key->kind == CK_BIGINT)
 		return spend(work, key->len);
 	if (key->kind == CK_FLOAT && isnan(key->f))
-		return spend(work, len);
+		return spend(work, (uint64_t)len * COMPARE_COST);
 	if (key->kind == CK_TUPLE)
 		count = key->len;
 	if (key->kind == CK_FROZENSET) {
 		count = key->list->len;
 		items = key->list->items;
 	}
-	if (count > KEY_NODES || (key->kind == CK_FROZENSET && spend(work, (uint64_t)count * count)))
+	if (count > KEY_NODES || (key->kind == CK_FROZENSET && spend(work, (uint64_t)count * count * COMPARE_COST)))
 		return -1;
 	for (uint32_t i = 0; i < count; i++)
 		if (key_cost(&items[i], len, work, depth + 1))

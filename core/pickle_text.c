@@ -101,7 +101,7 @@ int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct
 	return CK_OK;
 }
 
-/* The magnitude of two's complement bytes (CK_PICKLE_INT_BYTES at most). Returns the number of words, the top one not 0. */
+/* The magnitude of two's complement bytes (CK_PICKLE_INT_BYTES at most). Returns how many words it takes. */
 static size_t magnitude(const uint8_t *s, size_t len, uint32_t words[static WORDS])
 {
 	bool negative = s[len - 1] & 0x80;

@@ -8,8 +8,8 @@
 #include "value.h"
 
 /* The longest integer, in bytes of two's complement. Its conversion takes the square of that. */
-#define CK_PICKLE_INT_BYTES 1024
-#define CK_PICKLE_INT_DIGITS 2466   /* decimal digits of 2^8191, the largest in magnitude */
+#define CK_PICKLE_INT_BYTES 512
+#define CK_PICKLE_INT_DIGITS 1233   /* decimal digits of 2^4095, the largest in magnitude */
 
 /* Whether S is UTF-8, lone surrogates as three bytes allowed (Python's surrogatepass). */
 bool ck_utf8_valid(const char *s, size_t len);

@@ -108,6 +108,27 @@ const char *ck_step_format(uint64_t step, char *buf, size_t size)
 	return buf;
 }
 
+static const char *const draft_suffixes[] = { [CK_DRAFT_STEP] = "", [CK_DRAFT_PARTIAL] = ".partial", [CK_DRAFT_OPTIM] = ".optim" };
+
+bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step)
+{
+	if (!take_number(&name, 6, step))
+		return false;
+	for (size_t i = 0; i < sizeof(draft_suffixes) / sizeof(*draft_suffixes); i++) {
+		if (strcmp(name, draft_suffixes[i]) == 0) {
+			*kind = (enum ck_draft_kind)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *ck_draft_format(enum ck_draft_kind kind, uint64_t step, char *buf, size_t size)
+{
+	snprintf(buf, size, "%06" PRIu64 "%s", step, draft_suffixes[kind]);
+	return buf;
+}
+
 /* Whether the entry, or what it links to, is of TYPE (DT_DIR, DT_REG). */
 static bool is_type(int dir, const struct dirent *entry, unsigned char type)
 {
@@ -249,13 +270,10 @@ int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *
 	return list_numbers(tag_path, &n, out, count, err);
 }
 
-static int take_tag(int dir, const struct dirent *entry, void *arg)
+static int take_name(struct ck_names *names, const char *name)
 {
-	struct ck_names *names = arg;
 	char **grown;
 
-	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))
-		return CK_OK;
 	/* A power of two is full. */
 	if ((names->count & (names->count - 1)) == 0) {
 		grown = reallocarray(names->names, names->count ? 2 * names->count : 1, sizeof(*grown));
@@ -263,11 +281,28 @@ static int take_tag(int dir, const struct dirent *entry, void *arg)
 			return CK_ERR_NOMEM;
 		names->names = grown;
 	}
-	names->names[names->count] = strdup(entry->d_name);
+	names->names[names->count] = strdup(name);
 	if (!names->names[names->count])
 		return CK_ERR_NOMEM;
 	names->count++;
 	return CK_OK;
+}
+
+static int take_tag(int dir, const struct dirent *entry, void *arg)
+{
+	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))
+		return CK_OK;
+	return take_name(arg, entry->d_name);
+}
+
+static int take_draft(int dir, const struct dirent *entry, void *arg)
+{
+	enum ck_draft_kind kind;
+	uint64_t step;
+
+	if (!ck_draft_parse(entry->d_name, &kind, &step) || kind == CK_DRAFT_OPTIM || !is_type(dir, entry, DT_DIR))
+		return CK_OK;
+	return take_name(arg, entry->d_name);
 }
 
 static int by_name(const void *left, const void *right)
@@ -275,10 +310,16 @@ static int by_name(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err)
+static int take_any(int dir, const struct dirent *entry, void *arg)
+{
+	(void)dir;
+	return take_name(arg, entry->d_name);
+}
+
+static int list_names(const char *path, visit_fn visit, struct ck_names *out, struct ck_error *err)
 {
 	struct ck_names names = { 0 };
-	int rc = each_entry(source_path, take_tag, &names, err);
+	int rc = each_entry(path, visit, &names, err);
 
 	if (rc) {
 		ck_names_free(&names);
@@ -288,6 +329,35 @@ int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error
 		qsort(names.names, names.count, sizeof(*names.names), by_name);
 	*out = names;
 	return CK_OK;
+}
+
+int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err)
+{
+	return list_names(path, take_any, out, err);
+}
+
+int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err)
+{
+	return list_names(source_path, take_tag, out, err);
+}
+
+int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	char *path = NULL;
+	int rc;
+
+	if (asprintf(&path, "%s/" CK_DRAFT_DIR, tag_path) < 0)
+		return ck_fail_nomem(err);
+	rc = list_names(path, take_draft, out, &why);
+	free(path);
+	if (rc == CK_ERR_SYS && why.sys == ENOENT) {
+		*out = (struct ck_names){ 0 };
+		return CK_OK;
+	}
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
 }
 
 void ck_names_free(struct ck_names *names)

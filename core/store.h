@@ -40,6 +40,15 @@ const char *ck_step_format(uint64_t step, char *buf, size_t size);
 /* Parses "rank" and a canonical number at the start of NAME; *LEN is how many bytes that took. */
 bool ck_rank_parse(const char *name, uint64_t *rank, size_t *len);
 
+/*
+ * What is being written to a tag lies in TAG/.ckptfs, which nanochat takes for neither a tag nor a step: a directory for each draft, named as the mount shows it
+ * ("000600", "000600.partial"), or "000600.optim" for optimizer shards of a step that is published already.
+ */
+#define CK_DRAFT_DIR ".ckptfs"
+enum ck_draft_kind { CK_DRAFT_STEP, CK_DRAFT_PARTIAL, CK_DRAFT_OPTIM };
+bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step);
+const char *ck_draft_format(enum ck_draft_kind kind, uint64_t step, char *buf, size_t size);
+
 /* Which level the directory at PATH is: BASE if it holds a *_checkpoints directory of ck_sources, TAG if it holds a canonical model_NNNNNN.pt,
    SOURCE if it holds a directory that isn't a dot-directory; an empty directory is BASE. CK_ERR_SYS when it can't be read. */
 int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err);
@@ -54,6 +63,10 @@ struct ck_names {
 	size_t count;
 };
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err);
+/* The drafts of a tag that the mount shows (STEP, PARTIAL), sorted by name; none where there is no CK_DRAFT_DIR. */
+int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err);
+/* Every name in a directory but "." and "..", sorted. CK_ERR_SYS. */
+int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err);
 void ck_names_free(struct ck_names *names);
 
 /* Sorts TAGS as find_largest_model prefers them: d<number> from high to low (a tie: the exact name "d12" first, then by name), then, behind all of these, the others,

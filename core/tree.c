@@ -82,7 +82,7 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 		return CK_OK;
 	}
 	pthread_mutex_unlock(&tree->lock);
-	if (stat(n->path, &found) < 0)
+	if (tree_stat(tree, n->path, &found) < 0)
 		rc = ck_fail_sys(identity ? NULL : err, "stat");
 	/* A file that is gone or was replaced keeps, for whoever still holds it, the attributes that it had. */
 	if (rc || !is_same(n, &found))
@@ -106,14 +106,15 @@ static void fill_file(struct stat *st, uint64_t size)
 	}
 }
 
-/* A directory of ours: readable where the stored file or directory is, and searchable where it is readable. */
-static void fill_dir(const struct ck_tree *tree, struct stat *st, nlink_t subdirs, bool writable)
+/* A directory of ours: readable and writable where the stored file or directory is, and searchable where it is readable. That a published step
+   refuses changes is then ours to say (EPERM), and a copy of it can be changed and removed. */
+static void fill_dir(const struct ck_tree *tree, struct stat *st, nlink_t subdirs)
 {
 	mode_t mode = st->st_mode & 0777;
 
 	if (!S_ISDIR(st->st_mode))
-		mode = (mode & 0444) | (mode & 0444) >> 2;
-	if (tree->options.read_only || !writable)
+		mode = (mode & 0666) | (mode & 0444) >> 2;
+	if (tree->options.read_only)
 		mode &= 0555;
 	st->st_mode = S_IFDIR | mode;
 	st->st_nlink = 2 + subdirs;
@@ -157,6 +158,10 @@ static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct 
 		if (rc)
 			return rc;
 		free(numbers);
+		if (ck_store_drafts(n->path, &tags, NULL) == CK_OK) {
+			found += tags.count;
+			ck_names_free(&tags);
+		}
 		break;
 	default:
 		path_of_tag(n, path);
@@ -259,10 +264,12 @@ static int stat_source(struct ck_tree *tree, struct node *n, struct stat *st, st
 static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, struct stat *st, struct ck_error *err)
 {
 	nlink_t subdirs;
-	int rc = count_subdirs(n, local, &subdirs, err);
+	int rc = tree_check_inside(tree, n, err);
 
 	if (!rc)
-		fill_dir(tree, st, subdirs, n->type == NODE_SOURCE || n->type == NODE_TAG);
+		rc = count_subdirs(n, local, &subdirs, err);
+	if (!rc)
+		fill_dir(tree, st, subdirs);
 	return rc;
 }
 
@@ -270,6 +277,7 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 {
 	bool stored = n->type == NODE_MODEL || n->type == NODE_OPTIM;
 	char line[768];
+	mode_t writable;
 	int rc;
 
 	*out = (struct ck_attr){ .entry_timeout = CK_TIMEOUT_CHANGING, .attr_timeout = CK_TIMEOUT_CHANGING };
@@ -284,10 +292,12 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 			fill_file(&out->st, strlen(line));
 	} else if (n->type == NODE_META) {
 		rc = attr_of_meta(tree, n, &out->st, err);
-	} else if (n->type == NODE_FILE) {
+	} else if (n->type == NODE_FILE || n->type == NODE_NATIVE) {
+		writable = n->type == NODE_NATIVE && !tree->options.read_only ? out->st.st_mode & 0222 : 0;
 		fill_file(&out->st, n->ident.size);
+		out->st.st_mode |= writable;
 	} else if (stored && (local == LOCAL_SELF || local == LOCAL_RAW)) {
-		fill_dir(tree, &out->st, 0, false);
+		fill_dir(tree, &out->st, 0);
 	} else if (stored) {
 		/* The names in model/ are those of one file's tensors: they never change while the directory is the same. */
 		out->entry_timeout = local >= LOCAL_NPY_0 ? CK_TIMEOUT_FIXED : CK_TIMEOUT_CHANGING;
@@ -306,6 +316,31 @@ int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struc
 	return n ? tree_attr(tree, n, local_of(ino), out, err) : ck_fail(err, CK_ERR_STALE, "unknown inode number");
 }
 
+int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err)
+{
+	static const enum ck_place_kind kinds[] = {
+		[NODE_BASE] = CK_PLACE_OTHER, [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG, [NODE_STEP] = CK_PLACE_STEP,
+		[NODE_META] = CK_PLACE_OTHER, [NODE_MODEL] = CK_PLACE_OTHER, [NODE_OPTIM] = CK_PLACE_OTHER,
+		[NODE_FILE] = CK_PLACE_OTHER, [NODE_NATIVE] = CK_PLACE_NATIVE,
+	};
+	struct node *n = node_find(tree, ino);
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	out->kind = kinds[n->type];
+	out->name = n->name;
+	out->path[0] = '\0';
+	if (out->kind == CK_PLACE_STEP && local_of(ino) == LOCAL_OPTIM)
+		out->kind = CK_PLACE_OPTIM;
+	else if (local_of(ino) != LOCAL_SELF)
+		out->kind = CK_PLACE_OTHER;
+	if (out->kind == CK_PLACE_SOURCE)
+		strcpy(out->path, n->path);
+	else if (out->kind != CK_PLACE_OTHER)
+		path_of_tag(n, out->path);
+	return CK_OK;
+}
+
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err)
 {
 	return statvfs(tree->store, out) < 0 ? ck_fail_sys(err, "statvfs") : CK_OK;
@@ -313,11 +348,11 @@ int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *e
 
 /* ---- opening ---- */
 
-static int open_file(struct node *n, struct ck_view **out, struct ck_error *err)
+static int open_file(const struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
 {
 	struct ck_file *file;
 	struct ck_view *view;
-	int rc = ck_file_open(n->path, &file, err);
+	int rc = tree_open(tree, n->path, &file, err);
 
 	if (rc)
 		return rc;
@@ -376,8 +411,8 @@ int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, struct 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	switch (n->type) {
-	case NODE_FILE:
-		return open_file(n, out, err);
+	case NODE_FILE: case NODE_NATIVE:
+		return open_file(tree, n, out, err);
 	case NODE_META:
 		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : node_text(tree, n, out, err);
 	case NODE_MODEL: case NODE_OPTIM:

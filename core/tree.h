@@ -2,7 +2,7 @@
  * tree - the namespace of a mounted store: inode numbers, lookup, listing, attributes, and which view a name shows.
  *
  * Inode numbers. A *node* stands for one thing of the store: a source, a tag, a step, one stored file as it is (FILE), as metadata (META) or as tensors
- * (CKPT). An inode number is the node's base, a 44-bit hash, and 20 bits that count what the node shows: CKPT's directories, its files, tensor I in model/ and in
+ * (CKPT). An inode number is the node's base, a 43-bit hash, and 20 bits that count what the node shows: CKPT's directories, its files, tensor I in model/ and in
  * model.raw/. So there is no table with a row per tensor, numbers rise in key order, and they are the same after a
  * remount. The hash of FILE, META and CKPT covers the path and the identity (device, inode, size, mtime) of the stored files that the bytes
  * depend on: a replaced file is another node with other numbers, and what the kernel cached of the old one stays true.
@@ -23,6 +23,7 @@
 
 typedef uint64_t ck_ino;
 #define CK_ROOT_INO ((ck_ino)1)
+#define CK_INO_DRAFT ((ck_ino)1 << 63)  /* set in no number of the tree's: those of drafts have it */
 
 enum ck_device { CK_DEVICE_CPU, CK_DEVICE_MPS, CK_DEVICE_CUDA };
 
@@ -32,6 +33,7 @@ struct ck_tree_options {
 	enum ck_device device;
 	bool native;            /* list nanochat's own names too */
 	bool read_only;
+	bool contain;           /* a link that leads out of the store can't be opened: Permission denied */
 	/* Called, if not NULL, with the line for a stored file that turned out to be unusable; once for each load. From any thread. */
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
@@ -73,6 +75,22 @@ int ck_tree_listxattr(struct ck_tree *tree, ck_ino ino, char **names, size_t *le
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err);
 
+/* Where an inode number stands in the store: for those who write beside the tree (draft.h). */
+enum ck_place_kind {
+	CK_PLACE_SOURCE,        /* a checkpoints directory */
+	CK_PLACE_TAG,
+	CK_PLACE_STEP,          /* a published step's directory */
+	CK_PLACE_OPTIM,         /* its optim/ */
+	CK_PLACE_NATIVE,        /* a stored file under nanochat's own name */
+	CK_PLACE_OTHER,         /* the root of a base store, and everything below a step */
+};
+struct ck_place {
+	enum ck_place_kind kind;
+	char path[4096];        /* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's */
+	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
+};
+int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
+
 /* An open directory: what it held when it was opened. Entry positions are 0 to count-1 and stay the same; "." and ".." come first. Used by one thread at a time. */
 struct ck_dir;
 struct ck_dirent {
@@ -83,6 +101,9 @@ struct ck_dirent {
 };
 int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err);
 bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out);
+/* An empty directory's listing, and one more name in a listing: for directories that hold what is being written. */
+int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err);
+int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
 void ck_dir_close(struct ck_dir *dir);
 
 #endif

@@ -14,7 +14,7 @@ static bool step_opens(struct ck_tree *tree, struct node *tag, uint64_t step)
 	struct node *n;
 	bool opens;
 
-	if (key_of_stored(tag, NODE_MODEL, &name, path, &key, NULL))
+	if (key_of_stored(tree, tag, NODE_MODEL, &name, path, &key, NULL))
 		return false;
 	/* The key is the one that lookup makes below the step, so that the content is loaded once. */
 	n = node_get(tree, &key);

@@ -85,27 +85,27 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 }
 
 /* A stored file under its own name, if it is there. */
-static int add_native(struct node *tag, const struct ck_file_name *name, struct ck_dir *dir, struct ck_error *err)
+static int add_native(const struct ck_tree *tree, struct node *tag, const struct ck_file_name *name, struct ck_dir *dir, struct ck_error *err)
 {
 	char path[PATH_MAX], text[64];
 	struct node_key key;
 
-	if (key_of_stored(tag, NODE_FILE, name, path, &key, NULL))
+	if (key_of_stored(tree, tag, NODE_NATIVE, name, path, &key, NULL))
 		return CK_OK;
 	return add(dir, ck_file_name_format(name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
 }
 
-static int list_native(struct node *tag, uint64_t step, struct ck_dir *dir, struct ck_error *err)
+static int list_native(const struct ck_tree *tree, struct node *tag, uint64_t step, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
 	uint64_t *ranks;
 	size_t count;
 	int rc;
 
-	rc = add_native(tag, &name, dir, err);
+	rc = add_native(tree, tag, &name, dir, err);
 	name.kind = CK_FILE_META;
 	if (!rc)
-		rc = add_native(tag, &name, dir, err);
+		rc = add_native(tree, tag, &name, dir, err);
 	if (!rc)
 		rc = ck_store_ranks(tag->path, step, &ranks, &count, err);
 	if (rc)
@@ -113,7 +113,7 @@ static int list_native(struct node *tag, uint64_t step, struct ck_dir *dir, stru
 	name.kind = CK_FILE_OPTIM;
 	for (size_t i = 0; i < count && !rc; i++) {
 		name.rank = ranks[i];
-		rc = add_native(tag, &name, dir, err);
+		rc = add_native(tree, tag, &name, dir, err);
 	}
 	free(ranks);
 	return rc;
@@ -133,7 +133,7 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		key_of_step(tag, steps[i], path, &key);
 		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
 		if (!rc && tree->options.native)
-			rc = list_native(tag, steps[i], dir, err);
+			rc = list_native(tree, tag, steps[i], dir, err);
 	}
 	free(steps);
 	if (!rc && tree_latest(tree, tag, &latest, NULL) == CK_OK)
@@ -152,7 +152,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	struct node *n;
 	int rc;
 
-	rc = key_of_stored(step, type, name, path, &key, err);
+	rc = key_of_stored(tree, step, type, name, path, &key, err);
 	if (rc)
 		return CK_OK;   /* it went away meanwhile */
 	n = node_get(tree, &key);
@@ -188,7 +188,7 @@ static int list_meta(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 	struct node *n;
 	int rc;
 
-	if (key_of_stored(step, NODE_META, &name, path, &key, NULL))
+	if (key_of_stored(tree, step, NODE_META, &name, path, &key, NULL))
 		return CK_OK;
 	n = node_get(tree, &key);
 	if (!n)
@@ -264,20 +264,37 @@ static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_
 	}
 }
 
+int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err)
+{
+	struct ck_dir *dir = calloc(1, sizeof(*dir));
+
+	if (!dir)
+		return ck_fail_nomem(err);
+	dir->self = self;
+	dir->parent = parent;
+	*out = dir;
+	return CK_OK;
+}
+
+int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err)
+{
+	return add(dir, name, ino, type, true, err);
+}
+
 int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err)
 {
 	struct node *n = node_find(tree, ino);
-	struct ck_dir *dir;
+	struct ck_dir *dir = NULL;
 	int rc;
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	dir = calloc(1, sizeof(*dir));
-	if (!dir)
-		return ck_fail_nomem(err);
-	dir->self = ino;
-	dir->parent = n->parent;
-	rc = list(tree, n, local_of(ino), dir, err);
+	rc = ck_dir_new(ino, n->parent, &dir, err);
+	if (rc)
+		return rc;
+	rc = tree_check_inside(tree, n, err);
+	if (!rc)
+		rc = list(tree, n, local_of(ino), dir, err);
 	if (rc)
 		ck_dir_close(dir);
 	else

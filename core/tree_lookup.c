@@ -41,8 +41,8 @@ static int not_found(struct ck_error *err)
 	return ck_fail(err, CK_ERR_NOENT, "no such name");
 }
 
-int key_of_stored(const struct node *step, enum node_type type, const struct ck_file_name *name, char *path,
-		  struct node_key *key, struct ck_error *err)
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type, const struct ck_file_name *name,
+		  char *path, struct node_key *key, struct ck_error *err)
 {
 	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step };
 	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
@@ -51,7 +51,7 @@ int key_of_stored(const struct node *step, enum node_type type, const struct ck_
 	path_of_tag(step, dir);
 	if (!path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
 		return too_long(err);
-	if (stat(path, &st) < 0)
+	if (tree_stat(tree, path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
 	if (!S_ISREG(st.st_mode))
 		return not_found(err);
@@ -59,7 +59,8 @@ int key_of_stored(const struct node *step, enum node_type type, const struct ck_
 	if (type == NODE_OPTIM)
 		key->parent = ino_of(step, LOCAL_OPTIM);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
-	if (type == NODE_MODEL && path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) && stat(meta_path, &st) == 0)
+	if (type == NODE_MODEL && path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
+	    tree_stat(tree, meta_path, &st) == 0)
 		key->meta = ck_ident_of(&st);
 	return CK_OK;
 }
@@ -162,10 +163,10 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 		key_of_step(tag, step, path, &key);
 		if (!path[0])
 			return too_long(err);
-		return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err) : not_found(err);
+		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err) : not_found(err);
 	}
 	if (ck_file_name_parse(name, &native)) {
-		rc = key_of_stored(tag, NODE_FILE, &native, path, &key, err);
+		rc = key_of_stored(tree, tag, NODE_NATIVE, &native, path, &key, err);
 		return rc ? rc : get_child(tree, &key, child, err);
 	}
 	if (strcmp(name, "latest") != 0)
@@ -220,7 +221,7 @@ static int child_of_stem(struct ck_tree *tree, struct node *step, const struct c
 		i++;
 	if (i == TREE_FORMS)
 		return not_found(err);
-	rc = key_of_stored(step, stored ? NODE_FILE : type, native, path, &key, err);
+	rc = key_of_stored(tree, step, stored ? NODE_FILE : type, native, path, &key, err);
 	if (!rc)
 		rc = get_child(tree, &key, child, err);
 	if (rc || stored)
@@ -242,7 +243,7 @@ static int child_meta(struct ck_tree *tree, struct node *step, const char *name,
 	struct node_key key;
 	int rc;
 
-	rc = key_of_stored(step, NODE_META, &native, path, &key, err);
+	rc = key_of_stored(tree, step, NODE_META, &native, path, &key, err);
 	if (!rc)
 		rc = get_child(tree, &key, child, err);
 	if (rc)
@@ -323,6 +324,10 @@ static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, co
 int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child, uint32_t *child_local,
 	       struct ck_error *err)
 {
+	int rc = tree_check_inside(tree, parent, err);
+
+	if (rc)
+		return rc;
 	*child_local = LOCAL_SELF;
 	switch (parent->type) {
 	case NODE_BASE:

@@ -10,7 +10,8 @@
 
 #include <pthread.h>
 
-enum node_type { NODE_BASE, NODE_SOURCE, NODE_TAG, NODE_STEP, NODE_META, NODE_MODEL, NODE_OPTIM, NODE_FILE };
+/* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step: they differ in what may be done to them. */
+enum node_type { NODE_BASE, NODE_SOURCE, NODE_TAG, NODE_STEP, NODE_META, NODE_MODEL, NODE_OPTIM, NODE_FILE, NODE_NATIVE };
 
 /* What a node shows: the low bits of an inode number. */
 enum local {
@@ -101,6 +102,13 @@ bool node_error_is_shown(const struct ck_error *err);
 void content_loaded(struct ck_tree *tree, struct node *n);
 void content_used(struct ck_tree *tree, struct node *n);
 
+/* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c). What lies outside can't be opened (EACCES); a link to it has
+   the attributes of a regular file. */
+int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err);
+int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st);
+/* CK_ERR_SYS EACCES when the directory of a SOURCE or a TAG must not be looked into. */
+int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct ck_error *err);
+
 /* Attributes of the stored thing at the node's path, at most half a second old. CK_ERR_SYS ENOENT for a directory or a step that is gone. */
 int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err);
 
@@ -120,8 +128,8 @@ int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const 
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
 
 /* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the stored file can't be had. */
-int key_of_stored(const struct node *step, enum node_type type, const struct ck_file_name *name, char *path,
-		  struct node_key *key, struct ck_error *err);
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type, const struct ck_file_name *name,
+		  char *path, struct node_key *key, struct ck_error *err);
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);

@@ -31,7 +31,7 @@ static bool is_tensor(const struct node *n, uint32_t local)
 
 static bool is_pickle(const struct node *n)
 {
-	return n->type == NODE_FILE && n->name.kind != CK_FILE_META;
+	return (n->type == NODE_FILE || n->type == NODE_NATIVE) && n->name.kind != CK_FILE_META;
 }
 
 /* "safe" when our reader, which knows only data, takes the whole file; else why it doesn't. */
@@ -45,7 +45,7 @@ static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *o
 	struct node *n;
 	int rc;
 
-	rc = key_of_stored(file, type, &file->name, path, &key, err);
+	rc = key_of_stored(tree, file, type, &file->name, path, &key, err);
 	if (rc)
 		return rc;
 	n = node_get(tree, &key);

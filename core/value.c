@@ -182,49 +182,68 @@ bool ck_value_is_str(const struct ck_value *v, const char *s)
 	return v->kind == CK_STR && v->len == strlen(s) && memcmp(v->s, s, v->len) == 0;
 }
 
-static uint64_t mix(uint64_t h, uint64_t v)
+/*
+ * The hash of a key. It is keyed by something that a file can't know (the dict's address, which the system randomises): each word is multiplied, 64 by 64 bits and folded, by a state that holds it,
+ * so that no set of keys can be made to collide beforehand.
+ */
+struct hasher {
+	uint64_t state, secret;
+	unsigned nodes;         /* values that may still be visited */
+};
+
+static void mix(struct hasher *h, uint64_t v)
 {
-	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ h >> 29;
+	unsigned __int128 product = (unsigned __int128)(h->state ^ h->secret) * (v ^ ~h->secret);
+
+	h->state = (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint64_t hash_bytes(uint64_t h, const char *s, uint32_t len)
+static struct hasher hasher_of(const struct ck_dict *dict)
+{
+	uint64_t address = (uint64_t)(uintptr_t)dict;
+
+	return (struct hasher){ .secret = address * UINT64_C(0x9e3779b97f4a7c15), .nodes = KEY_NODES };
+}
+
+static void hash_bytes(struct hasher *h, const char *s, uint32_t len)
 {
 	uint64_t word;
 
+	mix(h, len);
 	for (; len >= 8; s += 8, len -= 8) {
 		memcpy(&word, s, 8);
-		h = mix(h, word);
+		mix(h, word);
 	}
 	word = 0;
 	if (len)
 		memcpy(&word, s, len);
-	return mix(h, word ^ (uint64_t)len << 56);
+	mix(h, word);
 }
 
-static bool hash_value(const struct ck_value *v, uint64_t *h, unsigned *nodes);
+static bool hash_value(struct hasher *h, const struct ck_value *v);
 
-static bool hash_items(const struct ck_value *items, uint32_t len, uint64_t *h, unsigned *nodes)
+static bool hash_items(struct hasher *h, const struct ck_value *items, uint32_t len)
 {
-	*h = mix(*h, len);
+	mix(h, len);
 	for (uint32_t i = 0; i < len; i++)
-		if (!hash_value(&items[i], h, nodes))
+		if (!hash_value(h, &items[i]))
 			return false;
 	return true;
 }
 
 /* The order of a set's items doesn't count: each is hashed alone and the sum taken. */
-static bool hash_set(const struct ck_list *set, uint64_t *h, unsigned *nodes)
+static bool hash_set(struct hasher *h, const struct ck_list *set)
 {
-	uint64_t sum = set->len, one;
+	uint64_t before = h->state, sum = set->len;
 
 	for (uint32_t i = 0; i < set->len; i++) {
-		one = 0;
-		if (!hash_value(&set->items[i], &one, nodes))
+		h->state = 0;
+		if (!hash_value(h, &set->items[i]))
 			return false;
-		sum += one;
+		sum += h->state;
 	}
-	*h = mix(*h, sum);
+	h->state = before;
+	mix(h, sum);
 	return true;
 }
 
@@ -232,35 +251,35 @@ static bool hash_set(const struct ck_list *set, uint64_t *h, unsigned *nodes)
  * Equal values hash alike: a float that is an integer as that integer. False for what Python can't hash, and
  * for a key of more nodes than any real one has: tuples that share tuples would make the walk exponential.
  */
-static bool hash_value(const struct ck_value *v, uint64_t *h, unsigned *nodes)
+static bool hash_value(struct hasher *h, const struct ck_value *v)
 {
 	uint64_t bits;
 
-	if ((*nodes)-- == 0) {
-		*nodes = 0;
+	if (h->nodes == 0)
 		return false;
-	}
+	h->nodes--;
 	switch ((enum ck_kind)v->kind) {
 	case CK_STR: case CK_BYTES: case CK_BIGINT:
-		*h = hash_bytes(mix(*h, v->kind), v->s, v->len);
+		mix(h, v->kind);
+		hash_bytes(h, v->s, v->len);
 		return true;
 	case CK_FLOAT:
 		memcpy(&bits, &v->f, sizeof(bits));
 		if (v->f >= -0x1p63 && v->f < 0x1p63 && v->f == floor(v->f))
 			bits = (uint64_t)(int64_t)v->f;
-		*h = mix(*h, bits);
+		mix(h, bits);
 		return true;
 	case CK_TUPLE:
-		return hash_items(v->items, v->len, h, nodes);
+		return hash_items(h, v->items, v->len);
 	case CK_FROZENSET:
-		return hash_set(v->list, h, nodes);
+		return hash_set(h, v->list);
 	case CK_LIST: case CK_DICT: case CK_SET: case CK_BYTEARRAY:
 		return false;
 	case CK_NONE:
-		*h = mix(*h, 0x6e6f6e65);
+		mix(h, 0x6e6f6e65);
 		return true;
 	default:
-		*h = mix(*h, (uint64_t)v->i);
+		mix(h, (uint64_t)v->i);
 		return true;
 	}
 }
@@ -269,13 +288,10 @@ static bool hash_value(const struct ck_value *v, uint64_t *h, unsigned *nodes)
 static uint32_t index_slot(const struct ck_dict *dict, const struct ck_value *key)
 {
 	uint32_t mask = dict->index_size - 1, slot;
-	/* The address seeds the hash: a file can't know which keys of its own would collide. */
-	uint64_t h = (uint64_t)(uintptr_t)dict;
-	unsigned nodes = KEY_NODES;
+	struct hasher h = hasher_of(dict);
 
-	hash_value(key, &h, &nodes);
-	h = mix(h, h >> 32);
-	for (slot = (uint32_t)h & mask; dict->index[slot]; slot = (slot + 1) & mask)
+	hash_value(&h, key);
+	for (slot = (uint32_t)h.state & mask; dict->index[slot]; slot = (slot + 1) & mask)
 		if (ck_value_equal(&dict->pairs[dict->index[slot] - 1].key, key))
 			break;
 	return slot;
@@ -312,12 +328,11 @@ int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value ke
 		struct ck_error *err)
 {
 	struct ck_pair *pairs;
-	unsigned nodes = KEY_NODES;
-	uint64_t h = 0;
+	struct hasher h = hasher_of(dict);
 	int64_t at;
 	int rc;
 
-	if (!hash_value(&key, &h, &nodes))
+	if (!hash_value(&h, &key))
 		return ck_fail(err, CK_ERR_CORRUPT, "a dict key that can't be hashed, or of over %u parts", KEY_NODES);
 	at = dict_find(dict, &key);
 	if (at >= 0) {

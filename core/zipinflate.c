@@ -84,14 +84,19 @@ int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t 
 	return rc;
 }
 
-int ck_unnamed_file(int *fd, struct ck_error *err)
+const char *ck_temporary_dir(void)
 {
 	const char *dir = secure_getenv("TMPDIR");
+
+	return dir && dir[0] ? dir : "/tmp";
+}
+
+int ck_unnamed_file(int *fd, struct ck_error *err)
+{
+	const char *dir = ck_temporary_dir();
 	char path[4096];
 	int len;
 
-	if (!dir || !dir[0])
-		dir = "/tmp";
 	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (*fd >= 0)
 		return CK_OK;

@@ -4,6 +4,7 @@
 #ifndef CKPTFS_FS_H
 #define CKPTFS_FS_H
 
+#include "../core/draft.h"
 #include "../core/tree.h"
 #include "log.h"
 
@@ -12,6 +13,7 @@
 /* What every handler gets as its user data. */
 struct fs {
 	struct ck_tree *tree;
+	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
 	struct log *log;
 	int ready_fd;           /* in the background: the parent waits on it until the mount answers; else -1 */
 	void (*ready)(struct fs *fs);   /* called when the kernel's first request came in */
@@ -25,9 +27,51 @@ int fs_errno(const struct ck_error *err);
 /* Replies with the errno of ERR, and logs it where it tells of a fault rather than of an absence. CONTEXT is the operation's name. */
 void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *err);
 
-/* Replies with LEN bytes of VIEW at OFFSET. */
+/* Replies with LEN bytes of VIEW, or of a draft's FILE, at OFFSET. */
 void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, size_t len);
+void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset, size_t len);
 
 static inline struct fs *fs_of(fuse_req_t req) { return fuse_req_userdata(req); }
+
+static inline void fs_entry(const struct ck_attr *attr, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = attr->st.st_ino,
+		.attr = attr->st,
+		.attr_timeout = attr->attr_timeout,
+		.entry_timeout = attr->entry_timeout,
+	};
+}
+
+/* What an open file's handle holds: a view, or (the lowest bit says so) a file of a draft. */
+static inline struct ck_view *fs_view(const struct fuse_file_info *fi)
+{
+	return fi->fh & 1 ? NULL : (struct ck_view *)(uintptr_t)fi->fh;
+}
+
+static inline struct ck_draft_file *fs_draft_file(const struct fuse_file_info *fi)
+{
+	return fi && fi->fh & 1 ? (struct ck_draft_file *)(uintptr_t)(fi->fh - 1) : NULL;
+}
+
+static inline void fs_set_draft_file(struct fuse_file_info *fi, struct ck_draft_file *file)
+{
+	fi->fh = (uintptr_t)file + 1;
+}
+
+/* ops_write.c; the table is in ops.c. */
+void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi);
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags);
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
+void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi);
+void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
 #endif

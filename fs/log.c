@@ -30,8 +30,10 @@ struct log *log_new(bool to_syslog)
 	if (!log)
 		return NULL;
 	pthread_mutex_init(&log->lock, NULL);
-	if (to_syslog)
+	if (to_syslog) {
+		log_connect_syslog();
 		log_to_syslog(log);
+	}
 	return log;
 }
 
@@ -43,9 +45,13 @@ void log_free(struct log *log)
 	free(log);
 }
 
+void log_connect_syslog(void)
+{
+	openlog("ckptfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
 void log_to_syslog(struct log *log)
 {
-	openlog("ckptfs", LOG_PID, LOG_DAEMON);
 	log->to_syslog = true;
 }
 

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* libfuse's log function takes no argument of ours: this is the one global of the program. */
@@ -100,9 +102,27 @@ static int loop(struct fuse_session *se)
 	return rc;
 }
 
-/* Mounts, serves until the unmount or a signal, and cleans up. */
-static int serve(struct fs *fs, struct options *o)
+/* With allow_other everyone reads with the daemon's rights: a link must not lead them out of the store. */
+static bool stays_in_store(const struct options *o)
 {
+	return o->allow_other && !o->follow;
+}
+
+static int confine(struct fs *fs, const struct options *o, bool read_only, struct unmounter *unmounter)
+{
+	const struct sandbox_options options = {
+		.mode = o->sandbox, .store = o->store, .level = o->level, .contain = stays_in_store(o), .read_only = read_only,
+	};
+
+	if (fs->ready_fd >= 0)
+		log_connect_syslog();
+	return sandbox_enter(&options, o->mountpoint, unmounter, fs->log);
+}
+
+/* Mounts, serves until the unmount or a signal, and cleans up. */
+static int serve(struct fs *fs, struct options *o, bool read_only)
+{
+	struct unmounter unmounter = { 0 };
 	struct fuse_session *se;
 	int rc = -1;
 
@@ -115,8 +135,11 @@ static int serve(struct fs *fs, struct options *o)
 		goto out_signals;
 	if (fs->ready_fd >= 0 && chdir("/") < 0)
 		goto out_mount;
-	rc = loop(se);
+	if (confine(fs, o, read_only, &unmounter) == 0)
+		rc = loop(se);
 out_mount:
+	if (unmounter_finish(&unmounter, fuse_session_fd(se)) < 0)
+		log_line(fs->log, "the mount stays: it could not be unmounted");
 	fuse_session_unmount(se);
 out_signals:
 	fuse_remove_signal_handlers(se);
@@ -130,7 +153,8 @@ static int run(struct options *o)
 {
 	struct fs fs = { .ready_fd = -1, .ready = on_ready };
 	struct ck_tree_options tree = {
-		.store = o->store, .level = o->level, .device = o->device, .native = o->native, .read_only = true, .log = on_tree_log,
+		.store = o->store, .level = o->level, .device = o->device, .native = o->native, .read_only = o->read_only,
+		.contain = stays_in_store(o), .log = on_tree_log,
 	};
 	struct ck_error err = CK_ERROR_INIT;
 	char line[512];
@@ -152,11 +176,22 @@ static int run(struct options *o)
 		if (fs.ready_fd < 0)
 			goto out;
 	}
-	rc = serve(&fs, o);
+	if (!o->read_only && ck_drafts_new(fs.tree, &tree, &fs.drafts, &err))
+		log_line(fs.log, ck_error_line(&err, line, sizeof(line)));
+	else
+		rc = serve(&fs, o, tree.read_only);
 out:
+	ck_drafts_free(fs.drafts);
 	ck_tree_free(fs.tree);
 	log_free(fs.log);
 	return rc;
+}
+
+/* Each mktime (libzip calls it for every entry) looks at the local time zone's file again, unless TZ names one; so the sandbox needn't let it. */
+static void fix_time_zone(void)
+{
+	setenv("TZ", ":/etc/localtime", 0);
+	tzset();
 }
 
 int main(int argc, char **argv)
@@ -165,6 +200,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	tune_malloc();
+	fix_time_zone();
 	rc = options_parse(&o, argc, argv);
 	if (rc == 0 && o.help)
 		options_help();

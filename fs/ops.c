@@ -5,16 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void entry_of(const struct ck_attr *attr, struct fuse_entry_param *e)
-{
-	*e = (struct fuse_entry_param){
-		.ino = attr->st.st_ino,
-		.attr = attr->st,
-		.attr_timeout = attr->attr_timeout,
-		.entry_timeout = attr->entry_timeout,
-	};
-}
-
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
@@ -23,14 +13,36 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	fs->ready(fs);
 }
 
+/* Published names come first, then what is being written. */
+static int lookup(struct fs *fs, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
+{
+	int rc = CK_ERR_NOENT;
+
+	if (!ck_is_draft(parent)) {
+		rc = ck_tree_lookup(fs->tree, parent, name, out, err);
+		if (rc != CK_ERR_NOENT || !fs->drafts)
+			return rc;
+		ck_error_clear(err);
+	}
+	return ck_drafts_lookup(fs->drafts, parent, name, out, err);
+}
+
+static void forget(struct fs *fs, ck_ino ino, uint64_t count)
+{
+	if (ck_is_draft(ino))
+		ck_drafts_forget(fs->drafts, ino, count);
+	else
+		ck_tree_forget(fs->tree, ino, count);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	struct fuse_entry_param e;
 	struct ck_attr attr;
 
-	if (ck_tree_lookup(fs_of(req)->tree, parent, name, &attr, &err) == CK_OK) {
-		entry_of(&attr, &e);
+	if (lookup(fs_of(req), parent, name, &attr, &err) == CK_OK) {
+		fs_entry(&attr, &e);
 	} else if (err.code == CK_ERR_NOENT) {
 		/* Inode 0: the kernel remembers that there is no such name. */
 		e = (struct fuse_entry_param){ .entry_timeout = attr.entry_timeout };
@@ -43,14 +55,14 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	ck_tree_forget(fs_of(req)->tree, ino, nlookup);
+	forget(fs_of(req), ino, nlookup);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		ck_tree_forget(fs_of(req)->tree, forgets[i].ino, forgets[i].nlookup);
+		forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -59,8 +71,11 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_attr attr;
 
-	(void)fi;
-	if (ck_tree_getattr(fs_of(req)->tree, ino, &attr, &err))
+	if (ck_is_draft(ino))
+		ck_drafts_getattr(fs_of(req)->drafts, ino, fs_draft_file(fi), &attr, &err);
+	else
+		ck_tree_getattr(fs_of(req)->tree, ino, &attr, &err);
+	if (err.code)
 		fs_reply_error(req, "getattr", &err);
 	else
 		fuse_reply_attr(req, &attr.st, attr.attr_timeout);
@@ -77,9 +92,24 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
-static struct ck_view *view_of(const struct fuse_file_info *fi)
+/* A file of a draft, or a stored one under nanochat's own name that is to be replaced. */
+static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	return (struct ck_view *)(uintptr_t)fi->fh;
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_draft_file *file;
+
+	if (!fs_of(req)->drafts) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	if (ck_drafts_open(fs_of(req)->drafts, ino, fi->flags, (struct ck_owner){ ctx->uid, ctx->gid }, &file, &err)) {
+		fs_reply_error(req, "open", &err);
+		return;
+	}
+	fs_set_draft_file(fi, file);
+	if (fuse_reply_open(req, fi) < 0)
+		ck_draft_release(fs_of(req)->drafts, file);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -87,8 +117,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_view *view;
 
-	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
-		fuse_reply_err(req, EROFS);
+	if (ck_is_draft(ino) || (fi->flags & O_ACCMODE) != O_RDONLY) {
+		open_draft(req, ino, fi);
 		return;
 	}
 	if (ck_tree_open(fs_of(req)->tree, ino, &view, &err)) {
@@ -106,13 +136,19 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	fs_reply_view(req, view_of(fi), (uint64_t)off, size);
+	if (fs_draft_file(fi))
+		fs_reply_draft(req, fs_draft_file(fi), (uint64_t)off, size);
+	else
+		fs_reply_view(req, fs_view(fi), (uint64_t)off, size);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	ck_view_unref(view_of(fi));
+	if (fs_draft_file(fi))
+		ck_draft_release(fs_of(req)->drafts, fs_draft_file(fi));
+	else
+		ck_view_unref(fs_view(fi));
 	fuse_reply_err(req, 0);
 }
 
@@ -121,12 +157,27 @@ static struct ck_dir *dir_of(const struct fuse_file_info *fi)
 	return (struct ck_dir *)(uintptr_t)fi->fh;
 }
 
+static int open_dir(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_error *err)
+{
+	int rc;
+
+	if (ck_is_draft(ino))
+		return ck_drafts_opendir(fs->drafts, ino, out, err);
+	rc = ck_tree_opendir(fs->tree, ino, out, err);
+	if (rc || !fs->drafts)
+		return rc;
+	rc = ck_drafts_list(fs->drafts, ino, *out, err);
+	if (rc)
+		ck_dir_close(*out);
+	return rc;
+}
+
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_dir *dir;
 
-	if (ck_tree_opendir(fs_of(req)->tree, ino, &dir, &err)) {
+	if (open_dir(fs_of(req), ino, &dir, &err)) {
 		fs_reply_error(req, "opendir", &err);
 		return;
 	}
@@ -146,11 +197,11 @@ static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_diren
 
 	if (!plus)
 		return fuse_add_direntry(req, buf, size, d->name, &st, (off_t)position + 1);
-	if (d->cheap && ck_tree_lookup(fs_of(req)->tree, parent, d->name, &attr, NULL) == CK_OK)
-		entry_of(&attr, &e);
+	if (d->cheap && lookup(fs_of(req), parent, d->name, &attr, NULL) == CK_OK)
+		fs_entry(&attr, &e);
 	used = fuse_add_direntry_plus(req, buf, size, d->name, &e, (off_t)position + 1);
 	if (used > size && e.ino)
-		ck_tree_forget(fs_of(req)->tree, e.ino, 1);
+		forget(fs_of(req), e.ino, 1);
 	return used;
 }
 
@@ -221,6 +272,10 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	char *value;
 	size_t len;
 
+	if (ck_is_draft(ino)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
 	if (ck_tree_getxattr(fs_of(req)->tree, ino, name, &value, &len, &err) == CK_OK)
 		reply_xattr(req, value, len, size);
 	else if (err.code == CK_ERR_NOENT)
@@ -235,7 +290,9 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	char *names;
 	size_t len;
 
-	if (ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
+	if (ck_is_draft(ino))
+		reply_xattr(req, NULL, 0, size);
+	else if (ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
 		fs_reply_error(req, "listxattr", &err);
 	else
 		reply_xattr(req, names, len, size);
@@ -258,4 +315,17 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.statfs = op_statfs,
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
+	.setattr = fs_op_setattr,
+	.mkdir = fs_op_mkdir,
+	.create = fs_op_create,
+	.unlink = fs_op_unlink,
+	.rmdir = fs_op_rmdir,
+	.rename = fs_op_rename,
+	.mknod = fs_op_mknod,
+	.symlink = fs_op_symlink,
+	.link = fs_op_link,
+	.write = fs_op_write,
+	.flush = fs_op_flush,
+	.fsync = fs_op_fsync,
+	.fsyncdir = fs_op_fsyncdir,
 };

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "../core/io.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +25,8 @@ static const struct fuse_opt table[] = {
 	OPT("--version", version, true),
 	OPT("device=%s", device_text, 0),
 	OPT("level=%s", level_text, 0),
+	OPT("sandbox=%s", sandbox_text, 0),
+	OPT("follow", follow, true),
 	OPT("native", native, true),
 	OPT("nonempty", nonempty, true),
 	OPT("ro", read_only, true),
@@ -171,14 +175,6 @@ static bool is_empty(const char *path)
 	return empty;
 }
 
-/* Whether INNER is OUTER or lies below it; both are real paths. */
-static bool is_within(const char *inner, const char *outer)
-{
-	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
-
-	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
 static int resolve_mountpoint(struct options *o)
 {
 	const char *given = o->positional[o->positionals - 1];
@@ -189,7 +185,7 @@ static int resolve_mountpoint(struct options *o)
 		return complain("mountpoint", given, errno == ENOTCONN ? "a dead mount is still there: fusermount3 -u it" : strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return complain("mountpoint", given, "not a directory");
-	if (is_within(o->mountpoint, o->store) || is_within(o->store, o->mountpoint))
+	if (ck_is_within(o->mountpoint, o->store) || ck_is_within(o->store, o->mountpoint))
 		return complain("mountpoint", given, "the store and the mountpoint must not contain each other");
 	if (!o->nonempty && !is_empty(o->mountpoint))
 		return complain("mountpoint", given, "not empty; -o nonempty mounts over what is there");
@@ -216,8 +212,8 @@ static int add_fuse_options(struct options *o)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
-	static const char *const devices[] = { "cpu", "mps", "cuda" };
-	int device = CK_DEVICE_CPU;
+	static const char *const devices[] = { "cpu", "mps", "cuda" }, *const sandboxes[] = { "on", "off", "require" };
+	int device = CK_DEVICE_CPU, sandbox = SANDBOX_ON;
 
 	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv) };
 	if (fuse_opt_parse(&o->fuse, o, table, take) < 0)
@@ -227,6 +223,9 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->device_text && choose("device", o->device_text, devices, 3, &device) < 0)
 		return -1;
 	o->device = (enum ck_device)device;
+	if (o->sandbox_text && choose("sandbox", o->sandbox_text, sandboxes, 3, &sandbox) < 0)
+		return -1;
+	o->sandbox = (enum sandbox_mode)sandbox;
 	o->foreground |= o->debug;
 	if (o->positionals == 0) {
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
@@ -242,6 +241,7 @@ void options_free(struct options *o)
 	free(o->mountpoint);
 	free(o->device_text);
 	free(o->level_text);
+	free(o->sandbox_text);
 	free(o->positional[0]);
 	free(o->positional[1]);
 }
@@ -263,6 +263,8 @@ void options_help(void)
 	      "  -o ro                    refuse writing\n"
 	      "  -o native                list nanochat's own file names too\n"
 	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
+	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"
+	      "  -o follow                follow links out of the store with allow_other too\n"
 	      "  -o nonempty              mount over a directory that holds something\n"
 	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
 	      "\n"

@@ -6,6 +6,7 @@
 
 #include "../core/store.h"
 #include "../core/tree.h"
+#include "sandbox.h"
 
 #include <fuse_lowlevel.h>
 
@@ -15,10 +16,11 @@ struct options {
 	enum ck_level level;
 	enum ck_device device;
 	bool foreground, debug, help, version;
-	bool native, read_only, nonempty, allow_other;
+	bool native, read_only, nonempty, allow_other, follow;
+	enum sandbox_mode sandbox;
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */
-	char *device_text, *level_text;
+	char *device_text, *level_text, *sandbox_text;
 	char *positional[2];
 	int positionals;
 };

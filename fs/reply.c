@@ -66,3 +66,20 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 		fuse_reply_buf(req, buf, got);
 	free(buf);
 }
+
+void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset, size_t len)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char *buf = malloc(len);
+	size_t got;
+
+	if (!buf)
+		ck_fail_nomem(&err);
+	else
+		ck_draft_read(file, offset, buf, len, &got, &err);
+	if (err.code)
+		fs_reply_error(req, "read", &err);
+	else
+		fuse_reply_buf(req, buf, got);
+	free(buf);
+}

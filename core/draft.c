@@ -1,0 +1,332 @@
+#include "draft_private.h"
+
+#include "io.h"
+#include "plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- drafts ---- */
+
+static bool draft_dir(char *path, const char *tag, enum ck_draft_kind kind, uint64_t step)
+{
+	char name[64] = "staged";
+
+	if (kind != DRAFT_STAGED)
+		ck_draft_format(kind, step, name, sizeof(name));
+	return (size_t)snprintf(path, PATH_MAX, "%s/" CK_DRAFT_DIR "/%s", tag, name) < PATH_MAX;
+}
+
+bool draft_files_path(const struct draft *draft, char *path)
+{
+	return (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") < PATH_MAX;
+}
+
+static int make_dir(const char *path, struct ck_error *err)
+{
+	return mkdir(path, 0777) < 0 && errno != EEXIST ? ck_fail_sys(err, "mkdir") : CK_OK;
+}
+
+/* The draft's directories on disk. Half-made ones (no files/) are no draft, and are cleared at the next mount. */
+static int make_on_disk(struct ck_drafts *d, struct draft *draft, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	int rc = tag_lock(d, draft->tag, true, err);
+
+	if (!rc)
+		rc = make_dir(draft->dir, err);
+	if (!rc && draft->kind != DRAFT_STAGED)
+		rc = draft_files_path(draft, path) ? make_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	return rc;
+}
+
+static struct draft *find_draft(struct ck_drafts *d, const char *dir)
+{
+	struct draft *draft = d->drafts;
+
+	while (draft && (draft->gone || strcmp(draft->dir, dir) != 0))
+		draft = draft->next;
+	return draft;
+}
+
+static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char *dir, enum ck_draft_kind kind, uint64_t step)
+{
+	struct draft *draft = calloc(1, sizeof(*draft));
+
+	if (!draft)
+		return NULL;
+	draft->kind = kind;
+	draft->step = step;
+	strcpy(draft->tag, tag);
+	strcpy(draft->dir, dir);
+	pthread_rwlock_init(&draft->lock, NULL);
+	draft->next = d->drafts;
+	d->drafts = draft;
+	return draft;
+}
+
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create, struct draft **out,
+	      struct ck_error *err)
+{
+	char dir[PATH_MAX], files[PATH_MAX];
+	struct draft *draft;
+	struct stat st;
+	int rc = CK_OK;
+
+	if (strlen(tag) >= PATH_MAX || !draft_dir(dir, tag, kind, step))
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	pthread_mutex_lock(&d->lock);
+	draft = find_draft(d, dir);
+	if (!draft)
+		draft = add_draft(d, tag, dir, kind, step);
+	if (draft)
+		draft->refs++;
+	pthread_mutex_unlock(&d->lock);
+	if (!draft)
+		return ck_fail_nomem(err);
+	if (create)
+		rc = make_on_disk(d, draft, err);
+	else if (!draft_files_path(draft, files) || stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
+		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
+	if (rc)
+		draft_put(d, draft);
+	else
+		*out = draft;
+	return rc;
+}
+
+/* With the lock held. */
+static void put_draft_locked(struct ck_drafts *d, struct draft *draft)
+{
+	struct draft **at = &d->drafts;
+
+	if (--draft->refs)
+		return;
+	while (*at != draft)
+		at = &(*at)->next;
+	*at = draft->next;
+	pthread_rwlock_destroy(&draft->lock);
+	free(draft);
+}
+
+void draft_put(struct ck_drafts *d, struct draft *draft)
+{
+	pthread_mutex_lock(&d->lock);
+	put_draft_locked(d, draft);
+	pthread_mutex_unlock(&d->lock);
+}
+
+int draft_begin(struct draft *draft, struct ck_error *err)
+{
+	pthread_rwlock_rdlock(&draft->lock);
+	if (!draft->gone)
+		return CK_OK;
+	pthread_rwlock_unlock(&draft->lock);
+	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
+}
+
+void draft_end(struct draft *draft)
+{
+	pthread_rwlock_unlock(&draft->lock);
+}
+
+/* ---- inodes ---- */
+
+ck_ino draft_ino(const struct stat *st)
+{
+	return CK_INO_DRAFT | (ck_ino)st->st_ino;
+}
+
+static struct dnode *find_ino(struct ck_drafts *d, ck_ino ino)
+{
+	struct dnode *node;
+
+	HASH_FIND(hh, d->inodes, &ino, sizeof(ino), node);
+	return node;
+}
+
+/* With the lock held: drops NODE, and what it alone kept, when nobody needs it any more. */
+static void release(struct ck_drafts *d, struct dnode *node)
+{
+	struct dnode *parent;
+
+	while (node && node->lookups == 0 && node->refs == 0) {
+		parent = node->parent;
+		HASH_DEL(d->inodes, node);
+		put_draft_locked(d, node->draft);
+		free(node->name);
+		free(node);
+		if (parent)
+			parent->refs--;
+		node = parent;
+	}
+}
+
+/* With the lock held. */
+static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, struct dnode *parent, const char *name)
+{
+	char *copy;
+	struct dnode *old = node->parent;
+
+	if (node->draft == draft && node->parent == parent && node->name && strcmp(node->name, name) == 0)
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -1;
+	free(node->name);
+	node->name = copy;
+	draft->refs++;
+	if (node->draft)
+		put_draft_locked(d, node->draft);
+	node->draft = draft;
+	if (parent)
+		parent->refs++;
+	node->parent = parent;
+	if (old) {
+		old->refs--;
+		release(d, old);
+	}
+	return 0;
+}
+
+struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st)
+{
+	ck_ino ino = draft_ino(st);
+	struct dnode *node;
+	bool known;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, ino);
+	/* The number of a file that is gone but not forgotten was given to a new one. */
+	while (node && node->dead) {
+		ino = CK_INO_DRAFT | UINT64_C(1) << 62 | ++d->next_ino;
+		node = find_ino(d, ino);
+	}
+	known = node != NULL;
+	if (!node) {
+		node = calloc(1, sizeof(*node));
+		if (node)
+			node->ino = ino;
+	}
+	if (node && place(d, node, draft, parent, name) < 0) {
+		if (!known)
+			free(node);
+		node = NULL;
+	}
+	if (node && !known)
+		HASH_ADD(hh, d->inodes, ino, sizeof(node->ino), node);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&d->lock);
+	return node;
+}
+
+struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, ino);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&d->lock);
+	return node;
+}
+
+void dnode_put(struct ck_drafts *d, struct dnode *node)
+{
+	if (!node)
+		return;
+	pthread_mutex_lock(&d->lock);
+	node->refs--;
+	release(d, node);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void dnode_look_up(struct ck_drafts *d, struct dnode *node)
+{
+	pthread_mutex_lock(&d->lock);
+	node->lookups++;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void ck_drafts_forget(struct ck_drafts *d, ck_ino ino, uint64_t count)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, ino);
+	if (node) {
+		node->lookups -= count < node->lookups ? count : node->lookups;
+		release(d, node);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+void dnode_kill(struct ck_drafts *d, const struct stat *st)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, draft_ino(st));
+	if (node)
+		node->dead = true;
+	pthread_mutex_unlock(&d->lock);
+}
+
+void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, draft_ino(st));
+	/* Without memory for the name the inode is lost to the kernel, not the file. */
+	if (node && place(d, node, draft, parent, name) < 0)
+		node->dead = true;
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Prepends "/NAME" to the path that ends at *AT. */
+static bool prepend(char *path, size_t *at, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len + 1 > *at)
+		return false;
+	*at -= len;
+	memcpy(path + *at, name, len);
+	path[--*at] = '/';
+	return true;
+}
+
+bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path)
+{
+	char tail[PATH_MAX], base[PATH_MAX];
+	size_t at = sizeof(tail) - 1;
+	const struct draft *draft = node->draft;
+	bool fits;
+
+	tail[at] = '\0';
+	fits = !name || prepend(tail, &at, name);
+	pthread_mutex_lock(&d->lock);
+	for (; node->parent && fits; node = node->parent)
+		fits = prepend(tail, &at, node->name);
+	/* A staged file has no parent, but a name. */
+	if (fits && draft->kind == DRAFT_STAGED)
+		fits = prepend(tail, &at, node->name);
+	pthread_mutex_unlock(&d->lock);
+	return fits && draft_files_path(draft, base) && (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
+}
+
+void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out)
+{
+	/* The way into a draft is asked for each time: publishing turns it into a step. */
+	bool entrance = !node->parent;
+
+	*out = (struct ck_attr){ .st = *st, .entry_timeout = entrance ? 0 : CK_TIMEOUT_CHANGING, .attr_timeout = CK_TIMEOUT_CHANGING };
+	out->st.st_ino = node->ino;
+}

@@ -1,0 +1,118 @@
+#include "draft_private.h"
+
+#include "io.h"
+#include "publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Why the draft isn't a step: one line for the log, and for whoever looks into the draft. */
+static void report(struct ck_drafts *d, const struct draft *draft, const struct ck_error *why)
+{
+	char path[PATH_MAX], line[768];
+	int fd;
+
+	ck_error_line(why, line, sizeof(line) - 1);
+	if (d->log)
+		d->log(d->log_arg, line);
+	if ((size_t)snprintf(path, sizeof(path), "%s/files%s/DRAFT.error", draft->dir, draft->kind == CK_DRAFT_OPTIM ? "/optim" : "") >=
+	    sizeof(path))
+		return;
+	strcat(line, "\n");
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return;         /* a full disk: the log has the line */
+	ck_write_full(fd, 0, line, strlen(line), NULL);
+	close(fd);
+}
+
+/* The step came to be by another way. The draft is kept, under the name by which it can still be reached. */
+static void set_aside(struct draft *draft)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s.partial", draft->dir) < sizeof(path) &&
+	    renameat2(AT_FDCWD, draft->dir, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		draft->gone = true;
+}
+
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	bool busy;
+	int rc = CK_OK;
+
+	pthread_rwlock_wrlock(&draft->lock);
+	pthread_mutex_lock(&d->lock);
+	busy = draft->writers > own_writers;
+	pthread_mutex_unlock(&d->lock);
+	if (draft->gone) {
+		rc = ck_fail(&why, CK_ERR_STALE, "the draft was published or removed");
+	} else if (busy) {
+		errno = EBUSY;
+		rc = ck_fail_sys(&why, "files of the draft are still open for writing");
+	} else {
+		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, &why);
+		if (!rc && draft->kind != CK_DRAFT_OPTIM)
+			draft->gone = true;
+		else if (rc == CK_ERR_INVALID || rc == CK_ERR_EXIST)
+			report(d, draft, &why);
+		if (rc == CK_ERR_EXIST && draft->kind == CK_DRAFT_STEP)
+			set_aside(draft);
+	}
+	pthread_rwlock_unlock(&draft->lock);
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
+}
+
+/* A shell's redirection closes the file once before it writes: an empty file is no commit record yet. */
+static bool is_empty(struct ck_drafts *d, struct dnode *node)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return !dnode_path(d, node, NULL, path) || stat(path, &st) < 0 || st.st_size == 0;
+}
+
+/* Whether NODE is a commit record: a step's meta.json, or one of a shard, whose rank is then *RANK. Nobody but a rename changes a name, and then it arrives again. */
+static bool is_record(struct ck_drafts *d, const struct dnode *node, int64_t *rank)
+{
+	const struct dnode *dir;
+	bool record = false;
+	uint64_t number;
+	size_t len;
+
+	*rank = -1;
+	pthread_mutex_lock(&d->lock);
+	dir = node->parent;
+	if (dir && !node->dead && node->draft->kind == CK_DRAFT_STEP)
+		record = !dir->parent && strcmp(node->name, "meta.json") == 0;
+	else if (dir && !node->dead && node->draft->kind == CK_DRAFT_OPTIM && dir->parent && !dir->parent->parent &&
+		 ck_rank_parse(node->name, &number, &len))
+		record = strcmp(node->name + len, ".json") == 0 || strcmp(node->name + len, ".pt") == 0;
+	if (record && node->draft->kind == CK_DRAFT_OPTIM)
+		*rank = (int64_t)number;
+	pthread_mutex_unlock(&d->lock);
+	return record;
+}
+
+int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int64_t rank;
+	int rc;
+
+	if (!is_record(d, node, &rank) || is_empty(d, node))
+		return CK_OK;
+	rc = draft_publish(d, node->draft, rank, own_writers, &why);
+	if (rc == CK_OK || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || (rc == CK_ERR_SYS && why.sys == EBUSY))
+		return CK_OK;
+	if (err && !err->code)
+		*err = why;
+	return rc;
+}

@@ -1,0 +1,209 @@
+#include "draft_private.h"
+
+#include "publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static void say(struct ck_drafts *d, const struct ck_error *err)
+{
+	char line[768];
+
+	if (d->log)
+		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
+}
+
+/* One entry of TAG/.ckptfs, of which no living mount knows. */
+static void recover_entry(struct ck_drafts *d, const char *tag, const char *home, const char *name)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char path[PATH_MAX], files[PATH_MAX];
+	enum ck_draft_kind kind;
+	const char *dot = strrchr(name, '.');
+	struct stat st;
+	uint64_t step;
+	bool gone;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", home, name) >= sizeof(path) ||
+	    (size_t)snprintf(files, sizeof(files), "%s/files", path) >= sizeof(files))
+		return;
+	if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0)) {
+		ck_remove_tree(path);
+	} else if (ck_draft_parse(name, &kind, &step)) {
+		if (stat(files, &st) < 0)
+			ck_remove_tree(path);
+		else if (ck_publish_recover(tag, path, kind, &gone, &err))
+			say(d, &err);
+	}
+}
+
+static void recover_tag(struct ck_drafts *d, const char *tag, const char *home)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_names names;
+
+	if (ck_list_dir(home, &names, &err)) {
+		say(d, &err);
+		return;
+	}
+	for (size_t i = 0; i < names.count; i++)
+		recover_entry(d, tag, home, names.names[i]);
+	ck_names_free(&names);
+}
+
+static bool holds(struct ck_drafts *d, const char *tag)
+{
+	struct tag_lock *t = d->tags;
+
+	while (t && strcmp(t->tag, tag) != 0)
+		t = t->next;
+	return t != NULL;
+}
+
+/* The lock, alone if nobody else has it (then leftovers are cleared) and shared in the end. A descriptor, or -1. */
+static int take_lock(struct ck_drafts *d, const char *tag, const char *home, bool create, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (create && mkdir(home, 0777) < 0 && errno != EEXIST) {
+		ck_fail_sys(err, "mkdir");
+		return -1;
+	}
+	if ((size_t)snprintf(path, sizeof(path), "%s/lock", home) >= sizeof(path))
+		errno = ENAMETOOLONG, fd = -1;
+	else
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		ck_fail_sys(err, "open of the tag's lock");
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		recover_tag(d, tag, home);
+	/* A file system without locks: then nothing tells two mounts apart, and nothing is cleared while it may be in use. */
+	while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+		;
+	return fd;
+}
+
+int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error *err)
+{
+	struct tag_lock *t;
+	char home[PATH_MAX];
+	bool held;
+
+	pthread_mutex_lock(&d->lock);
+	held = holds(d, tag);
+	pthread_mutex_unlock(&d->lock);
+	if (held)
+		return CK_OK;
+	if ((size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home))
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	t = malloc(sizeof(*t) + strlen(tag) + 1);
+	if (!t)
+		return ck_fail_nomem(err);
+	strcpy(t->tag, tag);
+	t->fd = take_lock(d, tag, home, create, err);
+	if (t->fd < 0) {
+		free(t);
+		return CK_ERR_SYS;
+	}
+	pthread_mutex_lock(&d->lock);
+	/* Another thread may have been as quick; two locks are as good as one. */
+	t->next = d->tags;
+	d->tags = t;
+	pthread_mutex_unlock(&d->lock);
+	return CK_OK;
+}
+
+void tag_unlock(struct ck_drafts *d, const char *tag)
+{
+	struct tag_lock **at = &d->tags, *t;
+
+	pthread_mutex_lock(&d->lock);
+	while ((t = *at)) {
+		if (strcmp(t->tag, tag) != 0) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		close(t->fd);
+		free(t);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void enter_tag(struct ck_drafts *d, const char *tag)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char home[PATH_MAX];
+	struct stat st;
+
+	if ((size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home) || stat(home, &st) < 0)
+		return;
+	if (tag_lock(d, tag, false, &err) && err.sys != EACCES && err.sys != EROFS)
+		say(d, &err);
+}
+
+static void enter_source(struct ck_drafts *d, const char *source)
+{
+	struct ck_names tags;
+	char path[PATH_MAX];
+
+	if (ck_store_tags(source, &tags, NULL))
+		return;
+	for (size_t i = 0; i < tags.count; i++)
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, tags.names[i]) < sizeof(path))
+			enter_tag(d, path);
+	ck_names_free(&tags);
+}
+
+int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, struct ck_drafts **out, struct ck_error *err)
+{
+	struct ck_drafts *d = calloc(1, sizeof(*d));
+	char path[PATH_MAX];
+
+	if (!d)
+		return ck_fail_nomem(err);
+	d->tree = tree;
+	d->log = options->log;
+	d->log_arg = options->log_arg;
+	pthread_mutex_init(&d->lock, NULL);
+	if (options->level == CK_LEVEL_TAG)
+		enter_tag(d, options->store);
+	if (options->level == CK_LEVEL_SOURCE)
+		enter_source(d, options->store);
+	for (size_t i = 0; options->level == CK_LEVEL_BASE && i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", options->store, ck_sources[i].dir) < sizeof(path))
+			enter_source(d, path);
+	*out = d;
+	return CK_OK;
+}
+
+void ck_drafts_free(struct ck_drafts *d)
+{
+	struct dnode *node, *next_node;
+	struct tag_lock *t, *next_tag;
+
+	if (!d)
+		return;
+	/* The kernel doesn't forget what it knew of a mount that ends. */
+	HASH_ITER(hh, d->inodes, node, next_node) {
+		HASH_DEL(d->inodes, node);
+		draft_put(d, node->draft);
+		free(node->name);
+		free(node);
+	}
+	for (t = d->tags; t; t = next_tag) {
+		next_tag = t->next;
+		close(t->fd);
+		free(t);
+	}
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}

@@ -1,0 +1,100 @@
+#include "plan.h"
+
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_JOURNAL ((size_t)64 << 20)
+
+int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	int fd, rc = CK_OK;
+
+	snprintf(path, sizeof(path), "%s/order", dir);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return ck_fail_sys(err, "open of the draft's order");
+	/* One small write with O_APPEND is whole or not at all, also with several writers. */
+	if (write(fd, &ino, sizeof(ino)) != sizeof(ino))
+		rc = ck_fail_sys(err, "write to the draft's order");
+	close(fd);
+	return rc;
+}
+
+/* A name, and the place of its file in the journal. */
+struct placed {
+	char *name;
+	uint64_t ino;
+	size_t place;
+};
+
+static int by_ino(const void *left, const void *right)
+{
+	uint64_t a = ((const struct placed *)left)->ino, b = ((const struct placed *)right)->ino;
+
+	return (a > b) - (a < b);
+}
+
+static int by_place(const void *left, const void *right)
+{
+	const struct placed *a = left, *b = right;
+
+	if (a->place != b->place)
+		return a->place > b->place ? 1 : -1;
+	return strcmp(a->name, b->name);
+}
+
+/* The last mention of an inode number counts: an earlier one was of a file that is gone. */
+static void place_all(struct placed *files, size_t count, const char *journal, size_t len)
+{
+	struct placed key, *found;
+
+	qsort(files, count, sizeof(*files), by_ino);
+	for (size_t i = 0; i < len / sizeof(key.ino); i++) {
+		memcpy(&key.ino, journal + i * sizeof(key.ino), sizeof(key.ino));
+		found = bsearch(&key, files, count, sizeof(*files), by_ino);
+		if (found)
+			found->place = i;
+	}
+	qsort(files, count, sizeof(*files), by_place);
+}
+
+int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err)
+{
+	struct placed *files = calloc(names->count + 1, sizeof(*files));
+	struct ck_file *file = NULL;
+	char at[PATH_MAX], *journal = NULL;
+	struct stat st;
+	size_t len = 0;
+	int rc = CK_OK;
+
+	if (!files)
+		return ck_fail_nomem(err);
+	for (size_t i = 0; i < names->count; i++) {
+		files[i] = (struct placed){ .name = names->names[i], .place = SIZE_MAX };
+		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) && lstat(at, &st) == 0)
+			files[i].ino = st.st_ino;
+	}
+	snprintf(at, sizeof(at), "%s/order", dir);
+	/* Without a journal (a draft made by hand) the order is by name. */
+	if (ck_file_open(at, &file, NULL) == CK_OK)
+		rc = ck_file_load(file, MAX_JOURNAL, &journal, &len, err);
+	if (rc)
+		goto out;
+	place_all(files, names->count, journal, len);
+	for (size_t i = 0; i < names->count; i++)
+		names->names[i] = files[i].name;
+out:
+	ck_file_unref(file);
+	free(journal);
+	free(files);
+	return rc;
+}

@@ -1,0 +1,186 @@
+#include "fs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Without drafts the mount is read-only: the kernel refuses before we are asked, and whoever gets here all the same hears the same. */
+static bool writable(fuse_req_t req)
+{
+	if (fs_of(req)->drafts)
+		return true;
+	fuse_reply_err(req, EROFS);
+	return false;
+}
+
+static struct ck_owner owner_of(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct ck_owner){ ctx->uid, ctx->gid };
+}
+
+static void reply_status(fuse_req_t req, const char *context, const struct ck_error *err)
+{
+	if (err->code)
+		fs_reply_error(req, context, err);
+	else
+		fuse_reply_err(req, 0);
+}
+
+void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
+{
+	struct ck_change change = {
+		.mode = to_set & FUSE_SET_ATTR_MODE, .uid = to_set & FUSE_SET_ATTR_UID, .gid = to_set & FUSE_SET_ATTR_GID,
+		.size = to_set & FUSE_SET_ATTR_SIZE, .atime = to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW),
+		.mtime = to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW), .st = *st,
+		.atime_now = to_set & FUSE_SET_ATTR_ATIME_NOW, .mtime_now = to_set & FUSE_SET_ATTR_MTIME_NOW,
+	};
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_attr attr;
+
+	if (!writable(req))
+		return;
+	if (ck_drafts_setattr(fs_of(req)->drafts, ino, fs_draft_file(fi), &change, &attr, &err))
+		fs_reply_error(req, "setattr", &err);
+	else
+		fuse_reply_attr(req, &attr.st, attr.attr_timeout);
+}
+
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct fuse_entry_param e;
+	struct ck_attr attr;
+
+	if (!writable(req))
+		return;
+	if (ck_drafts_mkdir(fs_of(req)->drafts, parent, name, mode, owner_of(req), &attr, &err)) {
+		fs_reply_error(req, "mkdir", &err);
+		return;
+	}
+	fs_entry(&attr, &e);
+	fuse_reply_entry(req, &e);
+}
+
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_draft_file *file;
+	struct fuse_entry_param e;
+	struct ck_attr attr;
+
+	if (!writable(req))
+		return;
+	if (ck_drafts_create(fs->drafts, parent, name, mode, fi->flags, owner_of(req), &attr, &file, &err)) {
+		fs_reply_error(req, "create", &err);
+		return;
+	}
+	fs_set_draft_file(fi, file);
+	fs_entry(&attr, &e);
+	if (fuse_reply_create(req, &e, fi) < 0) {
+		ck_draft_release(fs->drafts, file);
+		ck_drafts_forget(fs->drafts, e.ino, 1);
+	}
+}
+
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	if (!writable(req))
+		return;
+	ck_drafts_unlink(fs_of(req)->drafts, parent, name, &err);
+	reply_status(req, "unlink", &err);
+}
+
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	if (!writable(req))
+		return;
+	ck_drafts_rmdir(fs_of(req)->drafts, parent, name, &err);
+	reply_status(req, "rmdir", &err);
+}
+
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	if (!writable(req))
+		return;
+	ck_drafts_rename(fs_of(req)->drafts, parent, name, new_parent, new_name, flags, &err);
+	reply_status(req, "rename", &err);
+}
+
+/* Links and special files have no place in a checkpoint. */
+static void refuse(fuse_req_t req)
+{
+	if (writable(req))
+		fuse_reply_err(req, EPERM);
+}
+
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)parent, (void)name, (void)mode, (void)rdev;
+	refuse(req);
+}
+
+void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target, (void)parent, (void)name;
+	refuse(req);
+}
+
+void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)ino, (void)new_parent, (void)new_name;
+	refuse(req);
+}
+
+void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	(void)ino;
+	if (!fs_draft_file(fi))
+		ck_fail(&err, CK_ERR_PERM, "a published step can't be changed");
+	else
+		ck_draft_write(fs_draft_file(fi), (uint64_t)off, buf, size, &err);
+	if (err.code)
+		fs_reply_error(req, "write", &err);
+	else
+		fuse_reply_write(req, size);
+}
+
+void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	(void)ino;
+	if (fs_draft_file(fi))
+		ck_draft_flush(fs_of(req)->drafts, fs_draft_file(fi), &err);
+	reply_status(req, "close", &err);
+}
+
+void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	(void)ino, (void)datasync;
+	if (fs_draft_file(fi))
+		ck_draft_fsync(fs_draft_file(fi), &err);
+	reply_status(req, "fsync", &err);
+}
+
+void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	(void)datasync, (void)fi;
+	if (fs_of(req)->drafts)
+		ck_drafts_fsyncdir(fs_of(req)->drafts, ino, &err);
+	reply_status(req, "fsync", &err);
+}
