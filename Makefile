@@ -22,8 +22,11 @@ override LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 CORE_PKG := libzip jansson zlib
 core_cflags = $(shell pkg-config --cflags $(CORE_PKG))
 core_libs   = $(shell pkg-config --libs $(CORE_PKG)) -lm
-fs_cflags   = $(shell pkg-config --cflags $(PKG)) -DFUSE_USE_VERSION=314
-fs_libs     = $(shell pkg-config --libs fuse3) $(core_libs)
+fs_cflags   = $(shell pkg-config --cflags $(PKG)) $(seccomp_cflags) -DFUSE_USE_VERSION=314
+fs_libs     = $(shell pkg-config --libs fuse3) $(seccomp_libs) $(core_libs)
+# Without libseccomp it builds too; -o sandbox=require then refuses to mount.
+seccomp_cflags = $(shell pkg-config --exists libseccomp && pkg-config --cflags libseccomp && echo -DHAVE_SECCOMP)
+seccomp_libs   = $(shell pkg-config --exists libseccomp && pkg-config --libs libseccomp)
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard core/*.c)))
 FS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard fs/*.c)))
@@ -67,8 +70,11 @@ $(BUILD)/fs/%.o: fs/%.c
 define program
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) -I. $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIB) $(core_libs)
+	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) -I. $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(filter %.o,$^) $(LIB) $(program_libs) $(core_libs)
 endef
+# But for the one that tries to break out of the daemon's sandbox.
+$(BUILD)/tools/confined: $(addprefix $(BUILD)/fs/,sandbox.o sandbox_files.o sandbox_calls.o unmounter.o log.o)
+$(BUILD)/tools/confined: program_libs = $(seccomp_libs)
 $(BUILD)/tests/%: tests/unit/%.c $(LIB)
 	$(program)
 $(BUILD)/tools/%: tests/tools/%.c $(LIB)

@@ -1,9 +1,10 @@
 /*
  * archive - the entries of a .pt and where their bytes lie. libzip is touched only here.
  *
- * A .pt is a zip with everything below one directory ("archive/", "model_000500/"); names here are without
- * it: "data.pkl", "data/0". Opening reads the end of the file, its central directory and no entry. An
- * archive is immutable but for the places of entries, which are found when first asked for and remembered.
+ * A .pt is a zip with everything below one directory ("archive/", "model_000500/"); names here are
+ * without it: "data.pkl", "data/0". Opening reads the end of the file, its central directory and no
+ * entry. An archive is immutable but for the places of entries, which are found when first asked
+ * for and remembered.
  */
 #ifndef CK_ARCHIVE_H
 #define CK_ARCHIVE_H
@@ -26,14 +27,15 @@ struct ck_entry {
 #define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
 
 /*
- * Opens FILE (a reference is taken). CK_ERR_CORRUPT: no zip, an entry outside the file, two entries of one
- * name, entries that overlap, not exactly one directory with a data.pkl; CK_ERR_UNSUPPORTED: encryption, a
- * method other than stored and deflated, a legacy torch file (a pickle or a tar: named in the message);
- * CK_ERR_LIMIT; CK_ERR_SYS; CK_ERR_CHANGED. *OUT is the caller's reference.
+ * Opens FILE (a reference is taken). CK_ERR_CORRUPT: no zip, an entry outside the file, two entries
+ * of one name, entries that overlap, not exactly one directory with a data.pkl; CK_ERR_UNSUPPORTED:
+ * encryption, a method other than stored and deflated, a legacy torch file (a pickle or a tar:
+ * named in the message); CK_ERR_LIMIT; CK_ERR_SYS; CK_ERR_CHANGED. *OUT is the caller's reference.
  */
 int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_error *err);
 struct ck_archive *ck_archive_ref(struct ck_archive *archive);
-struct ck_archive *ck_archive_unref(struct ck_archive *archive);  /* returns NULL; NULL is allowed */
+/* returns NULL; NULL is allowed */
+struct ck_archive *ck_archive_unref(struct ck_archive *archive);
 
 size_t ck_archive_count(const struct ck_archive *archive);
 const struct ck_entry *ck_archive_entry(const struct ck_archive *archive, size_t i);
@@ -43,16 +45,18 @@ int64_t ck_archive_find(const struct ck_archive *archive, const char *name);
 
 struct ck_file *ck_archive_file(const struct ck_archive *archive);  /* borrowed: the .pt */
 
-/* The whole entry I of at most MAX bytes, its CRC checked. *OUT is malloc'ed (free()), with a NUL behind it. */
+/* The whole entry I of at most MAX bytes, its CRC checked. *OUT is malloc'ed (free()), with a NUL
+   behind it. */
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
 		    struct ck_error *err);
 
 /*
- * Where the uncompressed bytes of entry I lie: [*offset, *offset + size) of *FILE (borrowed, as long as the
- * archive). A stored entry lies in the .pt itself; its local header is read and compared with the central
- * directory now, once. A deflated one is inflated, once, into an unlinked temporary file ($TMPDIR or /tmp; a
- * descriptor each) and its CRC checked. Thread-safe. A place and CK_ERR_CORRUPT are remembered; CK_ERR_SYS
- * (no space for the temporary file), CK_ERR_LIMIT and CK_ERR_CHANGED are found anew each time.
+ * Where the uncompressed bytes of entry I lie: [*offset, *offset + size) of *FILE (borrowed, as
+ * long as the archive). A stored entry lies in the .pt itself; its local header is read and
+ * compared with the central directory now, once. A deflated one is inflated, once, into an unlinked
+ * temporary file ($TMPDIR or /tmp; a descriptor each) and its CRC checked. Thread-safe. A place and
+ * CK_ERR_CORRUPT are remembered; CK_ERR_SYS (no space for the temporary file), CK_ERR_LIMIT and
+ * CK_ERR_CHANGED are found anew each time.
  */
 int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **file, uint64_t *offset,
 		      struct ck_error *err);

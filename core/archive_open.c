@@ -255,8 +255,9 @@ static int allocate(struct opening *o, struct ck_error *err)
 	if (count > CK_ARCHIVE_MAX_ENTRIES)
 		return ck_fail(err, CK_ERR_LIMIT, "%zu entries; at most %u are read", count, CK_ARCHIVE_MAX_ENTRIES);
 	if (o->end.size > MAX_DIRECTORY)
-		return ck_fail(err, CK_ERR_LIMIT, "a central directory of %" PRIu64 " bytes; at most %" PRIu64 " are read",
-			       o->end.size, MAX_DIRECTORY);
+		return ck_fail(err, CK_ERR_LIMIT,
+			       "a central directory of %" PRIu64 " bytes; at most %" PRIu64 " are read", o->end.size,
+			       MAX_DIRECTORY);
 	while (places < 2 * count)
 		places *= 2;
 	archive->slots = calloc(count, sizeof(*archive->slots));

@@ -1,6 +1,6 @@
 /*
- * arena - memory for one parsed file, freed as a whole, with a budget: what a hostile file makes a parser
- * build is bounded here, in one place. Not thread-safe; one parser, one arena.
+ * arena - memory for one parsed file, freed as a whole, with a budget: what a hostile file makes a
+ * parser build is bounded here, in one place. Not thread-safe; one parser, one arena.
  */
 #ifndef CK_ARENA_H
 #define CK_ARENA_H

@@ -28,7 +28,8 @@ void ck_buf_le16(struct ck_buf *b, uint16_t v);
 void ck_buf_le32(struct ck_buf *b, uint32_t v);
 void ck_buf_le64(struct ck_buf *b, uint64_t v);
 
-/* The bytes become the caller's (free()); the buffer is empty again. NULL when it failed or is empty. */
+/* The bytes become the caller's (free()); the buffer is empty again. NULL when it failed or is
+   empty. */
 char *ck_buf_steal(struct ck_buf *b, size_t *len);
 
 #endif

@@ -12,7 +12,8 @@
 
 #define PREFIX "_orig_mod."     /* what torch.compile puts before every key; build_model takes it off */
 
-/* The walk through the values: finds tensors, names them by their path, replaces each by a CK_TENSOR. */
+/* The walk through the values: finds tensors, names them by their path, replaces each by a
+   CK_TENSOR. */
 struct walk {
 	struct ck_checkpoint *c;
 	const struct ck_patch *patch;
@@ -107,7 +108,8 @@ static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
 	return rc;
 }
 
-/* Depth and the number of visits, also through shared containers, were bounded by the pickle reader. TOP: V is a member of the outermost dict. */
+/* Depth and the number of visits, also through shared containers, were bounded by the pickle
+   reader. TOP: V is a member of the outermost dict. */
 static int walk_value(struct walk *w, struct ck_value *v, bool top)
 {
 	bool outermost = w->path.len == 0;
@@ -129,10 +131,14 @@ static int walk_value(struct walk *w, struct ck_value *v, bool top)
 	}
 }
 
-/* nanochat's _patch_missing_keys: resid_lambdas = torch.ones(n_layer), x0_lambdas = torch.zeros(n_layer). */
+/* nanochat's _patch_missing_keys: resid_lambdas = torch.ones(n_layer), x0_lambdas =
+   torch.zeros(n_layer). */
 static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_error *err)
 {
-	static const struct { const char *key; double fill; } lambdas[] = { { "resid_lambdas", 1.0 }, { "x0_lambdas", 0.0 } };
+	static const struct {
+		const char *key;
+		double fill;
+	} lambdas[] = {{"resid_lambdas", 1.0}, {"x0_lambdas", 0.0}};
 	int64_t *shape, index;
 	int rc = CK_OK;
 
@@ -173,7 +179,8 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 	return rc;
 }
 
-/* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the outline. */
+/* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the
+   outline. */
 static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
 {
 	struct walk w = { .c = c, .patch = patch, .err = err };
@@ -186,7 +193,8 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	rc = read_byteorder(c->archive, &w.big_endian, err);
 	if (rc)
 		return rc;
-	rc = ck_archive_load(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"), CK_PICKLE_MAX_BYTES, &pickle, &len, err);
+	rc = ck_archive_load(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"), CK_PICKLE_MAX_BYTES, &pickle,
+			     &len, err);
 	if (rc)
 		return rc;
 	values = ck_arena_new(ck_pickle_budget(len));
@@ -211,7 +219,8 @@ out:
 	return rc;
 }
 
-int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out, struct ck_error *err)
+int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out,
+		       struct ck_error *err)
 {
 	struct ck_checkpoint *c = calloc(1, sizeof(*c));
 	int rc;

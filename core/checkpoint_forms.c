@@ -23,7 +23,8 @@ static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
 }
 
 /* The place in the .pt, where the storage is stored as it is; a deflated one has none. */
-static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t, struct ck_error *err)
+static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t,
+		      struct ck_error *err)
 {
 	struct ck_file *file;
 	uint64_t byte;
@@ -39,7 +40,8 @@ static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const s
 	return rc;
 }
 
-/* Locating reads each local header: let the kernel fetch them all at once, which counts where the store is far away. */
+/* Locating reads each local header: let the kernel fetch them all at once, which counts where the
+   store is far away. */
 static void fetch_headers(const struct ck_checkpoint *c)
 {
 	int fd = ck_file_fd(ck_checkpoint_file(c));

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The slot of KEY: its own, or the free one where it goes. The address seeds the hash, so that a file can't choose keys that collide. */
+/* The slot of KEY: its own, or the free one where it goes. The address seeds the hash, so that a
+   file can't choose keys that collide. */
 static size_t slot_of(const struct ck_checkpoint *c, const char *key, size_t len)
 {
 	size_t mask = c->index_size - 1;
@@ -77,8 +78,8 @@ static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, st
 	return NULL;
 }
 
-int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace, int64_t *index,
-		      struct ck_error *err)
+int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace,
+		      int64_t *index, struct ck_error *err)
 {
 	const char *kept;
 	int64_t at;

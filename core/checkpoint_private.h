@@ -1,6 +1,7 @@
 /*
- * checkpoint_private - the inside of a checkpoint, for the files that make it up: checkpoint.c (opening), checkpoint_names.c (the tensor table and
- * its index), checkpoint_forms.c (the files it is shown as).
+ * checkpoint_private - the inside of a checkpoint, for the files that make it up: checkpoint.c
+ * (opening), checkpoint_names.c (the tensor table and its index), checkpoint_forms.c (the files it
+ * is shown as).
  */
 #ifndef CK_CHECKPOINT_PRIVATE_H
 #define CK_CHECKPOINT_PRIVATE_H
@@ -23,16 +24,17 @@ struct ck_checkpoint {
 	uint32_t *index;                /* by key, open addressing: position + 1 */
 	size_t index_size;              /* a power of two, at least twice count */
 	struct ck_buf outline;          /* optimizer shards: the text of rankN.json */
-	/* Sizes that cost a computation, once known: size + 1. Any thread may store; all store the same. */
+	/* Sizes that cost a computation, once known: size + 1. Any thread may store; all store the
+	   same. */
 	_Atomic uint64_t safetensors_size, tsv_size;
 };
 
 /*
- * Adds T under KEY (copied). If the key is there already: REPLACE puts T in its place, as a Python dict does; else the new one gets a "~2", "~3", ... behind it.
- * *INDEX is where it stands.
+ * Adds T under KEY (copied). If the key is there already: REPLACE puts T in its place, as a Python
+ * dict does; else the new one gets a "~2", "~3", ... behind it. *INDEX is where it stands.
  */
-int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace, int64_t *index,
-		      struct ck_error *err);
+int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace,
+		      int64_t *index, struct ck_error *err);
 
 int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, size_t len);
 

@@ -18,9 +18,9 @@ struct ck_conversion {
 /* Whether the bytes stay as they are. */
 bool ck_conversion_identity(const struct ck_conversion *c);
 
-/* Converts COUNT elements from SRC to DST. They may be the same buffer when the widths are equal, else they must
-   not overlap. No alignment is asked of either. bfloat16 to float32 moves bits (a NaN keeps its payload), as
-   torch's .float() does. */
+/* Converts COUNT elements from SRC to DST. They may be the same buffer when the widths are equal,
+   else they must not overlap. No alignment is asked of either. bfloat16 to float32 moves bits (a
+   NaN keeps its payload), as torch's .float() does. */
 void ck_convert(const struct ck_conversion *c, void *dst, const void *src, size_t count);
 
 #endif

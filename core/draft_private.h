@@ -1,6 +1,7 @@
 /*
- * draft_private - the inside of the drafts, for the files that make it up: draft.c (the tables), draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename),
- * draft_files.c (open files), draft_attr.c, draft_publish.c (the doors), draft_recover.c (what a mount clears).
+ * draft_private - the inside of the drafts, for the files that make it up: draft.c (the tables),
+ * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files),
+ * draft_attr.c, draft_publish.c (the doors), draft_recover.c (what a mount clears).
  */
 #ifndef CK_DRAFT_PRIVATE_H
 #define CK_DRAFT_PRIVATE_H
@@ -11,7 +12,8 @@
 #include <pthread.h>
 #include <uthash.h>
 
-/* What a directory of TAG/.ckptfs is to the mount: the kinds of ck_draft_kind, and the one of files under nanochat's own names. */
+/* What a directory of TAG/.ckptfs is to the mount: the kinds of ck_draft_kind, and the one of files
+   under nanochat's own names. */
 #define DRAFT_STAGED ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 1))
 
 struct draft {
@@ -21,7 +23,8 @@ struct draft {
 	uint64_t step;
 	bool gone;              /* published or removed: its inodes are stale */
 	unsigned writers;       /* open files that may be written to */
-	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is published stands still. Taken before the table's lock, never while holding it. */
+	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
+	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
 	char tag[PATH_MAX];     /* the tag's directory */
 	char dir[PATH_MAX];     /* TAG/.ckptfs/NAME */
@@ -59,12 +62,14 @@ struct ck_drafts {
 	struct ck_tree *tree;
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
-	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held during a system call that may wait for the store's data. */
+	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held
+	   during a system call that may wait for the store's data. */
 	pthread_mutex_t lock;
 	struct dnode *inodes;
 	struct draft *drafts;
 	struct tag_lock *tags;
-	uint64_t next_ino;      /* for inodes whose own number is taken by one that is dead but not forgotten */
+	/* for inodes whose own number is taken by one that is dead but not forgotten */
+	uint64_t next_ino;
 };
 
 /* ---- draft.c ---- */
@@ -81,12 +86,15 @@ bool draft_files_path(const struct draft *draft, char *path);
 int draft_begin(struct draft *draft, struct ck_error *err);
 void draft_end(struct draft *draft);
 
-/* The inode of NAME in PARENT (NULL: the draft's own directory), whose attributes are ST; a reference. NULL when out of memory. */
+/* The inode of NAME in PARENT (NULL: the draft's own directory), whose attributes are ST; a
+   reference. NULL when out of memory. */
 struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st);
 struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino);      /* a reference; NULL when unknown */
 void dnode_put(struct ck_drafts *d, struct dnode *node);
-void dnode_look_up(struct ck_drafts *d, struct dnode *node);    /* counts one of the kernel's lookups */
-/* What is at PATH now (by its inode number) is no longer: so its inode, if the kernel knows it, is dead. */
+/* counts one of the kernel's lookups */
+void dnode_look_up(struct ck_drafts *d, struct dnode *node);
+/* What is at PATH now (by its inode number) is no longer: so its inode, if the kernel knows it, is
+   dead. */
 void dnode_kill(struct ck_drafts *d, const struct stat *st);
 void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name);
 bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path);
@@ -94,7 +102,8 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 ck_ino draft_ino(const struct stat *st);
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out);
 
-/* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone clears leftovers. */
+/* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone
+   clears leftovers. */
 int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error *err);
 void tag_unlock(struct ck_drafts *d, const char *tag);  /* the tag is being removed */
 
@@ -105,7 +114,8 @@ struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
 };
-/* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published step (CREATE makes its draft); a tag (its staged files). CK_ERR_PERM elsewhere. */
+/* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published
+   step (CREATE makes its draft); a tag (its staged files). CK_ERR_PERM elsewhere. */
 int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, struct ck_error *err);
 /* optim/ of the draft for shards of a published step. */
 int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err);
@@ -116,10 +126,12 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 
 /* ---- draft_publish.c ---- */
 
-/* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error in it. */
+/* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files are open for
+   writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error in it. */
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, struct ck_error *err);
 
-/* The file NODE was closed or renamed into place: publishes where that is a door. Being unfit or busy is no failure here. */
+/* The file NODE was closed or renamed into place: publishes where that is a door. Being unfit or
+   busy is no failure here. */
 int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err);
 
 #endif

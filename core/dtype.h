@@ -17,12 +17,15 @@ enum ck_dtype {
 
 struct ck_dtype_info {
 	const char *torch;       /* "bfloat16", without "torch." */
-	const char *storage;     /* "BFloat16Storage"; NULL for types that come with _rebuild_tensor_v3 */
-	const char *numpy;       /* the descr of .npy: "<f4"; "<V2" for bfloat16, "|V1" for float8 */
+	/* "BFloat16Storage"; NULL for types that come with _rebuild_tensor_v3 */
+	const char *storage;
+	/* the descr of .npy: "<f4"; "<V2" for bfloat16, "|V1" for float8 */
+	const char *numpy;
 	const char *safetensors; /* "BF16"; NULL where the format has none (complex128) */
 	unsigned rank;           /* place in safetensors' order, the highest first in a file */
 	unsigned width;          /* bytes of an element */
-	unsigned swap;           /* bytes of what a byte order swaps: the width, half of it for complex */
+	/* bytes of what a byte order swaps: the width, half of it for complex */
+	unsigned swap;
 };
 
 const struct ck_dtype_info *ck_dtype_info(enum ck_dtype dtype);

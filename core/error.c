@@ -1,5 +1,7 @@
 #include "error.h"
 
+#include "utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,12 +13,19 @@ void ck_error_clear(struct ck_error *err)
 		*err = (struct ck_error)CK_ERROR_INIT;
 }
 
-/* Names and keys come from files: nothing of theirs may end a line or steer a terminal. */
+/* Names and keys come from files: nothing of theirs may end a line, steer a terminal or break its encoding. */
 static void make_printable(char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
+	size_t len = strlen(s), step;
+	uint32_t cp;
+
+	for (; len; s += step, len -= step) {
+		step = ck_utf8_decode(s, len, &cp);
+		if (step && cp >= 0x20 && cp != 0x7f && !ck_is_surrogate(cp))
+			continue;
+		step = 1;
+		*s = '?';
+	}
 }
 
 int ck_fail(struct ck_error *err, enum ck_code code, const char *format, ...)

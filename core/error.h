@@ -17,7 +17,8 @@ enum ck_code {
 	CK_ERR_NOMEM,       /* out of memory */
 	CK_ERR_SYS,         /* a system call failed; ck_error.sys is its errno */
 	CK_ERR_CORRUPT,     /* the bytes break the format's rules */
-	CK_ERR_UNSUPPORTED, /* well-formed, but nothing that we read (a foreign global, an encrypted entry) */
+	/* well-formed, but nothing that we read (a foreign global, an encrypted entry) */
+	CK_ERR_UNSUPPORTED,
 	CK_ERR_LIMIT,       /* asks for more than the documented limit */
 	CK_ERR_NOENT,       /* no such name */
 	CK_ERR_EXIST,       /* the name is taken */
@@ -42,8 +43,9 @@ struct ck_error {
 /* Makes ERR empty again, so that it can take a new first message. NULL is allowed. */
 void ck_error_clear(struct ck_error *err);
 
-/* Records CODE and the message unless ERR already holds one. Returns CODE (so: return ck_fail(...)).
-   Bytes below 0x20 and 0x7f in the finished text are shown as '?': text may quote hostile input. */
+/* Records CODE and the message unless ERR already holds one. Returns CODE (so: return
+   ck_fail(...)). Control characters and what isn't UTF-8 in the finished text are shown as '?': text may quote
+   hostile input. */
 int ck_fail(struct ck_error *err, enum ck_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -58,8 +60,8 @@ void ck_error_file(struct ck_error *err, const char *file);
 void ck_error_subject(struct ck_error *err, const char *subject, size_t len);
 void ck_error_offset(struct ck_error *err, uint64_t offset);
 
-/* Writes "FILE: SUBJECT: byte N: TEXT" (parts that are not known are left out) without a newline into
-   LINE, cut to SIZE and NUL-terminated. Returns LINE. */
+/* Writes "FILE: SUBJECT: byte N: TEXT" (parts that are not known are left out) without a newline
+   into LINE, cut to SIZE and NUL-terminated. Returns LINE. */
 const char *ck_error_line(const struct ck_error *err, char *line, size_t size);
 
 #endif

@@ -4,11 +4,11 @@
 #include <string.h>
 
 /*
- * How it works. The request is a range of flat indexes; it is cut into at most two boxes per dimension (an uneven head, the
- * full middle, an uneven tail). A box is read either by one covering read, where that wastes little, or run by run along its
- * smallest stride: for a transposed matrix the runs go down the columns of the request, each contiguous in the
- * file, instead of one read per element. Elements land in DST as stored when the widths are equal and are converted at the end; otherwise
- * run by run.
+ * How it works. The request is a range of flat indexes; it is cut into at most two boxes per
+ * dimension (an uneven head, the full middle, an uneven tail). A box is read either by one covering
+ * read, where that wastes little, or run by run along its smallest stride: for a transposed matrix
+ * the runs go down the columns of the request, each contiguous in the file, instead of one read per
+ * element. Each run is converted as it is read.
  */
 #define COVER_MAX ((uint64_t)4 << 20)   /* bytes of one covering read */
 #define COVER_WASTE 32u                 /* bytes read for one byte used, at most */
@@ -28,7 +28,8 @@ struct box {
 	unsigned ndim;
 };
 
-/* The tensor's dimensions without those of size 1, neighbours merged where one goes on where the other ends. */
+/* The tensor's dimensions without those of size 1, neighbours merged where one goes on where the
+   other ends. */
 static void collapse(struct box *b, const struct ck_tensor *t)
 {
 	uint64_t dense = 1;
@@ -53,7 +54,8 @@ static void collapse(struct box *b, const struct ck_tensor *t)
 	}
 }
 
-static void convert_run(const struct box *b, char *dst, uint64_t dst_stride, const char *src, uint64_t src_stride, uint64_t n)
+static void convert_run(const struct box *b, char *dst, uint64_t dst_stride, const char *src, uint64_t src_stride,
+			uint64_t n)
 {
 	if (src_stride == b->from && dst_stride == b->to) {
 		ck_convert(&b->conversion, dst, src, n);
@@ -64,13 +66,15 @@ static void convert_run(const struct box *b, char *dst, uint64_t dst_stride, con
 }
 
 /* N elements, STRIDE apart in the file from element AT on, to DST, DST_STRIDE bytes apart. */
-static int read_run(const struct box *b, uint64_t at, uint64_t stride, uint64_t n, char *dst, uint64_t dst_stride, struct ck_error *err)
+static int read_run(const struct box *b, uint64_t at, uint64_t stride, uint64_t n, char *dst, uint64_t dst_stride,
+		    struct ck_error *err)
 {
 	char chunk[CHUNK * 8];
 	uint64_t span = stride * b->from, fit = 1, step;
 	int rc;
 
-	/* An expanded element is read once. Where the gaps are wide, an element a read; else as many as the chunk holds, gaps included. */
+	/* An expanded element is read once. Where the gaps are wide, an element a read; else as
+	   many as the chunk holds, gaps included. */
 	if (stride == 0)
 		fit = n;
 	else if (span <= sizeof(chunk) / 2 && stride <= COVER_WASTE)
@@ -95,7 +99,8 @@ struct walk {
 	unsigned ndim, run;             /* the dimension that runs go along */
 };
 
-/* Calls for each run of the box: from the covering read in MEM (whose first byte is element AT), or from the file. */
+/* Calls for each run of the box: from the covering read in MEM (whose first byte is element AT), or
+   from the file. */
 static int walk_runs(const struct walk *w, uint64_t at, char *dst, const char *mem, struct ck_error *err)
 {
 	uint64_t index[CK_MAX_DIMS] = { 0 }, rel = 0, out = 0;
@@ -105,7 +110,8 @@ static int walk_runs(const struct walk *w, uint64_t at, char *dst, const char *m
 
 	for (;;) {
 		if (mem) {
-			convert_run(w->b, dst + out, w->out[w->run], mem + rel * w->b->from, run->stride * w->b->from, run->size);
+			convert_run(w->b, dst + out, w->out[w->run], mem + rel * w->b->from, run->stride * w->b->from,
+				    run->size);
 		} else {
 			rc = read_run(w->b, at + rel, run->stride, run->size, dst + out, w->out[w->run], err);
 			if (rc)
@@ -171,10 +177,12 @@ out:
 }
 
 /*
- * The flat range [A, A + N) of the sub-box of dimensions K.., whose first element is AT. Recursion is one level a dimension; at each
- * level the head and the tail go down, so at most two boxes a level are read.
+ * The flat range [A, A + N) of the sub-box of dimensions K.., whose first element is AT. Recursion
+ * is one level a dimension; at each level the head and the tail go down, so at most two boxes a
+ * level are read.
  */
-static int read_range(const struct box *b, unsigned k, uint64_t a, uint64_t n, uint64_t at, char *dst, struct ck_error *err)
+static int read_range(const struct box *b, unsigned k, uint64_t a, uint64_t n, uint64_t at, char *dst,
+		      struct ck_error *err)
 {
 	uint64_t inner = 1, head, full;
 	int rc;

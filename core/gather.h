@@ -1,5 +1,6 @@
 /*
- * gather - elements of a strided tensor in C order, converted: what a view does for a tensor that isn't a range.
+ * gather - elements of a strided tensor in C order, converted: what a view does for a tensor that
+ * isn't a range.
  */
 #ifndef CK_GATHER_H
 #define CK_GATHER_H
@@ -7,9 +8,10 @@
 #include "tensor.h"
 
 /*
- * Writes COUNT elements as shown, from flat C-order index FIRST on, to DST. FIRST + COUNT must be within numel.
- * FILE and BYTE: where the tensor's first element lies (ck_tensor_locate; not used for a fill). Reads only what the elements need, in runs along the smallest
- * stride. CK_ERR_SYS, CK_ERR_CHANGED, CK_ERR_NOMEM.
+ * Writes COUNT elements as shown, from flat C-order index FIRST on, to DST. FIRST + COUNT must be
+ * within numel. FILE and BYTE: where the tensor's first element lies (ck_tensor_locate; not used
+ * for a fill). Reads only what the elements need, in runs along the smallest stride. CK_ERR_SYS,
+ * CK_ERR_CHANGED, CK_ERR_NOMEM.
  */
 int ck_gather(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t first, uint64_t count, void *dst,
 	      struct ck_error *err);

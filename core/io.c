@@ -191,7 +191,8 @@ int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len
 	int rc;
 
 	if (size > max || size >= SIZE_MAX) {
-		rc = ck_fail(err, CK_ERR_LIMIT, "at most %zu bytes expected, found %llu", max, (unsigned long long)size);
+		rc = ck_fail(err, CK_ERR_LIMIT, "at most %zu bytes expected, found %llu", max,
+			     (unsigned long long)size);
 		ck_error_file(err, file->name);
 		return rc;
 	}

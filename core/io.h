@@ -1,10 +1,11 @@
 /*
  * io - a stored file: opened once, read at offsets, its identity remembered.
  *
- * Why identity: a stored file may be replaced (readers keep the old bytes through the open descriptor) or
- * rewritten in place (readers must get an error, never mixed bytes). ck_file_verify() tells, and is
- * called after the bytes were read: a rewrite moves mtime before it moves bytes.
- * All of core's reads and writes of files go through here; tests inject faults below it (LD_PRELOAD).
+ * Why identity: a stored file may be replaced (readers keep the old bytes through the open
+ * descriptor) or rewritten in place (readers must get an error, never mixed bytes).
+ * ck_file_verify() tells, and is called after the bytes were read: a rewrite moves mtime before it
+ * moves bytes. All of core's reads and writes of files go through here; tests inject faults below
+ * it (LD_PRELOAD).
  */
 #ifndef CK_IO_H
 #define CK_IO_H
@@ -34,8 +35,9 @@ int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
 /* The flags that it opens with. */
 #define CK_OPEN_FILE (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
-/* open(2) of PATH, which must lie below the directory ROOT (a real path) when every symlink is followed: a descriptor, or -1 with errno, EXDEV when it
-   lies outside. No race with whoever changes the links. Needs Linux 5.6, else ENOSYS. */
+/* open(2) of PATH, which must lie below the directory ROOT (a real path) when every symlink is
+   followed: a descriptor, or -1 with errno, EXDEV when it lies outside. No race with whoever
+   changes the links. Needs Linux 5.6, else ENOSYS. */
 int ck_open_below(const char *root, const char *path, int flags);
 
 /* Whether INNER is OUTER or lies below it; both are real paths. */
@@ -52,14 +54,16 @@ uint64_t ck_file_size(const struct ck_file *file);      /* bytes, at open */
 const char *ck_file_name(const struct ck_file *file);   /* as opened */
 const struct ck_ident *ck_file_ident(const struct ck_file *file);
 
-/* Reads exactly LEN bytes at OFFSET. CK_ERR_CORRUPT when the file ends before, CK_ERR_SYS from pread. */
+/* Reads exactly LEN bytes at OFFSET. CK_ERR_CORRUPT when the file ends before, CK_ERR_SYS from
+   pread. */
 int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 
 /* CK_ERR_CHANGED when the open file is no longer what it was at open (size or mtime moved). */
 int ck_file_verify(const struct ck_file *file, struct ck_error *err);
 
-/* Reads the whole file of at most MAX bytes. *OUT is malloc'ed (free()) and ends with a NUL that *LEN does
-   not count. CK_ERR_LIMIT when it is larger; CK_ERR_CHANGED when it was rewritten meanwhile. */
+/* Reads the whole file of at most MAX bytes. *OUT is malloc'ed (free()) and ends with a NUL that
+   *LEN does not count. CK_ERR_LIMIT when it is larger; CK_ERR_CHANGED when it was rewritten
+   meanwhile. */
 int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len, struct ck_error *err);
 
 /* Writes all LEN bytes at OFFSET of the descriptor FD. CK_ERR_SYS (ENOSPC, EDQUOT, EIO, ...). */

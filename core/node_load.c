@@ -19,7 +19,8 @@ bool node_error_is_shown(const struct ck_error *err)
 	}
 }
 
-/* What the bytes say stays true as long as they do; what the system says may be otherwise the next time. */
+/* What the bytes say stays true as long as they do; what the system says may be otherwise the next
+   time. */
 static bool is_lasting(const struct ck_error *err)
 {
 	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
@@ -145,7 +146,8 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		if (err && !err->code)
 			*err = own;
 	}
-	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
+	/* A lasting failure is kept like a content: so that a bad file is read, and complained of,
+	   once. */
 	if (n->state != LOAD_NONE)
 		content_loaded(tree, n);
 	pthread_cond_broadcast(&tree->loaded);

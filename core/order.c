@@ -80,7 +80,8 @@ int ck_order_sort(const char *dir, const char *path, struct ck_names *names, str
 		return ck_fail_nomem(err);
 	for (size_t i = 0; i < names->count; i++) {
 		files[i] = (struct placed){ .name = names->names[i], .place = SIZE_MAX };
-		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) && lstat(at, &st) == 0)
+		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) &&
+		    lstat(at, &st) == 0)
 			files[i].ino = st.st_ino;
 	}
 	snprintf(at, sizeof(at), "%s/order", dir);

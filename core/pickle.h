@@ -1,7 +1,8 @@
 /*
- * pickle - pickle streams to values and back. Data only: the reader knows the opcodes of protocols 0 to 5 that plain
- * containers and torch.save produce, and a closed list of globals; it looks nothing up and runs nothing.
- * Sources: CPython's pickletools (opcodes), torch/serialization.py and torch/_utils.py (globals).
+ * pickle - pickle streams to values and back. Data only: the reader knows the opcodes of protocols
+ * 0 to 5 that plain containers and torch.save produce, and a closed list of globals; it looks
+ * nothing up and runs nothing. Sources: CPython's pickletools (opcodes), torch/serialization.py and
+ * torch/_utils.py (globals).
  */
 #ifndef CK_PICKLE_H
 #define CK_PICKLE_H
@@ -12,12 +13,17 @@
 
 /* The closed list. The dtypes and the storage classes are ranges: the base plus an enum ck_dtype. */
 enum ck_global {
-	CK_G_REBUILD_TENSOR,        /* torch._utils._rebuild_tensor(storage, offset, size, stride) */
-	CK_G_REBUILD_TENSOR_V2,     /* ...(storage, offset, size, stride, requires_grad, hooks[, metadata]) */
-	CK_G_REBUILD_TENSOR_V3,     /* ...(untyped storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]) */
-	CK_G_REBUILD_PARAMETER,     /* torch._utils._rebuild_parameter(data, requires_grad, hooks) */
+	/* torch._utils._rebuild_tensor(storage, offset, size, stride) */
+	CK_G_REBUILD_TENSOR,
+	/* ...(storage, offset, size, stride, requires_grad, hooks[, metadata]) */
+	CK_G_REBUILD_TENSOR_V2,
+	/* ...(untyped storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]) */
+	CK_G_REBUILD_TENSOR_V3,
+	/* torch._utils._rebuild_parameter(data, requires_grad, hooks) */
+	CK_G_REBUILD_PARAMETER,
 	CK_G_REBUILD_PARAMETER_WITH_STATE,
-	CK_G_REBUILD_FROM_TYPE_V2,  /* torch._tensor._rebuild_from_type_v2(func, type, args, state) */
+	/* torch._tensor._rebuild_from_type_v2(func, type, args, state) */
+	CK_G_REBUILD_FROM_TYPE_V2,
 	CK_G_TENSOR,                /* torch.Tensor, torch._tensor.Tensor */
 	CK_G_PARAMETER,             /* torch.nn.parameter.Parameter */
 	CK_G_SIZE,                  /* torch.Size */
@@ -40,20 +46,24 @@ void ck_global_name(enum ck_global g, const char **module, const char **name);
 size_t ck_pickle_budget(size_t len);
 
 /*
- * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA (strings are copied: DATA may go). Containers that are
- * plain data are made here: dict, OrderedDict and Counter (CK_DICT), set, frozenset, bytearray, bytes in protocol 2's spelling
- * (_codecs.encode). Every other call of a global of the list stays a CK_CALL, also when made by NEWOBJ. Errors name the opcode, its offset, and the global:
- * CK_ERR_UNSUPPORTED (a foreign global: the text holds its dotted name; an unknown opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT.
+ * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA (strings are copied: DATA may go).
+ * Containers that are plain data are made here: dict, OrderedDict and Counter (CK_DICT), set,
+ * frozenset, bytearray, bytes in protocol 2's spelling (_codecs.encode). Every other call of a
+ * global of the list stays a CK_CALL, also when made by NEWOBJ. Errors name the opcode, its offset,
+ * and the global: CK_ERR_UNSUPPORTED (a foreign global: the text holds its dotted name; an unknown
+ * opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT.
  */
 int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, struct ck_value *out, struct ck_error *err);
 
-/* How the writer asks for what stands for a CK_TENSOR: appends the opcodes that rebuild tensor INDEX. */
+/* How the writer asks for what stands for a CK_TENSOR: appends the opcodes that rebuild tensor
+   INDEX. */
 struct ck_pickle_writer;
 typedef int (*ck_pickle_tensor_fn)(struct ck_pickle_writer *w, int64_t index, void *arg, struct ck_error *err);
 
 /*
- * Appends VALUE to OUT as a pickle of protocol 2, memoising as CPython's does only where it shortens (strings and globals).
- * CK_TENSOR values are handed to TENSOR. CK_ERR_INVALID for what a pickle can't say.
+ * Appends VALUE to OUT as a pickle of protocol 2, memoising as CPython's does only where it
+ * shortens (strings and globals). CK_TENSOR values are handed to TENSOR. CK_ERR_INVALID for what a
+ * pickle can't say.
  */
 int ck_pickle_write(struct ck_buf *out, const struct ck_value *value, ck_pickle_tensor_fn tensor, void *arg,
 		    struct ck_error *err);

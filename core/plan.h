@@ -1,5 +1,6 @@
 /*
- * plan - what a draft's files amount to: which files the step will have, and from what each is made. Checks everything that can be checked before a byte is written.
+ * plan - what a draft's files amount to: which files the step will have, and from what each is
+ * made. Checks everything that can be checked before a byte is written.
  */
 #ifndef CK_PLAN_H
 #define CK_PLAN_H
@@ -19,7 +20,8 @@ enum ck_part_kind {
 struct ck_part {
 	struct ck_file_name name;       /* nanochat's */
 	enum ck_part_kind kind;
-	char *path;                     /* FILE: the file; SAFETENSORS: the file; NPY: the directory */
+	/* FILE: the file; SAFETENSORS: the file; NPY: the directory */
+	char *path;
 	struct ck_arena *arena;         /* of what follows */
 	struct ck_value root;
 	struct ck_tensor *tensors;
@@ -35,13 +37,16 @@ struct ck_plan {
 };
 
 /*
- * Reads the draft whose files lie in DIR/files. KIND OPTIM: complete shards alone (ONLY_RANK >= 0: that one, which must be complete); else a whole step: meta.json, a model in one form. CK_ERR_INVALID says what is wrong:
- * a name that has no place in a step, nothing or too much of something, a bad file. PLAN must be freed also on failure.
+ * Reads the draft whose files lie in DIR/files. KIND OPTIM: complete shards alone (ONLY_RANK >= 0:
+ * that one, which must be complete); else a whole step: meta.json, a model in one form.
+ * CK_ERR_INVALID says what is wrong: a name that has no place in a step, nothing or too much of
+ * something, a bad file. PLAN must be freed also on failure.
  */
 int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_plan *plan, struct ck_error *err);
 void ck_plan_free(struct ck_plan *plan);
 
-/* Makes the file of PART at PATH, which must not be there, and fsyncs it. TOP is the archive's directory. */
+/* Makes the file of PART at PATH, which must not be there, and fsyncs it. TOP is the archive's
+   directory. */
 int ck_part_write(struct ck_part *part, const char *path, const char *top, struct ck_error *err);
 
 /* ---- the order in which a draft's files were created ---- */
@@ -49,7 +54,8 @@ int ck_part_write(struct ck_part *part, const char *path, const char *top, struc
 /* Appends INO to DIR/order. */
 int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err);
 
-/* Sorts NAMES (in the directory PATH) by their files' places in DIR/order; files that aren't in it go behind, by name. */
+/* Sorts NAMES (in the directory PATH) by their files' places in DIR/order; files that aren't in it
+   go behind, by name. */
 int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err);
 
 #endif

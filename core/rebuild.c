@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An expanded tensor (stride 0) may show more bytes than are stored, but not without bound: up to this, or ... */
+/* An expanded tensor (stride 0) may show more bytes than are stored, but not without bound: up to
+   this, or ... */
 #define EXPANDED_FREE (UINT64_C(64) << 20)
 /* ... up to so many times its storage. */
 #define EXPANDED_TIMES 4096u
@@ -48,7 +49,8 @@ static int bad_args(int64_t function, uint32_t found, struct ck_error *err)
 /* The arguments of one of the _rebuild_tensor functions, by their places. */
 static int take_args(int64_t function, const struct ck_value *args, struct rebuild *r, struct ck_error *err)
 {
-	static const uint8_t least[] = { [CK_G_REBUILD_TENSOR] = 4, [CK_G_REBUILD_TENSOR_V2] = 6, [CK_G_REBUILD_TENSOR_V3] = 7 };
+	static const uint8_t least[] = {
+		[CK_G_REBUILD_TENSOR] = 4, [CK_G_REBUILD_TENSOR_V2] = 6, [CK_G_REBUILD_TENSOR_V3] = 7};
 	const struct ck_value *a = args->items;
 	uint32_t n = args->len, want = least[function];
 
@@ -64,7 +66,8 @@ static int take_args(int64_t function, const struct ck_value *args, struct rebui
 	return CK_OK;
 }
 
-/* Parameters and subclasses wrap the rebuild of their data; each wrapper is one level, and they don't nest deeply. */
+/* Parameters and subclasses wrap the rebuild of their data; each wrapper is one level, and they
+   don't nest deeply. */
 static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *function, const struct ck_value **args,
 		  struct ck_error *err)
 {
@@ -89,7 +92,8 @@ static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *funct
 			*function = a[0].i;
 			*args = &a[2];
 			if (*function > CK_G_REBUILD_TENSOR_V3)
-				return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor subclass that isn't rebuilt as a plain tensor");
+				return ck_fail(err, CK_ERR_UNSUPPORTED,
+					       "a tensor subclass that isn't rebuilt as a plain tensor");
 			return CK_OK;
 		default:
 			return CK_OK;
@@ -104,7 +108,8 @@ static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *funct
 static int int_array(const struct ck_value *v, const char *what, struct ck_arena *arena, int64_t **out, uint32_t *len,
 		     struct ck_error *err)
 {
-	if (v->kind == CK_CALL && v->call->callee.kind == CK_GLOBAL && v->call->callee.i == CK_G_SIZE && v->call->args.len == 1)
+	if (v->kind == CK_CALL && v->call->callee.kind == CK_GLOBAL && v->call->callee.i == CK_G_SIZE &&
+	    v->call->args.len == 1)
 		v = &v->call->args.items[0];
 	if (v->kind != CK_TUPLE)
 		return ck_fail(err, CK_ERR_CORRUPT, "the %s is no tuple", what);
@@ -133,8 +138,10 @@ static int64_t storage_dtype(const struct ck_value *type)
 	return -1;
 }
 
-/* The persistent id ('storage', type, key, location, numel): its entry, and the dtype that the type names. */
-static int take_storage(const struct ck_value *storage, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
+/* The persistent id ('storage', type, key, location, numel): its entry, and the dtype that the type
+   names. */
+static int take_storage(const struct ck_value *storage, struct ck_archive *archive, struct ck_tensor *t,
+			struct ck_error *err)
 {
 	const struct ck_value *id = storage->kind == CK_PERSID ? storage->items : NULL, *p;
 	uint64_t bytes, stored;
@@ -154,8 +161,10 @@ static int take_storage(const struct ck_value *storage, struct ck_archive *archi
 	if (entry < 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "its storage '%s' is not in the file", name);
 	stored = ck_archive_entry(archive, (size_t)entry)->size;
-	if (__builtin_mul_overflow((uint64_t)p[4].i, ck_dtype_info((enum ck_dtype)dtype)->width, &bytes) || bytes != stored)
-		return ck_fail(err, CK_ERR_CORRUPT, "its storage '%s' should hold %" PRId64 " elements of %u bytes, found %" PRIu64 " bytes",
+	if (__builtin_mul_overflow((uint64_t)p[4].i, ck_dtype_info((enum ck_dtype)dtype)->width, &bytes) ||
+	    bytes != stored)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "its storage '%s' should hold %" PRId64 " elements of %u bytes, found %" PRIu64 " bytes",
 			       name, p[4].i, ck_dtype_info((enum ck_dtype)dtype)->width, stored);
 	t->source = CK_SRC_ARCHIVE;
 	t->archive = archive;
@@ -182,10 +191,12 @@ static int check_reach(const struct ck_tensor *t, struct ck_error *err)
 	if (rc)
 		return rc;
 	if (end > stored / width)
-		return ck_fail(err, CK_ERR_CORRUPT, "it reaches to element %" PRIu64 ", its storage has %" PRIu64, end, stored / width);
+		return ck_fail(err, CK_ERR_CORRUPT, "it reaches to element %" PRIu64 ", its storage has %" PRIu64, end,
+			       stored / width);
 	shown = t->numel * width;
 	if (shown > stored && shown > EXPANDED_FREE && shown / EXPANDED_TIMES > stored)
-		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu64 " bytes expanded from a storage of %" PRIu64, shown, stored);
+		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu64 " bytes expanded from a storage of %" PRIu64, shown,
+			       stored);
 	return CK_OK;
 }
 

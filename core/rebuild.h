@@ -12,9 +12,10 @@
 bool ck_is_tensor_call(const struct ck_value *v);
 
 /*
- * Fills T but for its key from the call V: the storage is found in ARCHIVE (borrowed by T) and must hold exactly the declared elements; the tensor must lie inside it. BIG_ENDIAN
- * as the file's `byteorder` says. Shape and strides are allocated in ARENA (strides only where they aren't contiguous).
- * CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected.
+ * Fills T but for its key from the call V: the storage is found in ARCHIVE (borrowed by T) and must
+ * hold exactly the declared elements; the tensor must lie inside it. BIG_ENDIAN as the file's
+ * `byteorder` says. Shape and strides are allocated in ARENA (strides only where they aren't
+ * contiguous). CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected.
  */
 int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_endian, struct ck_arena *arena,
 	       struct ck_tensor *t, struct ck_error *err);

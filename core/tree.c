@@ -9,7 +9,8 @@
 
 int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err)
 {
-	static const enum node_type types[] = { [CK_LEVEL_BASE] = NODE_BASE, [CK_LEVEL_SOURCE] = NODE_SOURCE, [CK_LEVEL_TAG] = NODE_TAG };
+	static const enum node_type types[] = {
+		[CK_LEVEL_BASE] = NODE_BASE, [CK_LEVEL_SOURCE] = NODE_SOURCE, [CK_LEVEL_TAG] = NODE_TAG};
 	struct node_key key = { .type = types[options->level], .path = options->store, .parent = CK_ROOT_INO };
 	struct ck_tree *tree = calloc(1, sizeof(*tree));
 
@@ -84,7 +85,8 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	pthread_mutex_unlock(&tree->lock);
 	if (tree_stat(tree, n->path, &found) < 0)
 		rc = ck_fail_sys(identity ? NULL : err, "stat");
-	/* A file that is gone or was replaced keeps, for whoever still holds it, the attributes that it had. */
+	/* A file that is gone or was replaced keeps, for whoever still holds it, the attributes
+	   that it had. */
 	if (rc || !is_same(n, &found))
 		return identity && n->seen_ms ? CK_OK : rc ? rc : ck_fail(err, CK_ERR_STALE, "the file was replaced");
 	*st = found;
@@ -106,8 +108,9 @@ static void fill_file(struct stat *st, uint64_t size)
 	}
 }
 
-/* A directory of ours: readable and writable where the stored file or directory is, and searchable where it is readable. That a published step
-   refuses changes is then ours to say (EPERM), and a copy of it can be changed and removed. */
+/* A directory of ours: readable and writable where the stored file or directory is, and searchable
+   where it is readable. That a published step refuses changes is then ours to say (EPERM), and a
+   copy of it can be changed and removed. */
 static void fill_dir(const struct ck_tree *tree, struct stat *st, nlink_t subdirs)
 {
 	mode_t mode = st->st_mode & 0777;
@@ -132,7 +135,8 @@ static void fill_link(struct stat *st, size_t size)
 	st->st_rdev = 0;
 }
 
-/* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a tag opens no checkpoint. */
+/* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a
+   tag opens no checkpoint. */
 static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct ck_error *err)
 {
 	struct ck_names tags;
@@ -145,7 +149,8 @@ static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct 
 	switch (n->type) {
 	case NODE_BASE:
 		for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
-			found += ck_sources[i].always || (path_join(path, n->path, ck_sources[i].dir) && stat(path, &st) == 0);
+			found += ck_sources[i].always ||
+				 (path_join(path, n->path, ck_sources[i].dir) && stat(path, &st) == 0);
 		break;
 	case NODE_SOURCE:
 		if (ck_store_tags(n->path, &tags, NULL) == CK_OK) {
@@ -299,7 +304,8 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	} else if (stored && (local == LOCAL_SELF || local == LOCAL_RAW)) {
 		fill_dir(tree, &out->st, 0);
 	} else if (stored) {
-		/* The names in model/ are those of one file's tensors: they never change while the directory is the same. */
+		/* The names in model/ are those of one file's tensors: they never change while the
+		   directory is the same. */
 		out->entry_timeout = local >= LOCAL_NPY_0 ? CK_TIMEOUT_FIXED : CK_TIMEOUT_CHANGING;
 		rc = attr_of_stored(tree, n, local, &out->st, err);
 	} else {
@@ -319,9 +325,9 @@ int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struc
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err)
 {
 	static const enum ck_place_kind kinds[] = {
-		[NODE_BASE] = CK_PLACE_OTHER, [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG, [NODE_STEP] = CK_PLACE_STEP,
-		[NODE_META] = CK_PLACE_OTHER, [NODE_MODEL] = CK_PLACE_OTHER, [NODE_OPTIM] = CK_PLACE_OTHER,
-		[NODE_FILE] = CK_PLACE_OTHER, [NODE_NATIVE] = CK_PLACE_NATIVE,
+		[NODE_BASE] = CK_PLACE_OTHER,  [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG,
+		[NODE_STEP] = CK_PLACE_STEP,   [NODE_META] = CK_PLACE_OTHER,    [NODE_MODEL] = CK_PLACE_OTHER,
+		[NODE_OPTIM] = CK_PLACE_OTHER, [NODE_FILE] = CK_PLACE_OTHER,    [NODE_NATIVE] = CK_PLACE_NATIVE,
 	};
 	struct node *n = node_find(tree, ino);
 

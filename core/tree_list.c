@@ -2,6 +2,7 @@
 
 #include "buf.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,10 +70,14 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 	struct node_key key;
 	struct stat st;
 	bool taken = false;
-	int rc = ck_store_tags(source->path, &tags, err);
+	int rc;
 
-	if (rc)         /* not made yet: empty; anything else (EACCES) is the reader's to know */
-		return stat(source->path, &st) < 0 && source != tree->root ? CK_OK : rc;
+	/* Not made yet: empty. Anything else (EACCES) is the reader's to know. */
+	if (source != tree->root && stat(source->path, &st) < 0 && errno == ENOENT)
+		return CK_OK;
+	rc = ck_store_tags(source->path, &tags, err);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < tags.count && !rc; i++) {
 		key_of_tag(source, tags.names[i], path, &key);
 		rc = add(dir, tags.names[i], ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
@@ -85,17 +90,20 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 }
 
 /* A stored file under its own name, if it is there. */
-static int add_native(const struct ck_tree *tree, struct node *tag, const struct ck_file_name *name, struct ck_dir *dir, struct ck_error *err)
+static int add_native(const struct ck_tree *tree, struct node *tag, const struct ck_file_name *name, struct ck_dir *dir,
+		      struct ck_error *err)
 {
 	char path[PATH_MAX], text[64];
 	struct node_key key;
 
 	if (key_of_stored(tree, tag, NODE_NATIVE, name, path, &key, NULL))
 		return CK_OK;
-	return add(dir, ck_file_name_format(name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	return add(dir, ck_file_name_format(name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFREG, true,
+		   err);
 }
 
-static int list_native(const struct ck_tree *tree, struct node *tag, uint64_t step, struct ck_dir *dir, struct ck_error *err)
+static int list_native(const struct ck_tree *tree, struct node *tag, uint64_t step, struct ck_dir *dir,
+		       struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
 	uint64_t *ranks;
@@ -131,7 +139,8 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		return rc;
 	for (size_t i = 0; i < count && !rc; i++) {
 		key_of_step(tag, steps[i], path, &key);
-		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true,
+			 err);
 		if (!rc && tree->options.native)
 			rc = list_native(tree, tag, steps[i], dir, err);
 	}
@@ -141,9 +150,10 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 	return rc;
 }
 
-/* A stored file as everything that it is shown as: STEM ("model", "rank0") with each suffix, or .error; and .pt. */
-static int list_stored(struct ck_tree *tree, struct node *step, enum node_type type, const struct ck_file_name *name, const char *stem,
-		       struct ck_dir *dir, struct ck_error *err)
+/* A stored file as everything that it is shown as: STEM ("model", "rank0") with each suffix, or
+   .error; and .pt. */
+static int list_stored(struct ck_tree *tree, struct node *step, enum node_type type, const struct ck_file_name *name,
+		       const char *stem, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	struct ck_checkpoint *c = NULL;
@@ -316,7 +326,10 @@ bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out)
 			return false;
 		ck_checkpoint_name(dir->tensors, position, dir->first == LOCAL_NPY_0 ? ".npy" : "", dir->name);
 		*out = (struct ck_dirent){
-			dir->name, (dir->self & ~(ck_ino)((1u << LOCAL_BITS) - 1)) | (dir->first + position), S_IFREG, true,
+			dir->name,
+			(dir->self & ~(ck_ino)((1u << LOCAL_BITS) - 1)) | (dir->first + position),
+			S_IFREG,
+			true,
 		};
 		return true;
 	}

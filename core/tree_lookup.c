@@ -41,8 +41,8 @@ static int not_found(struct ck_error *err)
 	return ck_fail(err, CK_ERR_NOENT, "no such name");
 }
 
-int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type, const struct ck_file_name *name,
-		  char *path, struct node_key *key, struct ck_error *err)
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
+		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
 {
 	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step };
 	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
@@ -55,7 +55,8 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
 	if (!S_ISREG(st.st_mode))
 		return not_found(err);
-	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = ck_ident_of(&st), .parent = ino_of(step, LOCAL_SELF) };
+	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = ck_ident_of(&st) };
+	key->parent = ino_of(step, LOCAL_SELF);
 	if (type == NODE_OPTIM)
 		key->parent = ino_of(step, LOCAL_OPTIM);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
@@ -98,7 +99,8 @@ static int get_child(struct ck_tree *tree, const struct node_key *key, struct no
 
 /* ---- one function a kind of directory ---- */
 
-static int child_of_base(struct ck_tree *tree, struct node *base, const char *name, struct node **child, struct ck_error *err)
+static int child_of_base(struct ck_tree *tree, struct node *base, const char *name, struct node **child,
+			 struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct node_key key;
@@ -124,8 +126,8 @@ static struct node *same_node(struct ck_tree *tree, struct node *n)
 	return n;
 }
 
-static int child_of_source(struct ck_tree *tree, struct node *source, const char *name, struct node **child, uint32_t *local,
-			   struct ck_error *err)
+static int child_of_source(struct ck_tree *tree, struct node *source, const char *name, struct node **child,
+			   uint32_t *local, struct ck_error *err)
 {
 	char path[PATH_MAX], target[NAME_MAX + 1];
 	struct node_key key;
@@ -163,7 +165,8 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 		key_of_step(tag, step, path, &key);
 		if (!path[0])
 			return too_long(err);
-		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err) : not_found(err);
+		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err)
+									      : not_found(err);
 	}
 	if (ck_file_name_parse(name, &native)) {
 		rc = key_of_stored(tree, tag, NODE_NATIVE, &native, path, &key, err);
@@ -201,14 +204,16 @@ static int check_shown(struct ck_tree *tree, struct node *n, uint32_t local, int
 			*err = why;
 		return rc;
 	}
-	there = rc ? local == LOCAL_ERROR : local != LOCAL_ERROR && (form < 0 || ck_checkpoint_has(c, (enum ck_form)form));
+	there = rc ? local == LOCAL_ERROR
+		   : local != LOCAL_ERROR && (form < 0 || ck_checkpoint_has(c, (enum ck_form)form));
 	ck_checkpoint_unref(c);
 	return there ? CK_OK : not_found(err);
 }
 
-/* NAME is the stem and SUFFIX: one of the files or directories that the stored file NATIVE is shown as. */
-static int child_of_stem(struct ck_tree *tree, struct node *step, const struct ck_file_name *native, const char *suffix, struct node **child,
-			 uint32_t *local, struct ck_error *err)
+/* NAME is the stem and SUFFIX: one of the files or directories that the stored file NATIVE is shown
+   as. */
+static int child_of_stem(struct ck_tree *tree, struct node *step, const struct ck_file_name *native, const char *suffix,
+			 struct node **child, uint32_t *local, struct ck_error *err)
 {
 	enum node_type type = native->kind == CK_FILE_MODEL ? NODE_MODEL : NODE_OPTIM;
 	bool stored = strcmp(suffix, ".pt") == 0;
@@ -275,8 +280,8 @@ static bool has_ranks(const struct node *step)
 	return count > 0;
 }
 
-static int child_of_step(struct ck_tree *tree, struct node *step, const char *name, struct node **child, uint32_t *local,
-			 struct ck_error *err)
+static int child_of_step(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
+			 uint32_t *local, struct ck_error *err)
 {
 	struct ck_file_name native = { .kind = CK_FILE_MODEL, .step = step->name.step };
 
@@ -291,8 +296,8 @@ static int child_of_step(struct ck_tree *tree, struct node *step, const char *na
 	return CK_OK;
 }
 
-static int child_of_optim(struct ck_tree *tree, struct node *step, const char *name, struct node **child, uint32_t *local,
-			  struct ck_error *err)
+static int child_of_optim(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
+			  uint32_t *local, struct ck_error *err)
 {
 	struct ck_file_name native = { .kind = CK_FILE_OPTIM, .step = step->name.step };
 	size_t digits;
@@ -302,8 +307,8 @@ static int child_of_optim(struct ck_tree *tree, struct node *step, const char *n
 	return child_of_stem(tree, step, &native, name + digits, child, local, err);
 }
 
-static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct node **child, uint32_t *child_local,
-			struct ck_error *err)
+static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct node **child,
+			uint32_t *child_local, struct ck_error *err)
 {
 	bool raw = local == LOCAL_RAW;
 	struct ck_checkpoint *c;
@@ -321,8 +326,8 @@ static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, co
 	return CK_OK;
 }
 
-int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child, uint32_t *child_local,
-	       struct ck_error *err)
+int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
+	       uint32_t *child_local, struct ck_error *err)
 {
 	int rc = tree_check_inside(tree, parent, err);
 

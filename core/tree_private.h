@@ -1,6 +1,7 @@
 /*
- * tree_private - the inside of the tree, for the files that make it up: node.c (the table and the cache of contents), tree.c (attributes, opening),
- * tree_lookup.c (names to nodes), tree_list.c (listing), tree_choice.c (latest and largest), tree_xattr.c.
+ * tree_private - the inside of the tree, for the files that make it up: node.c (the table and the
+ * cache of contents), tree.c (attributes, opening), tree_lookup.c (names to nodes), tree_list.c
+ * (listing), tree_choice.c (latest and largest), tree_xattr.c.
  */
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H
@@ -10,16 +11,29 @@
 
 #include <pthread.h>
 
-/* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step: they differ in what may be done to them. */
-enum node_type { NODE_BASE, NODE_SOURCE, NODE_TAG, NODE_STEP, NODE_META, NODE_MODEL, NODE_OPTIM, NODE_FILE, NODE_NATIVE };
+/* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step:
+   they differ in what may be done to them. */
+enum node_type {
+	NODE_BASE,
+	NODE_SOURCE,
+	NODE_TAG,
+	NODE_STEP,
+	NODE_META,
+	NODE_MODEL,
+	NODE_OPTIM,
+	NODE_FILE,
+	NODE_NATIVE
+};
 
 /* What a node shows: the low bits of an inode number. */
 enum local {
-	LOCAL_SELF = 1,         /* the directory, or the file itself; with base 0 the kernel's root inode */
+	/* the directory, or the file itself; with base 0 the kernel's root inode */
+	LOCAL_SELF = 1,
 	LOCAL_LINK = 2,         /* SOURCE: largest; TAG: latest */
 	LOCAL_OPTIM = 2,        /* STEP: the directory optim/ */
 	LOCAL_ERROR = 2,        /* META, MODEL, OPTIM: the .error file */
-	LOCAL_RAW = 3,          /* MODEL, OPTIM: the directory of bare tensors (LOCAL_SELF: the one of .npy files) */
+	/* MODEL, OPTIM: the directory of bare tensors (LOCAL_SELF: the one of .npy files) */
+	LOCAL_RAW = 3,
 	LOCAL_SAFETENSORS = 4,
 	LOCAL_TSV = 5,
 	LOCAL_OUTLINE = 6,
@@ -40,23 +54,27 @@ struct node {
 	ck_ino parent;                  /* for ".." */
 	enum node_type type;
 	enum load_state state;
-	struct ck_file_name name;       /* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
+	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
+	struct ck_file_name name;
 	struct ck_ident ident;          /* META, MODEL, OPTIM, FILE: of the stored file */
 	struct ck_ident meta;           /* MODEL: of its meta.json, zeros without one */
-	struct stat st;                 /* as last seen: what is shown when the stored file is gone */
+	/* as last seen: what is shown when the stored file is gone */
+	struct stat st;
 	int64_t seen_ms;                /* when (monotonic clock) */
 	struct ck_checkpoint *checkpoint;       /* READY: MODEL, OPTIM */
 	struct ck_view *text;           /* READY: META */
 	struct ck_error error;          /* FAILED */
 	size_t memory;                  /* of the content */
-	char path[];                    /* of the directory or the stored file; STEP: of its model file */
+	/* of the directory or the stored file; STEP: of its model file */
+	char path[];
 };
 
 struct ck_tree {
 	struct ck_tree_options options;
 	char *store;
 	struct node *root;
-	/* Guards the table, refs, states, contents and attributes of all nodes, and the cache's list. Never held while a file is read. */
+	/* Guards the table, refs, states, contents and attributes of all nodes, and the cache's
+	   list. Never held while a file is read. */
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;          /* some node left LOAD_RUNNING */
 	struct node **buckets;
@@ -65,7 +83,8 @@ struct ck_tree {
 	size_t cached, cached_memory;
 };
 
-/* The cache of contents keeps at most so many, and so much memory; what is in use lives on outside of it. */
+/* The cache of contents keeps at most so many, and so much memory; what is in use lives on outside
+   of it. */
 #define CACHE_COUNT 64
 #define CACHE_MEMORY ((size_t)24 << 20)
 
@@ -91,28 +110,33 @@ void node_put(struct ck_tree *tree, struct node *n, uint64_t count);
 struct node *node_root(struct ck_tree *tree, const struct node_key *key);
 void node_table_free(struct ck_tree *tree);
 
-/* The content of a MODEL or OPTIM node (a reference), loaded now if need be; one thread loads, others wait. */
+/* The content of a MODEL or OPTIM node (a reference), loaded now if need be; one thread loads,
+   others wait. */
 int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err);
 /* The same for META. */
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
-/* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not about this moment (ENOMEM, EMFILE). */
+/* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
+   about this moment (ENOMEM, EMFILE). */
 bool node_error_is_shown(const struct ck_error *err);
 
-/* For node_load.c, with the lock held: takes a node into the cache, whose content is now there; moves it to the front. */
+/* For node_load.c, with the lock held: takes a node into the cache, whose content is now there;
+   moves it to the front. */
 void content_loaded(struct ck_tree *tree, struct node *n);
 void content_used(struct ck_tree *tree, struct node *n);
 
-/* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c). What lies outside can't be opened (EACCES); a link to it has
-   the attributes of a regular file. */
+/* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c).
+   What lies outside can't be opened (EACCES); a link to it has the attributes of a regular file. */
 int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err);
 int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st);
 /* CK_ERR_SYS EACCES when the directory of a SOURCE or a TAG must not be looked into. */
 int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct ck_error *err);
 
-/* Attributes of the stored thing at the node's path, at most half a second old. CK_ERR_SYS ENOENT for a directory or a step that is gone. */
+/* Attributes of the stored thing at the node's path, at most half a second old. CK_ERR_SYS ENOENT
+   for a directory or a step that is gone. */
 int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err);
 
-/* What a stored file is shown as: the suffix behind its stem ("model", "rank0"), the local number, the type, and the form that must be there (or -1). */
+/* What a stored file is shown as: the suffix behind its stem ("model", "rank0"), the local number,
+   the type, and the form that must be there (or -1). */
 struct tree_form {
 	const char *suffix;
 	uint32_t local;
@@ -123,13 +147,14 @@ struct tree_form {
 extern const struct tree_form tree_forms[TREE_FORMS];
 
 /* Finds the child NAME: its node (a reference) and local part. CK_ERR_NOENT. */
-int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child, uint32_t *child_local,
-	       struct ck_error *err);
+int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
+	       uint32_t *child_local, struct ck_error *err);
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
 
-/* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the stored file can't be had. */
-int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type, const struct ck_file_name *name,
-		  char *path, struct node_key *key, struct ck_error *err);
+/* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the
+   stored file can't be had. */
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
+		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err);
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);
@@ -138,7 +163,8 @@ bool path_join(char *path, const char *dir, const char *name);
 /* The tag's directory of a step or a stored file's node. */
 void path_of_tag(const struct node *n, char *path);
 
-/* The best step of a tag, as find_last_step chooses among those that open; CK_ERR_NOENT. And the best tag of a source, into NAME (NAME_MAX + 1 bytes). */
+/* The best step of a tag, as find_last_step chooses among those that open; CK_ERR_NOENT. And the
+   best tag of a source, into NAME (NAME_MAX + 1 bytes). */
 int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err);
 int tree_largest(struct ck_tree *tree, struct node *source, char *name, struct ck_error *err);
 

@@ -8,9 +8,15 @@
 #define PREFIX "user.ckptfs."
 
 static void put_key(struct ck_buf *out, const struct ck_tensor *t) { ck_buf_append(out, t->key, t->key_len); }
-static void put_dtype(struct ck_buf *out, const struct ck_tensor *t) { ck_buf_str(out, ck_dtype_info(t->dtype)->torch); }
+static void put_dtype(struct ck_buf *out, const struct ck_tensor *t)
+{
+	ck_buf_str(out, ck_dtype_info(t->dtype)->torch);
+}
 static void put_shape(struct ck_buf *out, const struct ck_tensor *t) { ck_shape_text(out, t->shape, t->ndim); }
-static void put_stored(struct ck_buf *out, const struct ck_tensor *t) { ck_buf_str(out, ck_dtype_info(t->stored_dtype)->torch); }
+static void put_stored(struct ck_buf *out, const struct ck_tensor *t)
+{
+	ck_buf_str(out, ck_dtype_info(t->stored_dtype)->torch);
+}
 
 static const struct {
 	const char *name;
@@ -63,7 +69,8 @@ static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *o
 	return rc && !node_error_is_shown(&why) ? rc : CK_OK;
 }
 
-static int put_of_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct ck_buf *out, struct ck_error *err)
+static int put_of_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct ck_buf *out,
+			 struct ck_error *err)
 {
 	uint32_t i = local - (local >= LOCAL_RAW_0 ? LOCAL_RAW_0 : LOCAL_NPY_0);
 	struct ck_checkpoint *c;
@@ -82,7 +89,8 @@ static int put_of_tensor(struct ck_tree *tree, struct node *n, uint32_t local, c
 	return rc ? ck_fail(err, CK_ERR_NOENT, "no such attribute") : CK_OK;
 }
 
-int ck_tree_getxattr(struct ck_tree *tree, ck_ino ino, const char *name, char **value, size_t *len, struct ck_error *err)
+int ck_tree_getxattr(struct ck_tree *tree, ck_ino ino, const char *name, char **value, size_t *len,
+		     struct ck_error *err)
 {
 	struct node *n = node_find(tree, ino);
 	struct ck_buf out = CK_BUF_INIT;

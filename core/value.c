@@ -55,7 +55,8 @@ int ck_tuple_new(struct ck_arena *arena, uint32_t len, struct ck_value *out, str
 	return CK_OK;
 }
 
-/* The array for one more item of SIZE bytes: the same, or a doubled copy (the old one stays in the arena). */
+/* The array for one more item of SIZE bytes: the same, or a doubled copy (the old one stays in the
+   arena). */
 static void *room_for_one(struct ck_arena *arena, void *items, uint32_t len, uint32_t *cap, size_t size)
 {
 	uint32_t more;
@@ -183,7 +184,8 @@ bool ck_value_is_str(const struct ck_value *v, const char *s)
 }
 
 /*
- * The hash of a key. It is keyed by something that a file can't know (the dict's address, which the system randomises): each word is multiplied, 64 by 64 bits and folded, by a state that holds it,
+ * The hash of a key. It is keyed by something that a file can't know (the dict's address, which the
+ * system randomises): each word is multiplied, 64 by 64 bits and folded, by a state that holds it,
  * so that no set of keys can be made to collide beforehand.
  */
 struct hasher {
@@ -248,8 +250,9 @@ static bool hash_set(struct hasher *h, const struct ck_list *set)
 }
 
 /*
- * Equal values hash alike: a float that is an integer as that integer. False for what Python can't hash, and
- * for a key of more nodes than any real one has: tuples that share tuples would make the walk exponential.
+ * Equal values hash alike: a float that is an integer as that integer. False for what Python can't
+ * hash, and for a key of more nodes than any real one has: tuples that share tuples would make the
+ * walk exponential.
  */
 static bool hash_value(struct hasher *h, const struct ck_value *v)
 {

@@ -1,9 +1,10 @@
 /*
- * value - a tree of Python values as data: what a pickle or a JSON text says, and what the writers take.
+ * value - a tree of Python values as data: what a pickle or a JSON text says, and what the writers
+ * take.
  *
- * A struct ck_value is a 16-byte handle, passed by value; containers are shared by copies of the handle, as
- * names share an object in Python. Everything lives in the arena of the parser that made it.
- * Calls and persistent ids stay data: nothing here is ever looked up or run.
+ * A struct ck_value is a 16-byte handle, passed by value; containers are shared by copies of the
+ * handle, as names share an object in Python. Everything lives in the arena of the parser that made
+ * it. Calls and persistent ids stay data: nothing here is ever looked up or run.
  */
 #ifndef CK_VALUE_H
 #define CK_VALUE_H
@@ -17,9 +18,11 @@ enum ck_kind {
 	CK_NONE,
 	CK_BOOL,            /* .i is 0 or 1 */
 	CK_INT,             /* .i */
-	CK_BIGINT,          /* .s, .len: the decimal digits of an int outside int64, with '-' where negative */
+	/* .s, .len: the decimal digits of an int outside int64, with '-' where negative */
+	CK_BIGINT,
 	CK_FLOAT,           /* .f */
-	CK_STR,             /* .s, .len: UTF-8; lone surrogates as their three bytes (Python's surrogatepass) */
+	/* .s, .len: UTF-8; lone surrogates as their three bytes (Python's surrogatepass) */
+	CK_STR,
 	CK_BYTES,           /* .s, .len */
 	CK_BYTEARRAY,       /* .s, .len */
 	CK_TUPLE,           /* .items, .len */
@@ -56,14 +59,17 @@ struct ck_pair {
 	struct ck_value key, value;
 };
 
-/* Insertion-ordered, as Python's dict: setting a key that is there keeps its place and takes the new value. */
+/* Insertion-ordered, as Python's dict: setting a key that is there keeps its place and takes the
+   new value. */
 struct ck_dict {
 	struct ck_pair *pairs;
 	uint32_t len, cap;
 	bool ordered;           /* an OrderedDict */
-	uint32_t *index;        /* hash index over pairs, once there are many; slots hold position + 1 */
+	/* hash index over pairs, once there are many; slots hold position + 1 */
+	uint32_t *index;
 	uint32_t index_size;    /* a power of two */
-	struct ck_value state;  /* BUILD's argument: an OrderedDict's attributes (`_metadata`); CK_NONE without */
+	/* BUILD's argument: an OrderedDict's attributes (`_metadata`); CK_NONE without */
+	struct ck_value state;
 };
 
 struct ck_call {
@@ -77,26 +83,28 @@ struct ck_value ck_bool(bool b);
 struct ck_value ck_int(int64_t i);
 struct ck_value ck_float(double f);
 
-/* A string that borrows S (LEN bytes); it must outlive the value. LEN past UINT32_MAX is the caller's error. */
+/* A string that borrows S (LEN bytes); it must outlive the value. LEN past UINT32_MAX is the
+   caller's error. */
 struct ck_value ck_str(const char *s, size_t len);
 
-/* New, empty containers, and a tuple of LEN zeroed (None) items. CK_ERR_NOMEM / CK_ERR_LIMIT when the arena is used up. */
+/* New, empty containers, and a tuple of LEN zeroed (None) items. CK_ERR_NOMEM / CK_ERR_LIMIT when
+   the arena is used up. */
 int ck_list_new(struct ck_arena *arena, enum ck_kind kind, struct ck_value *out, struct ck_error *err);
 int ck_dict_new(struct ck_arena *arena, struct ck_value *out, struct ck_error *err);
 int ck_tuple_new(struct ck_arena *arena, uint32_t len, struct ck_value *out, struct ck_error *err);
 
 int ck_list_append(struct ck_arena *arena, struct ck_list *list, struct ck_value v, struct ck_error *err);
 
-/* dict[KEY] = VALUE. Keys compare as in Python (1 == True == 1.0; strings, bytes, tuples by content); a key of a
-   kind that Python can't hash (list, dict, set) is CK_ERR_CORRUPT. */
+/* dict[KEY] = VALUE. Keys compare as in Python (1 == True == 1.0; strings, bytes, tuples by
+   content); a key of a kind that Python can't hash (list, dict, set) is CK_ERR_CORRUPT. */
 int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value key, struct ck_value value,
 		struct ck_error *err);
 
 /* The value under the string KEY, or NULL. */
 struct ck_value *ck_dict_get(const struct ck_dict *dict, const char *key);
 
-/* Whether two values are equal as Python's == says for plain data (NaN equals nothing; CALL, PERSID, TENSOR
-   by identity of the handle). Depth is bounded by the parsers that made the values. */
+/* Whether two values are equal as Python's == says for plain data (NaN equals nothing; CALL,
+   PERSID, TENSOR by identity of the handle). Depth is bounded by the parsers that made the values. */
 bool ck_value_equal(const struct ck_value *a, const struct ck_value *b);
 
 /* Whether V is the string S. */

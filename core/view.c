@@ -19,7 +19,8 @@ struct extent {
 			struct ck_file *file;           /* RANGE: a reference */
 			uint64_t offset;
 		};
-		const struct ck_tensor *tensor;         /* TENSOR_RANGE: its bytes as they are; TENSOR: converted */
+		/* TENSOR_RANGE: its bytes as they are; TENSOR: converted */
+		const struct ck_tensor *tensor;
 	};
 };
 
@@ -172,9 +173,10 @@ static uint64_t extent_end(const struct ck_view *view, size_t i)
 	return i + 1 < view->count ? view->extents[i + 1].start : view->size;
 }
 
-/* Bytes [OFF, OFF + LEN) of a converted tensor: whole elements straight to BUF, cut ones through a small buffer. */
-static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t off, char *buf, size_t len,
-		       struct ck_error *err)
+/* Bytes [OFF, OFF + LEN) of a converted tensor: whole elements straight to BUF, cut ones through a
+   small buffer. */
+static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t off, char *buf,
+		       size_t len, struct ck_error *err)
 {
 	const unsigned width = ck_dtype_info(t->dtype)->width;
 	unsigned skip = (unsigned)(off % width);
@@ -204,7 +206,8 @@ static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t
 }
 
 /* Reads from one extent; *TOUCHED becomes the stored file that it read, if any. */
-static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_file **touched, struct ck_error *err)
+static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_file **touched,
+		       struct ck_error *err)
 {
 	uint64_t byte = 0;
 	int rc = CK_OK;
@@ -249,7 +252,8 @@ int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t 
 		struct ck_file *touched = last;
 
 		rc = read_extent(e, offset - e->start, at, part, &touched, err);
-		/* The bytes count only if the file is still the one that was opened, now that they were read. */
+		/* The bytes count only if the file is still the one that was opened, now that they
+		   were read. */
 		if (!rc && last && touched != last)
 			rc = ck_file_verify(last, err);
 		if (rc)

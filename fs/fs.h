@@ -15,7 +15,8 @@ struct fs {
 	struct ck_tree *tree;
 	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
 	struct log *log;
-	int ready_fd;           /* in the background: the parent waits on it until the mount answers; else -1 */
+	/* in the background: the parent waits on it until the mount answers; else -1 */
+	int ready_fd;
 	void (*ready)(struct fs *fs);   /* called when the kernel's first request came in */
 };
 
@@ -24,7 +25,8 @@ extern const struct fuse_lowlevel_ops fs_ops;
 /* The only table from an error to an errno. */
 int fs_errno(const struct ck_error *err);
 
-/* Replies with the errno of ERR, and logs it where it tells of a fault rather than of an absence. CONTEXT is the operation's name. */
+/* Replies with the errno of ERR, and logs it where it tells of a fault rather than of an absence.
+   CONTEXT is the operation's name. */
 void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *err);
 
 /* Replies with LEN bytes of VIEW, or of a draft's FILE, at OFFSET. */

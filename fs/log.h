@@ -1,6 +1,6 @@
 /*
- * log - lines for a person: to stderr in the foreground, to syslog in the background. A line that repeats is held back, so that a broken store can't flood
- * the log.
+ * log - lines for a person: to stderr in the foreground, to syslog in the background. A line that
+ * repeats is held back, so that a broken store can't flood the log.
  */
 #ifndef CKPTFS_LOG_H
 #define CKPTFS_LOG_H
@@ -11,7 +11,8 @@ struct log;
 
 struct log *log_new(bool to_syslog);            /* NULL when out of memory */
 void log_free(struct log *log);
-/* Opens the socket to syslog, which a sandboxed process can't. A syslogd that replaces its own (not systemd's, which keeps it) isn't found again. */
+/* Opens the socket to syslog, which a sandboxed process can't. A syslogd that replaces its own (not
+   systemd's, which keeps it) isn't found again. */
 void log_connect_syslog(void);
 /* From now on to syslog: the daemon goes to the background. Before any other thread logs. */
 void log_to_syslog(struct log *log);

@@ -18,6 +18,10 @@ static int lookup(struct fs *fs, ck_ino parent, const char *name, struct ck_attr
 {
 	int rc = CK_ERR_NOENT;
 
+	if (strlen(name) > NAME_MAX) {
+		errno = ENAMETOOLONG;
+		return ck_fail_sys(err, "lookup");
+	}
 	if (!ck_is_draft(parent)) {
 		rc = ck_tree_lookup(fs->tree, parent, name, out, err);
 		if (rc != CK_ERR_NOENT || !fs->drafts)
@@ -152,12 +156,18 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(req, 0);
 }
 
-static struct ck_dir *dir_of(const struct fuse_file_info *fi)
+/* An open directory: its listing, made anew when the reader goes back to the start (rewinddir). */
+struct open_dir {
+	struct ck_dir *listing;
+	bool begun;
+};
+
+static struct open_dir *dir_of(const struct fuse_file_info *fi)
 {
-	return (struct ck_dir *)(uintptr_t)fi->fh;
+	return (struct open_dir *)(uintptr_t)fi->fh;
 }
 
-static int open_dir(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_error *err)
+static int list(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_error *err)
 {
 	int rc;
 
@@ -172,21 +182,33 @@ static int open_dir(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_er
 	return rc;
 }
 
+static void close_dir(struct open_dir *dir)
+{
+	ck_dir_close(dir->listing);
+	free(dir);
+}
+
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ck_error err = CK_ERROR_INIT;
-	struct ck_dir *dir;
+	struct open_dir *dir = calloc(1, sizeof(*dir));
 
-	if (open_dir(fs_of(req), ino, &dir, &err)) {
+	if (!dir)
+		ck_fail_nomem(&err);
+	else
+		list(fs_of(req), ino, &dir->listing, &err);
+	if (err.code) {
+		free(dir);
 		fs_reply_error(req, "opendir", &err);
 		return;
 	}
 	fi->fh = (uintptr_t)dir;
 	if (fuse_reply_open(req, fi) < 0)
-		ck_dir_close(dir);
+		close_dir(dir);
 }
 
-/* Appends entry D at POSITION; 0 when it doesn't fit. With PLUS its attributes too, where they are cheap. */
+/* Appends entry D at POSITION; 0 when it doesn't fit. With PLUS its attributes too, where they are
+   cheap. */
 static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_dirent *d, uint64_t position, bool plus, char *buf, size_t size)
 {
 	struct stat st = { .st_ino = d->ino, .st_mode = d->type };
@@ -207,15 +229,25 @@ static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_diren
 
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
+	struct ck_error err = CK_ERROR_INIT;
+	struct open_dir *dir = dir_of(fi);
+	struct ck_dir *fresh;
 	struct ck_dirent d;
 	size_t used = 0, one;
-	char *buf = malloc(size);
+	char *buf = NULL;
 
-	if (!buf) {
-		fuse_reply_err(req, ENOMEM);
+	if (off == 0 && dir->begun && list(fs_of(req), ino, &fresh, &err) == CK_OK) {
+		ck_dir_close(dir->listing);
+		dir->listing = fresh;
+	}
+	dir->begun = true;
+	if (!err.code && !(buf = malloc(size)))
+		ck_fail_nomem(&err);
+	if (err.code) {
+		fs_reply_error(req, "readdir", &err);
 		return;
 	}
-	for (uint64_t position = (uint64_t)off; ck_dir_entry(dir_of(fi), position, &d); position++) {
+	for (uint64_t position = (uint64_t)off; ck_dir_entry(dir->listing, position, &d); position++) {
 		one = add_entry(req, ino, &d, position, plus, buf + used, size - used);
 		if (one > size - used)
 			break;
@@ -238,7 +270,7 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	ck_dir_close(dir_of(fi));
+	close_dir(dir_of(fi));
 	fuse_reply_err(req, 0);
 }
 

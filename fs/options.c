@@ -60,7 +60,7 @@ static bool libfuse_knows(const char *option)
 {
 	static const char *const names[] = {
 		"ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "nodiratime", "sync", "async", "dirsync",
-		"allow_other", "allow_root", "auto_unmount", "max_read=", "max_background=", "fsname=", "subtype=", "context=",
+		"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "context=",
 		"fscontext=", "defcontext=", "rootcontext=", "relatime", "norelatime", "strictatime", "lazytime",
 	};
 

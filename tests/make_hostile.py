@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+"""make_hostile.py DIR [PART...] - writes checkpoints that want to run code, crash their reader, or eat its time and memory.
+
+PART is the name of a function below with a @part; the default is all. DIR gets NAME.pt (a model), NAME.optim.pt (an optimizer shard) and
+NAME.meta.json files and expect.tsv, a line for each: the file, what is expected, and words that the error's line must have. Expected is "error",
+"ok", or "any": shown or refused, but soon and in little memory. Made from public descriptions of attacks on pickle, torch.load and
+JSON, and from CPython's pickletools; nothing here comes from the reader under test. Hostile zips: see make_zips.py.
+"""
+import os
+import pickletools
+import struct
+import sys
+import zipfile
+
+OUT = sys.argv[1]
+PARTS, EXPECT = [], []
+FLOATS = struct.pack("<6f", *range(6))
+
+# Opcodes with their arguments.
+PROTO2, PROTO4, STOP, MARK, NONE, REDUCE, BUILD, TUPLE = b"\x80\x02", b"\x80\x04", b".", b"(", b"N", b"R", b"b", b"t"
+DICT, LIST, EMPTY_TUPLE, SETITEM, SETITEMS, APPEND, APPENDS = b"}", b"]", b")", b"s", b"u", b"a", b"e"
+
+
+def part(function):
+    PARTS.append(function)
+    return function
+
+
+def text(s):
+    s = s if isinstance(s, bytes) else s.encode("utf-8", "surrogatepass")
+    return b"X" + struct.pack("<I", len(s)) + s
+
+
+def number(n):
+    if -2 ** 31 <= n < 2 ** 31:
+        return b"J" + struct.pack("<i", n)
+    data = n.to_bytes(n.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8b" + struct.pack("<I", len(data)) + data
+
+
+def tuple_of(*items):
+    return MARK + b"".join(items) + TUPLE
+
+
+def ints(*values):
+    return tuple_of(*map(number, values))
+
+
+def globl(module, name):
+    return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
+
+
+def call(function, *args):
+    return function + tuple_of(*args) + REDUCE
+
+
+def storage(kind=None, key=text("0"), numel=number(6), tag=text("storage"), location=text("cpu")):
+    return tuple_of(tag, globl("torch", "FloatStorage") if kind is None else kind, key, location, numel) + b"Q"
+
+
+def tensor(place=None, offset=number(0), size=ints(2, 3), stride=ints(3, 1), grad=b"\x89", hooks=None, more=()):
+    return call(globl("torch._utils", "_rebuild_tensor_v2"), storage() if place is None else place, offset, size, stride, grad,
+                call(globl("collections", "OrderedDict")) if hooks is None else hooks, *more)
+
+
+def dict_of(*pairs):
+    return DICT + MARK + b"".join(k + v for k, v in pairs) + SETITEMS
+
+
+def write(name, pickle, expected, *words, entries=(), data=FLOATS):
+    file = name + ".pt"
+    with zipfile.ZipFile(os.path.join(OUT, file), "w") as z:
+        for entry, blob in (("data.pkl", pickle), *entries, ("data/0", data), ("version", b"3\n")):
+            z.writestr(zipfile.ZipInfo("archive/" + entry), blob)
+    EXPECT.append((file, expected, *words))
+
+
+def bad(name, body, *words, **more):
+    """BODY leaves a value on the stack, or wants to."""
+    write(name, PROTO2 + body + STOP, "error", *words, **more)
+
+
+def any_way(name, body, **more):
+    write(name, PROTO2 + body + STOP, "any", **more)
+
+
+# What an opcode's argument looks like: pickletools knows how it is read, not an example of it.
+ARGUMENTS = {
+    "uint1": b"\1", "uint2": b"\1\0", "int4": b"\1\0\0\0", "uint4": b"\1\0\0\0", "uint8": struct.pack("<Q", 1), "float8": bytes(8),
+    "decimalnl_short": b"7\n", "decimalnl_long": b"7L\n", "floatnl": b"1.5\n", "stringnl": b"'ab'\n", "stringnl_noescape": b"ab\n",
+    "stringnl_noescape_pair": b"posix\nsystem\n", "unicodestringnl": b"ab\n", "string1": b"\2ab", "string4": b"\2\0\0\0ab",
+    "bytes1": b"\2ab", "bytes4": b"\2\0\0\0ab", "bytes8": struct.pack("<Q", 2) + b"ab", "bytearray8": struct.pack("<Q", 2) + b"ab",
+    "unicodestring1": b"\2ab", "unicodestring4": b"\2\0\0\0ab", "unicodestring8": struct.pack("<Q", 2) + b"ab", "long1": b"\1\1",
+    "long4": b"\1\0\0\0\1",
+}
+
+
+@part
+def opcodes():
+    """Every opcode of every protocol without the stack, the mark, the memo or the argument that it needs."""
+    for op in pickletools.opcodes:
+        code, argument = op.code.encode("latin-1"), ARGUMENTS[op.arg.name] if op.arg else b""
+        name = op.name.lower()
+        if op.name == "PROTO":
+            bad("op-proto-cut", b"\x80", "PROTO")
+            bad("op-proto-9", b"\x80\x09", "PROTO")
+            continue
+        if op.stack_before or "GET" in op.name or op.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            bad("op-%s-nothing" % name, code + argument, op.name if op.name != "STOP" else "")
+            bad("op-%s-mark" % name, MARK + code + argument, op.name if op.name not in ("POP", "STOP") and code not in b"tld\x911" else "")
+        if argument:
+            write("op-%s-cut" % name, PROTO2 + b"N" * 4 + code + argument[:-1], "error", op.name)
+            write("op-%s-no-argument" % name, PROTO2 + b"N" * 4 + code, "error", op.name)
+    known = {op.code for op in pickletools.opcodes}
+    for code in (b"\0", b"\xff", b"\x99", b"Z", b"\n"):
+        assert code.decode("latin-1") not in known
+        bad("op-unknown-%02x" % code[0], code, "0x%02x" % code[0])
+    write("op-no-stop", PROTO2 + DICT, "error", "STOP")
+    write("op-empty", b"", "error", "STOP")
+    write("op-two-values", PROTO2 + NONE + NONE + STOP, "error", "STOP")
+
+
+@part
+def targets():
+    """Opcodes on what they are not for: a write through SETITEM into a tensor was CVE-2026-24747."""
+    t = tensor()
+    bad("on-setitem-tensor", t + number(0) + number(1) + SETITEM, "SETITEM")
+    bad("on-setitems-tensor", t + MARK + number(0) + number(1) + SETITEMS, "SETITEMS")
+    bad("on-setitem-list", LIST + number(0) + NONE + SETITEM, "SETITEM", "a list")
+    bad("on-setitems-odd", DICT + MARK + NONE + SETITEMS, "SETITEMS", "key")
+    bad("on-append-dict", DICT + NONE + APPEND, "APPEND", "a dict")
+    bad("on-append-tensor", t + NONE + APPEND, "APPEND")
+    bad("on-appends-tuple", EMPTY_TUPLE + MARK + NONE + APPENDS, "APPENDS", "a tuple")
+    bad("on-appends-global", globl("torch", "FloatStorage") + MARK + NONE + APPENDS, "APPENDS")
+    bad("on-additems-list", LIST + MARK + NONE + b"\x90", "ADDITEMS")
+    bad("on-build-dict", DICT + DICT + BUILD, "BUILD")
+    bad("on-build-int", number(1) + DICT + BUILD, "BUILD")
+    bad("on-build-global", globl("torch", "Tensor") + DICT + BUILD, "BUILD")
+    bad("on-build-twice", call(globl("collections", "OrderedDict")) + (DICT + BUILD) * 2, "BUILD")
+    bad("on-reduce-str", text("posix.system") + EMPTY_TUPLE + REDUCE, "REDUCE")
+    bad("on-reduce-result", call(globl("torch", "Size"), ints(1)) + EMPTY_TUPLE + REDUCE, "REDUCE")
+    bad("on-reduce-list-args", globl("collections", "OrderedDict") + LIST + REDUCE, "REDUCE")
+    bad("on-reduce-storage-class", call(globl("torch", "FloatStorage"), number(1 << 40)), "REDUCE", "FloatStorage")
+    bad("on-reduce-dtype", call(globl("torch", "float32")), "REDUCE", "float32")
+    bad("on-newobj-function", globl("torch._utils", "_rebuild_tensor_v2") + EMPTY_TUPLE + b"\x81", "NEWOBJ")
+    bad("on-stack-global-ints", number(1) + number(2) + b"\x93", "STACK_GLOBAL")
+    bad("on-key-list", DICT + LIST + NONE + SETITEM, "SETITEM", "hash")
+    bad("on-key-dict", DICT + tuple_of(DICT) + NONE + SETITEM, "SETITEM", "hash")
+    bad("on-encode-utf7", call(globl("_codecs", "encode"), text("+AGE-"), text("utf7")), "_codecs.encode")
+    bad("on-encode-wide", call(globl("_codecs", "encode"), text("\u2603"), text("latin1")), "U+2603")
+    bad("on-bytes-huge", call(globl("builtins", "bytes"), number(1 << 40)), "bytes")
+    bad("on-bytearray-huge", call(globl("builtins", "bytearray"), number(1 << 40)), "bytearray")
+    bad("on-set-of-int", call(globl("builtins", "set"), number(7)), "set")
+    bad("memo-put-far", NONE + b"r\xff\xff\xff\xff", "LONG_BINPUT")
+    bad("memo-put-negative", NONE + b"p-1\n", "PUT")
+    bad("memo-put-wraps", NONE + b"p18446744073709551616\n", "PUT")
+    bad("memo-put-words", NONE + b"pzero\n", "PUT")
+    bad("memo-get-negative", NONE + b"g-1\n", "GET")
+    bad("memo-get-far", NONE + b"j\xff\xff\xff\xff", "LONG_BINGET")
+    bad("memo-put-mark", MARK + b"q\0", "BINPUT")
+
+
+FOREIGN = """posix.system os.system nt.system subprocess.Popen builtins.eval builtins.exec builtins.getattr builtins.__import__ builtins.open
+__builtin__.eval __builtin__.apply operator.attrgetter operator.methodcaller runpy._run_code torch.storage._load_from_bytes numpy.ndarray""".split()
+MORE_FOREIGN = """os.popen os.execv subprocess.check_output builtins.compile builtins.globals builtins.setattr builtins.print builtins.breakpoint
+builtins.object builtins.type builtins.int builtins.list builtins.dict operator.itemgetter runpy.run_path importlib.import_module functools.partial
+functools.reduce webbrowser.open socket.socket pty.spawn pdb.run code.interact ctypes.CDLL shutil.rmtree marshal.loads types.FunctionType
+types.CodeType pickle.loads _pickle.loads io.open _io.FileIO copyreg._reconstructor copyreg.add_extension copy_reg.add_extension
+collections.defaultdict collections.namedtuple bdb.Bdb.run cProfile.runctx timeit.timeit trace.Trace.run doctest.debug_script pip._internal.main
+asyncio.unix_events._UnixSubprocessTransport._start idlelib.pyshell.ModifiedInterpreter.runcode
+numpy.core.multiarray._reconstruct numpy._core.multiarray._reconstruct numpy.core.multiarray.scalar numpy.dtype numpy.load
+numpy.f2py.crackfortran.getlincoef numpy.testing._private.utils.runstring
+torch.load torch.serialization.load torch.hub.load torch.jit.load torch.jit._script.unpackage_script_module torch._C.import_ir_module
+torch.utils.cpp_extension.load torch.utils._config_module.load_config torch.utils.bottleneck.__main__.run_cprofile torch.package.PackageImporter
+torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression torch._dynamo.guards.GuardBuilder.get torch.nn.modules.linear.Linear
+torch._utils._rebuild_qtensor torch._utils._rebuild_sparse_tensor torch._utils._rebuild_wrapper_subclass torch._utils._rebuild_device_tensor_from_numpy
+torch._utils._rebuild_meta_tensor_no_storage torch.serialization._get_layout torch.from_file transformers.AutoModel.from_pretrained""".split()
+
+
+def spelled(module, name):
+    """One global called with 'touch /tmp/...', by everything that a pickle has for that."""
+    pair, what = globl(module, name), text("touch /tmp/ckptfs-was-here")
+    stacked = text(module) + text(name) + b"\x93"
+    yield "global", PROTO2 + pair + STOP
+    yield "reduce", PROTO2 + call(pair, what) + STOP
+    yield "stack-global", PROTO4 + call(stacked, what) + STOP
+    yield "short-strings", PROTO4 + b"".join(b"\x8c" + bytes([len(s)]) + s.encode() for s in (module, name)) + b"\x93" + tuple_of(what) + REDUCE + STOP
+    yield "memo-names", PROTO4 + text(name) + b"\x94" + text(module) + b"\x94" + b"h\x01h\x00\x93" + tuple_of(what) + REDUCE + STOP
+    yield "inst", MARK + what + b"i" + pair[1:] + STOP
+    yield "obj", PROTO2 + MARK + pair + what + b"o" + STOP
+    yield "newobj", PROTO2 + pair + tuple_of(what) + b"\x81" + STOP
+    yield "newobj-ex", PROTO4 + pair + tuple_of(what) + DICT + b"\x92" + STOP
+    yield "setstate", PROTO2 + call(globl("collections", "OrderedDict")) + dict_of((text("__setstate__"), pair)) + BUILD + what + BUILD + STOP
+    yield "popped", PROTO2 + call(pair, what) + b"0" + DICT + STOP
+    yield "framed", PROTO4 + b"\x95" + struct.pack("<Q", len(pair) + 1) + pair + STOP
+    yield "as-key", PROTO2 + dict_of((pair, tensor())) + STOP
+    yield "as-persistent-id", PROTO2 + pair + b"Q" + STOP
+
+
+@part
+def foreign():
+    for i, dotted in enumerate(FOREIGN):
+        module, name = dotted.rsplit(".", 1)
+        for spelling, pickle in spelled(module, name):
+            write("call-%02d-%s" % (i, spelling), pickle, "error", dotted)
+    for i, dotted in enumerate(MORE_FOREIGN):
+        module, name = dotted.rsplit(".", 1)
+        bad("name-%02d" % i, call(globl(module, name), text("x")), dotted)
+        bad("name-%02d-stacked" % i, text(module) + text(name) + b"\x93", dotted)
+    for width, code in (1, b"\x82"), (2, b"\x83"), (4, b"\x84"):
+        bad("extension-%d" % width, code + (1).to_bytes(width, "little"), "EXT%d" % width)
+        bad("extension-%d-zero" % width, code + bytes(width), "EXT%d" % width)
+    bad("buffer-next", b"\x97", "NEXT_BUFFER")
+    bad("buffer-readonly", NONE + b"\x98", "READONLY_BUFFER")
+    bad("persid", b"Pposix.system\n", "PERSID")
+
+
+@part
+def disguised():
+    """Names that nearly are, or lead on from, the ones that a checkpoint has."""
+    for i, (module, name) in enumerate((
+            ("torch._utils", "_rebuild_tensor_v2.__globals__"), ("torch._utils", "os.system"), ("collections", "OrderedDict.__reduce__"),
+            ("torch.serialization", "os.system"), ("torch", "serialization.os.system"), ("torch", "_utils._rebuild_tensor_v2"),
+            ("", "posix.system"), ("posix.system", ""), ("torch._utils ", "_rebuild_tensor_v2"), ("torch._utils", " _rebuild_tensor_v2"),
+            ("torch._utils", "_rebuild_tensor_v2\r"), ("Torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_Rebuild_Tensor_V2"),
+            ("t\u043erch", "FloatStorage"), ("torch", "FloatStorage\0"), ("torch\0", "FloatStorage"), ("torch", "Float\u0405torage"),
+            ("torch", "__dict__"), ("torch", "float"), ("torch.cuda", "FloatStorage"), ("torch.sparse", "FloatTensor"), ("torch", "%s%n%s%n"),
+            ("a" * 100000, "b" * 100000), ("torch", "FloatStorage" * 1000), ("\x1b[2J\x1b[31m", "\x07\x08"), ("torch", "\u202egnp.exe"))):
+        bad("like-%02d-global" % i, globl(module, name), "GLOBAL")
+        bad("like-%02d-stacked" % i, text(module) + text(name) + b"\x93", "STACK_GLOBAL")
+    bad("like-bytes", b"c\xff\xfe\n\xff\n", "GLOBAL")
+
+
+def nested(opener, closer, times):
+    return opener * times + NONE + closer * times
+
+
+@part
+def depth():
+    for name, body in (
+            ("list", LIST * 200000 + APPEND * 199999), ("tuple", nested(b"", b"\x85", 200000)), ("dict", nested(DICT + NONE, SETITEM, 200000)),
+            ("marks", nested(MARK, TUPLE, 200000)), ("frozenset", nested(MARK, b"\x91", 200000)), ("persistent", nested(b"", b"Q", 200000)),
+            ("calls", nested(globl("torch", "Size"), b"\x85" + REDUCE, 50000)), ("list-101", LIST * 101 + APPEND * 100),
+            ("state", (globl("collections", "OrderedDict") + EMPTY_TUPLE + REDUCE) * 50000 + DICT + BUILD * 50000),
+            ("parameters", nested(globl("torch._utils", "_rebuild_parameter") + MARK, b"\x89NtR", 20000))):
+        bad("deep-" + name, body, "")
+    any_way("deep-marks-only", MARK * 1000000)
+    bad("cycle-list", LIST + b"q\0h\0" + APPEND, "contains itself")
+    bad("cycle-dict", DICT + b"q\0" + text("a") + b"h\0" + SETITEM, "contains itself")
+    bad("cycle-two", LIST + b"q\0" + LIST + b"q\1h\0" + APPEND + APPEND, "contains itself")
+    bad("cycle-state", call(globl("collections", "OrderedDict")) + b"q\0" + DICT + text("a") + b"h\0" + SETITEM + BUILD, "contains itself")
+    bad("cycle-through-tuple", LIST + b"q\0h\0\x85" + APPEND, "contains itself")
+
+
+def laughs(leaf, level, times):
+    """Each level holds the one before ten times, through the memo."""
+    out = leaf + b"q\0"
+    for i in range(times):
+        out += level(b"h" + bytes([i]) if i else b"h\0") + b"q" + bytes([i + 1])
+    return out
+
+
+@part
+def bombs():
+    ten = {"list": lambda g: LIST + MARK + g * 10 + APPENDS, "tuple": lambda g: MARK + g * 10 + TUPLE,
+           "dict": lambda g: DICT + MARK + b"".join(number(i) + g for i in range(10)) + SETITEMS}
+    for name, level in ten.items():
+        bad("laughs-" + name, laughs(text("lol"), level, 60), "")
+        bad("laughs-%s.optim" % name, dict_of((text("state"), laughs(text("lol"), level, 30))), "")
+        # Just under most limits: what does a reader make of a tree of 10^4 and 10^5 nodes, a hundred levels deep?
+        for size in (4, 5):
+            inner = laughs(text("lol"), level, size)
+            any_way("laughs-%s-%d-deep.optim" % (name, size), inner + b"\x85" * 80)
+            any_way("laughs-%s-%d-deep-dicts.optim" % (name, size), (DICT + text("k" * 50)) * 60 + inner + SETITEM * 60)
+    any_way("long-string-often.optim", text("x" * 100000) + b"q\0" + b"0" + LIST + MARK + b"h\0" * 100000 + APPENDS)
+    any_way("long-key-often.optim", text("x" * 100000) + b"q\0" + b"0" + LIST + MARK + (DICT + b"h\0N" + SETITEM) * 20000 + APPENDS)
+    any_way("long-string-escapes.optim", text("\x01" * 1000000))
+    any_way("long-bytes-escapes.optim", b"B" + struct.pack("<I", 1000000) + b"\x80" * 1000000)
+    bad("doubling-dup", nested(b"", b"2\x86", 60), "DUP")
+    bad("doubling-frozenset", NONE + b"q\0(h\0K\1\x91" + b"".join(b"q" + bytes([i]) + b"(h" + bytes([i]) + b"\x85h" + bytes([i]) + b"\x91"
+                                                              for i in range(1, 60)), "")
+    # As keys: hashing or comparing walks the whole tree, if one lets it.
+    twins = [NONE + b"".join(b"q" + bytes([i + at]) + b"h" + bytes([i + at]) + b"\x86" for i in range(60)) for at in (0, 100)]
+    bad("doubling-key", DICT + twins[0] + NONE + SETITEM, "")
+    bad("doubling-twin-keys", DICT + twins[0] + NONE + SETITEM + twins[1] + NONE + SETITEM, "")
+    any_way("memo-many", (NONE + b"\x94") * 1000000)
+    any_way("stack-many", NONE * 2000000)
+    any_way("list-many", LIST + MARK + NONE * 1500000 + APPENDS)
+    any_way("lists-many", LIST + MARK + LIST * 300000 + APPENDS)
+    any_way("dicts-many", LIST + MARK + DICT * 300000 + APPENDS)
+    any_way("tuples-many", LIST + MARK + EMPTY_TUPLE * 300000 + APPENDS)
+    any_way("sets-many", LIST + MARK + (b"\x8f(K\1\x90") * 100000 + APPENDS)
+    any_way("appends-one-by-one", LIST + (NONE + APPEND) * 1000000)
+    any_way("batches-one-by-one", LIST + (MARK + NONE + APPENDS) * 500000)
+    any_way("sets-in-turn", b"\x8fq\0\x8fq\1" + b"(K\1\x90h\0(K\2\x90h\1" * 50000)
+    any_way("ordered-many", globl("collections", "OrderedDict") + b"q\0" + LIST + MARK + b"h\0)R" * 200000 + APPENDS)
+
+
+@part
+def lengths():
+    """Claims of more than there is, in every opcode that says how long it is; numbers without an end."""
+    for op in pickletools.opcodes:
+        if op.arg and op.arg.n < 0 and not op.arg.name.endswith(("nl", "nl_short", "nl_long", "noescape", "pair")):
+            width = int(op.arg.name[-1])
+            for claim in (1 << 8 * width) - 1, 1 << 8 * width - 1:
+                bad("length-%s-%x" % (op.name.lower(), claim), op.code.encode("latin-1") + claim.to_bytes(width, "little") + b"ab", op.name)
+    bad("length-frame", b"\x95" + b"\xff" * 8, "FRAME")
+    bad("length-frame-crossed", b"\x95" + struct.pack("<Q", 3) + text("long"), "frame")
+    bad("integer-long4", number(1 << 8000000), "LONG4", "integer")
+    bad("integer-long", b"L" + b"7" * 1000000 + b"L\n", "LONG", "integer")
+    bad("integer-int", b"I" + b"7" * 1000000 + b"\n", "INT", "integer")
+    bad("float-long", b"F" + b"7" * 1000000 + b"\n", "FLOAT")
+    bad("float-hex", b"F0x1p3\n", "FLOAT")
+    bad("float-nan-text", b"Fnan(123)\n", "FLOAT")
+    bad("unicode-beyond", b"V\\U00110000\n", "UNICODE")
+    bad("string-no-quotes", b"Sabc\n", "STRING")
+    bad("string-invalid", text(b"\xc0\x80"), "UTF-8")
+    any_way("integers-many", LIST + MARK + (b"\x8a\xff" + b"\x7f" * 255) * 8000 + APPENDS)
+    any_way("integers-largest", LIST + MARK + (b"\x8b\0\2\0\0" + b"\x7f" * 512) * 4000 + APPENDS)
+    any_way("integer-texts-many", LIST + MARK + (b"I" + b"7" * 1200 + b"\n") * 2000 + APPENDS)
+
+
+def keys(items):
+    return DICT + MARK + b"".join(i + NONE for i in items) + SETITEMS
+
+
+@part
+def floods():
+    """Keys that are one to a hash function: CPython's for numbers, FNV's and multiplicative ones for strings, sums and xors for sets."""
+    any_way("flood-mersenne", keys(number(i * ((1 << 61) - 1)) for i in range(30000)))
+    any_way("flood-2-32", keys(number(i << 32) for i in range(30000)))
+    any_way("flood-2-48", keys(number(i << 48) for i in range(30000)))
+    any_way("flood-floats", keys(b"G" + struct.pack(">d", i * 2.0 ** 40) for i in range(30000)))
+    any_way("flood-small-floats", keys(b"G" + struct.pack(">Q", i << 40) for i in range(30000)))
+    any_way("flood-nan", keys([b"G" + struct.pack(">d", float("nan"))] * 50000))
+    any_way("flood-nan-tuples", keys([b"G" + struct.pack(">d", float("nan")) + b"\x85"] * 50000))
+    # Words that differ in their top bit stay different in it alone when multiplied by any odd number, and the next word takes it back.
+    pair = [bytes(16), bytes(7) + b"\x80" + bytes(4) + b"\4" + bytes(2) + b"\x80"]
+    any_way("flood-top-bits", keys(b"B" + struct.pack("<I", 240) + b"".join(pair[i >> k & 1] for k in range(15)) for i in range(1 << 15)))
+    any_way("flood-tops-of-words", keys(b"B" + struct.pack("<I", 160) + b"".join(bytes(7) + bytes([(i >> k & 1) << 7]) for k in range(20))
+                                        for i in range(20000)))
+    any_way("flood-times-33", keys(text("".join("BA" if i >> k & 1 else "Ab" for k in range(15))) for i in range(1 << 15)))
+    any_way("flood-long-prefix", keys(text("p" * 200 + "%06d" % i) for i in range(20000)))
+    any_way("flood-pairs", keys(ints(i, 300 - i) for i in range(20000)))
+    any_way("flood-frozensets", LIST + MARK + b"".join(MARK + number(i) + number(60000 - i) + b"\x91" for i in range(20000)) + b"\x91")
+    any_way("flood-big-frozensets", keys(MARK + b"".join(number(k * 1000 + i) for k in range(900)) + b"\x91" for i in range(200)))
+    any_way("flood-set", b"\x8f" + MARK + b"".join(number(i << 40) for i in range(30000)) + b"\x90")
+    any_way("flood-identities", keys(globl("torch", "Size") + EMPTY_TUPLE + REDUCE for _ in range(20000)))
+
+
+@part
+def tensors():
+    def faulty(name, value, *words, **more):
+        bad("tensor-" + name, dict_of((text("good"), tensor()), (text("faulty"), value)), "faulty", *words, **more)
+    big = 1 << 62
+    faulty("negative-size", tensor(size=ints(-2, 3)), "-2")
+    faulty("negative-behind-zero", tensor(size=ints(0, -3)), "-3")
+    faulty("negative-both", tensor(size=ints(-2, -3)), "size")
+    faulty("negative-stride", tensor(stride=ints(-3, 1)), "stride")
+    faulty("least-stride", tensor(stride=ints(-1 << 63, 1)), "stride")
+    faulty("negative-offset", tensor(offset=number(-1)), "offset")
+    faulty("float-offset", tensor(offset=b"G" + struct.pack(">d", float("nan"))), "offset")
+    faulty("true-offset", tensor(offset=b"\x88"), "offset")
+    faulty("text-offset", tensor(offset=text("0")), "offset")
+    faulty("huge-offset", tensor(offset=number((1 << 63) - 1)), "")
+    faulty("bigint-offset", tensor(offset=number(1 << 64)), "offset")
+    faulty("late-offset", tensor(offset=number(1)), "storage has 6")
+    faulty("wrapping-size", tensor(size=ints(big, 4), stride=ints(0, 0)), "2^63")
+    faulty("wrapping-bytes", tensor(size=ints(big, 1), stride=ints(0, 0)), "2^63")
+    faulty("wrapping-reach", tensor(size=ints(big, 1), stride=ints(4, 1)), "")
+    faulty("wrapping-sum", tensor(offset=number(6), size=ints(2, 2), stride=ints((1 << 63) - 1, (1 << 63) - 1)), "")
+    faulty("bigint-size", tensor(size=ints(1 << 64, 1)), "int")
+    faulty("float-size", tensor(size=tuple_of(b"G" + bytes(8), number(1))), "int")
+    faulty("list-size", tensor(size=LIST + MARK + number(2) + number(3) + APPENDS), "size")
+    faulty("nested-size", tensor(size=tuple_of(ints(2, 3))), "size")
+    faulty("few-strides", tensor(stride=ints(1)), "strides")
+    faulty("dims-1000", tensor(size=ints(*[1] * 1000), stride=ints(*[1] * 1000)), "1000 dimensions")
+    faulty("dims-65", tensor(size=ints(*[1] * 65), stride=ints(*[1] * 65)), "65 dimensions")
+    faulty("wide-stride", tensor(stride=ints(4, 1)), "storage has 6")
+    faulty("too-large", tensor(size=ints(1 << 40), stride=ints(1)), "storage has 6")
+    faulty("expanded-huge", tensor(size=ints(1 << 50), stride=ints(0)), "expanded")
+    faulty("expanded-twice", tensor(size=ints(1 << 25, 1 << 25), stride=ints(0, 0)), "expanded")
+    faulty("storage-list", tensor(LIST), "storage")
+    faulty("storage-int", tensor(number(7) + b"Q"), "storage")
+    faulty("storage-short-id", tensor(tuple_of(text("storage")) + b"Q"), "storage")
+    faulty("storage-other-tag", tensor(storage(tag=text("module"))), "storage")
+    faulty("storage-type-tensor", tensor(storage(globl("torch", "Tensor"))), "type")
+    faulty("storage-type-text", tensor(storage(text("FloatStorage"))), "type")
+    faulty("storage-type-dtype", tensor(storage(globl("torch", "float32"))), "type")
+    faulty("storage-wider", tensor(storage(globl("torch", "DoubleStorage"))), "24 bytes")
+    faulty("storage-narrower", tensor(storage(globl("torch", "ByteStorage"))), "24 bytes")
+    faulty("storage-numel-more", tensor(storage(numel=number(7))), "24 bytes")
+    faulty("storage-numel-wraps", tensor(storage(numel=number((1 << 62) + 6))), "")
+    faulty("storage-numel-negative", tensor(storage(numel=number(-6))), "storage")
+    faulty("storage-numel-bigint", tensor(storage(numel=number(1 << 70))), "storage")
+    faulty("storage-key-int", tensor(storage(key=number(0))), "key")
+    faulty("storage-key-nul", tensor(storage(key=text("0\0x"))), "key")
+    faulty("storage-key-long", tensor(storage(key=text("0" * 100000))), "key")
+    faulty("storage-key-up", tensor(storage(key=text("../data.pkl"))), "not in the file")
+    faulty("storage-key-format", tensor(storage(key=text("%n%n%s"))), "not in the file")
+    faulty("storage-key-empty", tensor(storage(key=text(""))), "not in the file")
+    faulty("parameter-of-nothing", call(globl("torch._utils", "_rebuild_parameter"), NONE, b"\x89", NONE), "parameter")
+    faulty("parameter-without", globl("torch._utils", "_rebuild_parameter") + EMPTY_TUPLE + REDUCE, "_rebuild_parameter")
+    wrapped = tensor()
+    for _ in range(20):
+        wrapped = call(globl("torch._utils", "_rebuild_parameter"), wrapped, b"\x88", NONE)
+    faulty("parameters-nested", wrapped, "parameters")
+    typed = globl("torch._tensor", "_rebuild_from_type_v2")
+    faulty("type-of-storage", call(typed, globl("torch", "FloatStorage"), globl("torch", "Tensor"), EMPTY_TUPLE, DICT), "")
+    faulty("type-of-itself", call(typed, typed, globl("torch", "Tensor"), EMPTY_TUPLE, DICT), "")
+    faulty("type-empty-args", call(typed, globl("torch._utils", "_rebuild_tensor_v2"), globl("torch", "Tensor"), EMPTY_TUPLE, DICT), "arguments")
+    v3 = globl("torch._utils", "_rebuild_tensor_v3")
+    untyped = storage(globl("torch.storage", "UntypedStorage"), numel=number(24))
+    faulty("v3-dtype-text", call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, text("float32")), "dtype")
+    faulty("v3-dtype-storage", call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, globl("torch", "FloatStorage")), "dtype")
+    faulty("v3-dtype-wider", call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, globl("torch", "complex128")), "storage has 1")
+    for name, text_ in (("middle", b"middle"), ("empty", b""), ("long", b"little" * 100), ("nul", b"big\0x"), ("upper", b"BIG")):
+        bad("byteorder-" + name, dict_of((text("a"), tensor())), "byteorder", entries=[("byteorder", text_)])
+    write("byteorder-big", PROTO2 + dict_of((text("a"), tensor())) + STOP, "ok", entries=[("byteorder", b"big")])
+    write("expanded-one", PROTO2 + dict_of((text("a"), tensor(size=ints(1000), stride=ints(0)))) + STOP, "ok")
+    write("expanded-inside", PROTO2 + dict_of((text("a"), tensor(size=ints(3, 1000, 2), stride=ints(1, 0, 3)))) + STOP, "ok")
+    write("empty-wild-strides", PROTO2 + dict_of((text("a"), tensor(size=ints(0, 3), stride=ints(1 << 62, 1 << 62)))) + STOP, "ok")
+    any_way("many-dims", dict_of((text("a"), tensor(size=ints(*[1] * 64), stride=ints(*[1 << 62] * 64)))))
+
+
+@part
+def names():
+    """Keys that are hostile as file names. All can be shown: each is read, whatever it is called."""
+    def shown(name, *names_):
+        write("key-" + name, PROTO2 + dict_of(*((text(n), tensor()) for n in names_)) + STOP, "ok")
+    shown("dots", ".", "..", "...", "../../etc/passwd", "/etc/passwd", "a/../../b")
+    shown("control", "".join(map(chr, range(1, 32))) + "\x7f", "\x1b[2J\x1b]0;owned\x07", "new\nline", "\r")
+    shown("nul", "\0", "a\0b", "a\0c")
+    shown("bidi", "\u202egnp.exe", "\u2066\u2067x", "\ufeffbom", "\u200bzero")
+    shown("percent", "%", "%2F", "%00", "%zz", "%25", "%n%s")
+    shown("long", "x" * 10000, "y" * 255, "x" * 9999 + "z", "\u2603" * 1000, "/" * 1000)
+    shown("surrogate", "\ud800", "\udfff", "a\ud800b")
+    shown("shell", "-rf", "$(reboot)", "`id`", "; rm -rf ~", "*", "a b", "'", '"', "\\")
+    shown("twins", "_orig_mod.a", "a", "_orig_mod._orig_mod.a", "_orig_mod.", "A", "a.npy", "a~2")
+    shown("ours", "model.error", "meta.json", "latest", "rank0", "resid_lambdas", "~0123456789abcdef")
+    bad("key-invalid", dict_of((text(b"\xff\xfe"), tensor())), "UTF-8")
+    bad("key-overlong", dict_of((text(b"\xc0\xaf"), tensor())), "UTF-8")
+    once = tensor() + b"q\0" + b"0"
+    many = b"".join(MARK + number(i) + b"\x91h\0" for i in range(60000))
+    any_way("names-one", once + dict_of((text("x"), DICT + MARK + many + SETITEMS)))
+    any_way("names-one.optim", once + DICT + MARK + many + SETITEMS)
+    any_way("names-long", once + dict_of((text("k" * 1000000), keys_to(b"h\0", 60000))))
+    any_way("names-many-long", once + dict_of(*((text("k" * 1000 + str(i)), keys_to(b"h\0", 100)) for i in range(600))))
+    any_way("tensors-many", once + keys_to(b"h\0", 100000))
+    bad("tensors-too-many", once + keys_to(b"h\0", (1 << 18) + 1), "tensors")
+
+
+def keys_to(value, count):
+    return DICT + MARK + b"".join(number(i) + value for i in range(count)) + SETITEMS
+
+
+def meta(name, blob, expected, *words):
+    with open(os.path.join(OUT, name + ".meta.json"), "wb") as f:
+        f.write(blob)
+    EXPECT.append((name + ".meta.json", expected, *words))
+
+
+@part
+def metas():
+    meta("meta-deep-arrays", b'{"a": ' + b"[" * 1000000, "error", "nesting")
+    meta("meta-deep-objects", b'{"a":' * 500000, "error", "nesting")
+    meta("meta-huge-int", b'{"a": ' + b"7" * 1000000 + b"}", "any")
+    meta("meta-huge-ints", b'{"a": [' + b", ".join([b"7" * 5000] * 1000) + b"]}", "any")
+    meta("meta-huge-exponent", b'{"a": 1e' + b"9" * 1000000 + b"}", "any")
+    meta("meta-huge-fraction", b'{"a": 0.' + b"3" * 1000000 + b"}", "any")
+    meta("meta-layers-huge", b'{"model_config": {"n_layer": ' + b"9" * 400 + b"}}", "ok")
+    meta("meta-layers-many", b'{"model_config": {"n_layer": 100001}}', "ok")
+    meta("meta-layers-negative", b'{"model_config": {"n_layer": -1}}', "ok")
+    meta("meta-layers-float", b'{"model_config": {"n_layer": 2.0}}', "ok")
+    meta("meta-layers-nan", b'{"model_config": {"n_layer": NaN}}', "ok")
+    meta("meta-same-keys", b'{"a": 1' + b', "a": 2' * 100000 + b"}", "ok")
+    meta("meta-many-keys", b'{"a": 1' + b"".join(b', "%d": 2' % i for i in range(100000)) + b"}", "any")
+    meta("meta-nul", b'{"a": "\0"}', "error")
+    meta("meta-escaped-nul", b'{"\\u0000": "\\u0000"}', "ok")
+    meta("meta-surrogates", b'{"\\ud800": "\\udfff\\ud800"}', "ok")
+    meta("meta-escapes", b'{"a": "' + b"\\u0001" * 200000 + b'"}', "any")
+    meta("meta-grows", b'{"a": [' + b"[1,1],".replace(b"1", b"[[[]]]") * 20000 + b"1]}", "any")
+    meta("meta-grows-deep", b'{"a": ' + b"[" * 390 + b"[]," * 30000 + b"[]" + b"]" * 390 + b"}", "any")
+    meta("meta-control", b'{"a": "\x1b[2J"}', "error")
+    meta("meta-comment", b'/* */ {"a": 1}', "error")
+    meta("meta-bom", b'\xef\xbb\xbf{"a": 1}', "error")
+    meta("meta-utf16", '{"a": 1}'.encode("utf-16"), "error")
+    meta("meta-large", b" " * ((16 << 20) + 1) + b"{}", "error")
+
+
+def main():
+    os.makedirs(OUT, exist_ok=True)
+    for function in PARTS:
+        if function.__name__ in sys.argv[2:] or not sys.argv[2:]:
+            function()
+    with open(os.path.join(OUT, "expect.tsv"), "w", encoding="utf-8") as f:
+        f.writelines("\t".join(line).rstrip("\t") + "\n" for line in EXPECT)
+
+
+main()

@@ -1,0 +1,41 @@
+#!/usr/bin/python3
+"""make_big.py sparse|many DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all holes but one
+tensor at its end) or in tensors (100,000)."""
+import os
+import struct
+import sys
+
+import handmade
+
+GIB = 1 << 30
+
+
+def sparse(path):
+    """One storage past 4 GiB, others to pass 8, and at the end, beyond 32-bit offsets, one with bytes that a reader can check."""
+    sizes = {"0": 5 * GIB, "1": 2 * GIB, "2": GIB}
+    model = {"transformer.wte.weight": handmade.tensor(0, (5 * 1024, GIB // 4096)),
+             "transformer.h.0.mlp.weight": handmade.tensor(1, (1024, 512, 1024)),
+             "lm_head.weight": handmade.tensor(2, (512, 1024, 1024), storage="BFloat16")}
+    storages = dict(sizes)
+    model["last"] = handmade.tensor(3, (64, 1024))
+    storages["3"] = struct.pack("<65536f", *range(65536))
+    handmade.write(path, model, storages)
+
+
+def many(path, count=100000):
+    """As many small tensors, which share a thousand storages."""
+    blob = struct.pack("<256f", *range(256))
+    model = {"layer.%05d.weight" % i: handmade.tensor(i % 1000, (4,), numel=256, offset=i // 1000) for i in range(count)}
+    handmade.write(path, model, {str(i): blob for i in range(1000)})
+
+
+def main():
+    kind, directory = sys.argv[1:]
+    os.makedirs(directory, exist_ok=True)
+    {"sparse": sparse, "many": many}[kind](os.path.join(directory, "model_000001.pt"))
+    with open(os.path.join(directory, "meta_000001.json"), "w", encoding="utf-8") as f:
+        f.write('{"step": 1}')
+
+
+if __name__ == "__main__":
+    main()
