@@ -82,6 +82,7 @@ $(BUILD)/tools/%: tests/tools/%.c $(LIB)
 $(BUILD)/examples/%: examples/%.c $(LIB)
 	$(program)
 
+-include tests/fuzz/fuzz.mk tests/shims/shims.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
 .PHONY: help deps deps-build demo test tests unit asan tsan lint check-core bench install uninstall clean
@@ -121,12 +122,15 @@ tsan: deps ## the mount's tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory SAN=thread tests
 	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh load.bats tree.bats model.bats fresh.bats
 
+# Any string will do for the version here.
+LINT_FLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DCKPTFS_VERSION=__FILE__
 LINT_C := $(wildcard core/*.c fs/*.c)
 lint: ## clang-tidy, cppcheck and shellcheck; clean
 	@tests/deps.sh lint
-	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(LINT_C) -- $(CPPFLAGS) $(fs_cflags) -std=gnu11 2>/dev/null
+	$(Q)printf '%s\n' $(LINT_C) | xargs -P"$$(nproc)" -n4 sh -c \
+		'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu11 $(LINT_FLAGS) $(fs_cflags) 2>/dev/null' lint
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-		--suppressions-list=.cppcheck $(CPPFLAGS) -DFUSE_USE_VERSION=314 core fs
+		--suppressions-list=.cppcheck $(LINT_FLAGS) core fs
 	$(Q)shellcheck -x tests/*.sh tests/*.bash tests/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
 

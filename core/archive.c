@@ -8,26 +8,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static uint64_t hash_name(const struct ck_archive *archive, const char *name, size_t len)
-{
-	uint64_t h = archive->seed[0] ^ len, word;
-	size_t n;
-
-	for (; len; name += n, len -= n) {
-		unsigned __int128 product;
-
-		word = 0;
-		n = len < sizeof(word) ? len : sizeof(word);
-		memcpy(&word, name, n);
-		product = (unsigned __int128)(h ^ word) * archive->seed[1];
-		h = (uint64_t)product ^ (uint64_t)(product >> 64);
-	}
-	return h;
-}
-
 uint32_t *ck_archive_index_at(const struct ck_archive *archive, const char *name)
 {
-	size_t at = (size_t)hash_name(archive, name, strlen(name)) & archive->mask;
+	size_t at = (size_t)ck_hash_keyed(&archive->key, name, strlen(name)) & archive->mask;
 
 	while (archive->index[at] != CK_NO_SLOT && strcmp(archive->slots[archive->index[at]].entry.name, name) != 0)
 		at = (at + 1) & archive->mask;
@@ -237,8 +220,8 @@ static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char 
 
 static int load_stored(struct ck_archive *archive, size_t i, char *to, struct ck_error *err)
 {
-	struct ck_file *file;
-	uint64_t offset;
+	struct ck_file *file = NULL;
+	uint64_t offset = 0;
 	int rc = ck_archive_locate(archive, i, &file, &offset, err);
 
 	return rc ? rc : ck_file_read(file, offset, to, (size_t)archive->slots[i].entry.size, err);

@@ -5,6 +5,7 @@
 #define CK_ARCHIVE_IMPL_H
 
 #include "archive.h"
+#include "hash.h"
 #include "zipinflate.h"
 
 #include <pthread.h>
@@ -36,7 +37,7 @@ struct ck_archive {
 	size_t top_len;                 /* of "TOP/" */
 	uint32_t *index;                /* open addressing: slot numbers, at most half full */
 	size_t mask;
-	uint64_t seed[2];               /* of the index: names are chosen by who wrote the file */
+	struct ck_hash_key key;         /* of the index */
 	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
 	struct ck_inflater *inflater;   /* made for the first deflated entry */
 };

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define MAX_DIRECTORY (UINT64_C(64) << 20)      /* bytes of a central directory, which libzip holds in memory */
 #define MAX_ODD_NAMES 8192u                     /* entries other than data/NUMBER */
@@ -232,7 +231,7 @@ static int check_extents(struct opening *o, struct ck_error *err)
 		struct ck_slot *slot = e[i].slot == CK_NO_SLOT ? NULL : &o->archive->slots[e[i].slot];
 
 		if (e[i].end > limit) {
-			ck_fail(err, CK_ERR_CORRUPT, "entries overlap: this one ends at %" PRIu64
+			ck_error_set(err, CK_ERR_CORRUPT, "entries overlap: this one ends at %" PRIu64
 				" at the earliest, the next one starts at %" PRIu64, e[i].end, limit);
 			if (slot)
 				ck_error_subject(err, slot->entry.name, strlen(slot->entry.name));
@@ -307,10 +306,7 @@ static struct ck_archive *archive_new(struct ck_file *file)
 	atomic_init(&archive->refs, 1);
 	pthread_mutex_init(&archive->inflating, NULL);
 	archive->file = ck_file_ref(file);
-	/* Too early in a boot there is no randomness; an index that can be guessed is still right. */
-	if (getrandom(archive->seed, sizeof(archive->seed), GRND_NONBLOCK) < 0)
-		archive->seed[1] = UINT64_C(0x9e3779b97f4a7c15);
-	archive->seed[1] |= 1;
+	archive->key = ck_hash_key_new();
 	return archive;
 }
 

@@ -31,8 +31,8 @@ static int take_tensor(struct walk *w, struct ck_value *v, bool top)
 	int rc;
 
 	rc = ck_rebuild(v, c->archive, w->big_endian, c->arena, &t, w->err);
-	if (!rc && len > UINT32_MAX)
-		rc = ck_fail(w->err, CK_ERR_LIMIT, "a key of %zu bytes", len);
+	if (!rc && len > CK_MAX_KEY)
+		rc = ck_fail(w->err, CK_ERR_LIMIT, "a key of more than %u bytes", CK_MAX_KEY);
 	if (rc) {
 		ck_error_subject(w->err, key ? key : "", len);
 		return rc;
@@ -49,6 +49,14 @@ static int take_tensor(struct walk *w, struct ck_value *v, bool top)
 
 static int walk_value(struct walk *w, struct ck_value *v, bool top);
 
+/* Appends a part of a path. Past CK_MAX_KEY only that it is too long matters. */
+static void append(struct ck_buf *path, const char *s, size_t len)
+{
+	size_t room = path->len > CK_MAX_KEY ? 0 : CK_MAX_KEY + 1 - path->len;
+
+	ck_buf_append(path, s, len < room ? len : room);
+}
+
 /* Appends one step of a path: a string as it is, anything else much as str() shows it. */
 static void append_key(struct ck_buf *path, const struct ck_value *key)
 {
@@ -56,7 +64,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 
 	switch ((enum ck_kind)key->kind) {
 	case CK_STR: case CK_BYTES: case CK_BIGINT:
-		ck_buf_append(path, key->s, key->len);
+		append(path, key->s, key->len);
 		break;
 	case CK_BOOL:
 		ck_buf_str(path, words[key->i != 0]);
@@ -72,7 +80,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 		break;
 	case CK_TUPLE:
 		for (uint32_t i = 0; i < key->len; i++) {
-			ck_buf_byte(path, i ? ',' : '(');
+			append(path, i ? "," : "(", 1);
 			append_key(path, &key->items[i]);
 		}
 		ck_buf_byte(path, ')');
@@ -150,7 +158,7 @@ static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_err
 			continue;
 		shape = ck_arena_alloc(c->arena, sizeof(*shape));
 		if (!shape)
-			return ck_fail_nomem(err);
+			return ck_fail(err, CK_ERR_LIMIT, "no room for %s", lambdas[i].key);
 		*shape = n_layer;
 		t.shape = shape;
 		rc = ck_checkpoint_add(c, &t, lambdas[i].key, strlen(lambdas[i].key), true, &index, err);
@@ -172,8 +180,8 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 	rc = ck_archive_load(archive, (size_t)entry, 64, &text, &len, err);
 	if (rc)
 		return rc;
-	*big = strcmp(text, "big") == 0;
-	if (!*big && strcmp(text, "little") != 0)
+	*big = len == 3 && memcmp(text, "big", 3) == 0;
+	if (!*big && (len != 6 || memcmp(text, "little", 6) != 0))
 		rc = ck_fail(err, CK_ERR_CORRUPT, "byteorder: 'little' or 'big' expected, found '%.16s'", text);
 	free(text);
 	return rc;
@@ -229,19 +237,20 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 		return ck_fail_nomem(err);
 	atomic_init(&c->refs, 1);
 	c->model = patch->model;
-	/* No budget of its own: the count of tensors and the pickle's budget bound it. */
-	c->arena = ck_arena_new(SIZE_MAX);
+	c->hash_key = ck_hash_key_new();
+	c->arena = ck_arena_new(CK_CHECKPOINT_ARENA);
 	rc = c->arena ? ck_archive_open(file, &c->archive, err) : ck_fail_nomem(err);
 	if (!rc)
 		rc = read_values(c, patch, err);
 	if (!rc)
 		rc = ck_file_verify(file, err);
+	if (!rc)
+		rc = ck_checkpoint_finish(c, err);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
 		ck_checkpoint_unref(c);
 		return rc;
 	}
-	ck_checkpoint_finish(c);
 	*out = c;
 	return CK_OK;
 }
@@ -261,6 +270,7 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 	ck_buf_free(&c->outline);
 	free(c->tensors);
 	free(c->index);
+	free(c->cut_index);
 	free(c);
 	return NULL;
 }

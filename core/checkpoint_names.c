@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The slot of KEY: its own, or the free one where it goes. The address seeds the hash, so that a
-   file can't choose keys that collide. */
+#define MAX_SAME_NAME 100u      /* tensors whose paths are one: each is told apart by trying */
+
+/* The slot of KEY: its own, or the free one where it goes. */
 static size_t slot_of(const struct ck_checkpoint *c, const char *key, size_t len)
 {
 	size_t mask = c->index_size - 1;
-	size_t slot = ck_hash(key, len, (uint64_t)(uintptr_t)c) & mask;
+	size_t slot = ck_hash_keyed(&c->hash_key, key, len) & mask;
 
 	for (; c->index[slot]; slot = (slot + 1) & mask) {
 		const struct ck_tensor *t = &c->tensors[c->index[slot] - 1];
@@ -55,18 +56,23 @@ static int grow(struct ck_checkpoint *c, struct ck_error *err)
 	return CK_OK;
 }
 
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "keys that need more memory than a checkpoint may");
+}
+
 /* The first of KEY~2, KEY~3, ... that is free. */
 static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, struct ck_error *err)
 {
 	char *name = ck_arena_alloc(c->arena, *len + 16);
 
 	if (!name) {
-		ck_fail_nomem(err);
+		no_room(err);
 		return NULL;
 	}
 	if (*len)
 		memcpy(name, key, *len);
-	for (unsigned n = 2; n < CK_MAX_TENSORS; n++) {
+	for (unsigned n = 2; n <= MAX_SAME_NAME; n++) {
 		size_t tail = (size_t)snprintf(name + *len, 16, "~%u", n);
 
 		if (ck_checkpoint_find_key(c, name, *len + tail) < 0) {
@@ -74,7 +80,7 @@ static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, st
 			return name;
 		}
 	}
-	ck_fail(err, CK_ERR_LIMIT, "too many tensors of one name");
+	ck_error_set(err, CK_ERR_LIMIT, "more than %u tensors of one name", MAX_SAME_NAME);
 	return NULL;
 }
 
@@ -94,7 +100,7 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 	} else {
 		kept = at >= 0 ? free_name(c, key, &len, err) : ck_arena_dup(c->arena, key, len);
 		if (!kept)
-			return ck_fail_nomem(err);
+			return no_room(err);
 		at = (int64_t)c->count;
 		c->index[slot_of(c, kept, len)] = (uint32_t)at + 1;
 		c->count++;
@@ -106,14 +112,48 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 	return CK_OK;
 }
 
-void ck_checkpoint_finish(struct ck_checkpoint *c)
+/*
+ * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose name, with SUFFIX, is NAME (NULL:
+ * none is), or the free one where it goes.
+ */
+static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, const char *suffix)
 {
-	for (size_t i = 0; i < c->count; i++) {
-		const struct ck_tensor *t = &c->tensors[i];
+	size_t mask = c->index_size - 1, slot = ck_hash_keyed(&c->hash_key, &hash, sizeof(hash)) & mask;
+	char other[CK_NAME_MAX + 1];
 
-		c->has_cut_names |= t->key_len > CK_NAME_MAX / 3 - 4;
-		c->no_safetensors |= !ck_safetensors_can(t);
+	for (; c->cut_index[slot]; slot = (slot + 1) & mask) {
+		if (!name)
+			continue;
+		ck_checkpoint_name(c, c->cut_index[slot] - 1, suffix, other);
+		if (strcmp(name, other) == 0)
+			break;
 	}
+	return slot;
+}
+
+static int index_cut_name(struct ck_checkpoint *c, size_t i, struct ck_error *err)
+{
+	const struct ck_tensor *t = &c->tensors[i];
+
+	if (!c->cut_index)
+		c->cut_index = calloc(c->index_size, sizeof(*c->cut_index));
+	if (!c->cut_index)
+		return ck_fail_nomem(err);
+	c->cut_index[cut_slot(c, ck_hash(t->key, t->key_len, 0), NULL, NULL)] = (uint32_t)i + 1;
+	return CK_OK;
+}
+
+int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err)
+{
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < c->count && !rc; i++) {
+		/* A byte becomes three at most; ".npy" is the longest suffix. */
+		if (c->tensors[i].key_len > CK_NAME_MAX / 3 - 4)
+			rc = index_cut_name(c, i, err);
+		c->no_safetensors |= !ck_safetensors_can(&c->tensors[i]);
+	}
+	return rc;
 }
 
 size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name)
@@ -123,26 +163,21 @@ size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *s
 
 int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix)
 {
-	char key[CK_NAME_MAX + 1], other[CK_NAME_MAX + 1];
+	char key[CK_NAME_MAX + 1];
 	int64_t found = -1;
 	size_t len;
 
 	if (ck_name_to_key(name, suffix, key, &len))
 		found = ck_checkpoint_find_key(c, key, len);
-	if (found >= 0 || !c->has_cut_names || !ck_name_is_cut(name, suffix))
+	if (found >= 0 || !c->cut_index || !ck_name_is_cut(name, suffix))
 		return found;
-	/* A cut name holds a hash, not the key: rare enough for a look at each. */
-	for (size_t i = 0; i < c->count; i++) {
-		ck_checkpoint_name(c, i, suffix, other);
-		if (strcmp(name, other) == 0)
-			return (int64_t)i;
-	}
-	return -1;
+	/* strtoull stops at the suffix: no suffix begins with a hex digit. */
+	return (int64_t)c->cut_index[cut_slot(c, strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16), name, suffix)] - 1;
 }
 
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 {
 	/* The archive's index: an entry is about a hundred bytes with its name. */
-	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) + c->index_size * sizeof(*c->index) +
+	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) + c->index_size * sizeof(*c->index) * (c->cut_index ? 2 : 1) +
 	       c->outline.cap + ck_archive_count(c->archive) * 100;
 }

@@ -9,13 +9,20 @@
 #include "arena.h"
 #include "buf.h"
 #include "checkpoint.h"
+#include "hash.h"
 
 #include <stdatomic.h>
+
+/*
+ * What one file may make us keep: keys (a path holds those of all containers around it, so a long one can come often) and shapes. A key is at most
+ * CK_MAX_KEY bytes.
+ */
+#define CK_CHECKPOINT_ARENA ((size_t)32 << 20)
+#define CK_MAX_KEY 65536u
 
 struct ck_checkpoint {
 	atomic_uint refs;
 	bool model;
-	bool has_cut_names;             /* some key is too long to be a file name as it is */
 	bool no_safetensors;            /* some dtype or key can't stand in a safetensors file */
 	struct ck_archive *archive;
 	struct ck_arena *arena;         /* keys, shapes, strides */
@@ -23,6 +30,8 @@ struct ck_checkpoint {
 	size_t count, cap;
 	uint32_t *index;                /* by key, open addressing: position + 1 */
 	size_t index_size;              /* a power of two, at least twice count */
+	struct ck_hash_key hash_key;    /* of both indexes */
+	uint32_t *cut_index;            /* by the hash in a cut name, where there are any; as large as `index` */
 	struct ck_buf outline;          /* optimizer shards: the text of rankN.json */
 	/* Sizes that cost a computation, once known: size + 1. Any thread may store; all store the
 	   same. */
@@ -38,7 +47,7 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 
 int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, size_t len);
 
-/* What is known only when all tensors are there. */
-void ck_checkpoint_finish(struct ck_checkpoint *c);
+/* What is known only when all tensors are there. CK_ERR_NOMEM. */
+int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err);
 
 #endif

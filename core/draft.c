@@ -21,9 +21,14 @@ static bool draft_dir(char *path, const char *tag, enum ck_draft_kind kind, uint
 	return (size_t)snprintf(path, PATH_MAX, "%s/" CK_DRAFT_DIR "/%s", tag, name) < PATH_MAX;
 }
 
-bool draft_files_path(const struct draft *draft, char *path)
+bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path)
 {
-	return (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") < PATH_MAX;
+	bool fits;
+
+	pthread_mutex_lock(&d->lock);
+	fits = (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") < PATH_MAX;
+	pthread_mutex_unlock(&d->lock);
+	return fits;
 }
 
 static int make_dir(const char *path, struct ck_error *err)
@@ -40,7 +45,7 @@ static int make_on_disk(struct ck_drafts *d, struct draft *draft, struct ck_erro
 	if (!rc)
 		rc = make_dir(draft->dir, err);
 	if (!rc && draft->kind != DRAFT_STAGED)
-		rc = draft_files_path(draft, path) ? make_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		rc = draft_files_path(d, draft, path) ? make_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	return rc;
 }
 
@@ -59,7 +64,8 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 
 	if (!draft)
 		return NULL;
-	draft->kind = kind;
+	draft->partial = kind == CK_DRAFT_PARTIAL;
+	draft->kind = draft->partial ? CK_DRAFT_STEP : kind;
 	draft->step = step;
 	strcpy(draft->tag, tag);
 	strcpy(draft->dir, dir);
@@ -90,7 +96,7 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 		return ck_fail_nomem(err);
 	if (create)
 		rc = make_on_disk(d, draft, err);
-	else if (!draft_files_path(draft, files) || stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
+	else if (!draft_files_path(d, draft, files) || stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
 		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
 	if (rc)
 		draft_put(d, draft);
@@ -120,6 +126,28 @@ void draft_put(struct ck_drafts *d, struct draft *draft)
 	pthread_mutex_unlock(&d->lock);
 }
 
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step, struct ck_error *err)
+{
+	struct draft *other;
+	int rc = CK_OK;
+
+	/* A rename waits for no data; whoever looks for either name finds the one that is there. */
+	pthread_mutex_lock(&d->lock);
+	if (renameat2(AT_FDCWD, draft->dir, AT_FDCWD, dir, RENAME_NOREPLACE) < 0) {
+		rc = ck_fail_sys(err, "rename");
+	} else {
+		/* One that is looked for, in vain. */
+		other = find_draft(d, dir);
+		if (other)
+			other->gone = true;
+		strcpy(draft->dir, dir);
+		draft->partial = partial;
+		draft->step = step;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
 int draft_begin(struct draft *draft, struct ck_error *err)
 {
 	pthread_rwlock_rdlock(&draft->lock);
@@ -136,9 +164,15 @@ void draft_end(struct draft *draft)
 
 /* ---- inodes ---- */
 
-ck_ino draft_ino(const struct stat *st)
+/* Marks the numbers that are counted, not computed. */
+#define OWN_NUMBER ((ck_ino)1 << 62)
+
+/* Tags may lie on different devices, on which the same numbers are in use. */
+static ck_ino number_of(const struct stat *st)
 {
-	return CK_INO_DRAFT | (ck_ino)st->st_ino;
+	uint64_t device = (uint64_t)st->st_dev * UINT64_C(0x9e3779b97f4a7c15) >> 42;
+
+	return CK_INO_DRAFT | (((uint64_t)st->st_ino ^ device << 40) & ~OWN_NUMBER & ~CK_INO_DRAFT);
 }
 
 static struct dnode *find_ino(struct ck_drafts *d, ck_ino ino)
@@ -149,6 +183,37 @@ static struct dnode *find_ino(struct ck_drafts *d, ck_ino ino)
 	return node;
 }
 
+/* The living inode of a file. */
+static struct dnode *find_file(struct ck_drafts *d, const struct stat *st)
+{
+	struct file_id id = { (uint64_t)st->st_dev, (uint64_t)st->st_ino };
+	struct dnode *node;
+
+	HASH_FIND(by_file, d->files, &id, sizeof(id), node);
+	return node;
+}
+
+ck_ino dnode_number(struct ck_drafts *d, const struct stat *st)
+{
+	const struct dnode *node;
+	ck_ino ino;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_file(d, st);
+	ino = node ? node->ino : number_of(st);
+	pthread_mutex_unlock(&d->lock);
+	return ino;
+}
+
+/* With the lock held. */
+static void kill_node(struct ck_drafts *d, struct dnode *node)
+{
+	if (node->dead)
+		return;
+	node->dead = true;
+	HASH_DELETE(by_file, d->files, node);
+}
+
 /* With the lock held: drops NODE, and what it alone kept, when nobody needs it any more. */
 static void release(struct ck_drafts *d, struct dnode *node)
 {
@@ -156,6 +221,7 @@ static void release(struct ck_drafts *d, struct dnode *node)
 
 	while (node && node->lookups == 0 && node->refs == 0) {
 		parent = node->parent;
+		kill_node(d, node);
 		HASH_DEL(d->inodes, node);
 		put_draft_locked(d, node->draft);
 		free(node->name);
@@ -193,32 +259,41 @@ static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, s
 	return 0;
 }
 
+/* With the lock held. */
+static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st)
+{
+	struct dnode *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	if (place(d, node, draft, parent, name) < 0) {
+		free(node);
+		return NULL;
+	}
+	node->file = (struct file_id){ (uint64_t)st->st_dev, (uint64_t)st->st_ino };
+	node->ino = number_of(st);
+	while (find_ino(d, node->ino))
+		node->ino = CK_INO_DRAFT | OWN_NUMBER | ++d->next_ino;
+	HASH_ADD(hh, d->inodes, ino, sizeof(node->ino), node);
+	HASH_ADD(by_file, d->files, file, sizeof(node->file), node);
+	return node;
+}
+
 struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st)
 {
-	ck_ino ino = draft_ino(st);
 	struct dnode *node;
-	bool known;
 
 	pthread_mutex_lock(&d->lock);
-	node = find_ino(d, ino);
-	/* The number of a file that is gone but not forgotten was given to a new one. */
-	while (node && node->dead) {
-		ino = CK_INO_DRAFT | UINT64_C(1) << 62 | ++d->next_ino;
-		node = find_ino(d, ino);
-	}
-	known = node != NULL;
-	if (!node) {
-		node = calloc(1, sizeof(*node));
-		if (node)
-			node->ino = ino;
-	}
-	if (node && place(d, node, draft, parent, name) < 0) {
-		if (!known)
-			free(node);
+	node = find_file(d, st);
+	/* No file moves between drafts: the number was that of one that is being removed. */
+	if (node && node->draft != draft) {
+		kill_node(d, node);
 		node = NULL;
 	}
-	if (node && !known)
-		HASH_ADD(hh, d->inodes, ino, sizeof(node->ino), node);
+	if (!node)
+		node = add_node(d, draft, parent, name, st);
+	else if (place(d, node, draft, parent, name) < 0)
+		node = NULL;
 	if (node)
 		node->refs++;
 	pthread_mutex_unlock(&d->lock);
@@ -267,15 +342,44 @@ void ck_drafts_forget(struct ck_drafts *d, ck_ino ino, uint64_t count)
 	pthread_mutex_unlock(&d->lock);
 }
 
-void dnode_kill(struct ck_drafts *d, const struct stat *st)
+struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st)
 {
 	struct dnode *node;
 
 	pthread_mutex_lock(&d->lock);
-	node = find_ino(d, draft_ino(st));
-	if (node)
-		node->dead = true;
+	node = find_file(d, st);
+	if (node) {
+		node->refs++;
+		kill_node(d, node);
+	}
 	pthread_mutex_unlock(&d->lock);
+	return node;
+}
+
+void dnode_revive(struct ck_drafts *d, struct dnode *node)
+{
+	struct dnode *other;
+
+	if (!node)
+		return;
+	pthread_mutex_lock(&d->lock);
+	HASH_FIND(by_file, d->files, &node->file, sizeof(node->file), other);
+	if (node->dead && !other) {
+		node->dead = false;
+		HASH_ADD(by_file, d->files, file, sizeof(node->file), node);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+int dnode_dup(struct ck_drafts *d, struct dnode *node)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&d->lock);
+	if (node->dead && node->open)
+		fd = fcntl(node->open->fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&d->lock);
+	return fd;
 }
 
 void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name)
@@ -283,10 +387,22 @@ void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft,
 	struct dnode *node;
 
 	pthread_mutex_lock(&d->lock);
-	node = find_ino(d, draft_ino(st));
+	node = find_file(d, st);
 	/* Without memory for the name the inode is lost to the kernel, not the file. */
 	if (node && place(d, node, draft, parent, name) < 0)
-		node->dead = true;
+		kill_node(d, node);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void draft_set_gone(struct ck_drafts *d, struct draft *draft)
+{
+	struct dnode *node, *next;
+
+	pthread_mutex_lock(&d->lock);
+	draft->gone = true;
+	HASH_ITER(hh, d->inodes, node, next)
+		if (node->draft == draft)
+			kill_node(d, node);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -319,7 +435,7 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	if (fits && draft->kind == DRAFT_STAGED)
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
-	return fits && draft_files_path(draft, base) && (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
+	return fits && draft_files_path(d, draft, base) && (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
 }
 
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out)
@@ -329,4 +445,12 @@ void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr 
 
 	*out = (struct ck_attr){ .st = *st, .entry_timeout = entrance ? 0 : CK_TIMEOUT_CHANGING, .attr_timeout = CK_TIMEOUT_CHANGING };
 	out->st.st_ino = node->ino;
+}
+
+void draft_say(struct ck_drafts *d, const struct ck_error *err)
+{
+	char line[768];
+
+	if (d->log)
+		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
 }

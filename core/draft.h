@@ -42,6 +42,7 @@ static inline bool ck_is_draft(ck_ino ino) { return (ino & CK_INO_DRAFT) != 0; }
 struct ck_owner {
 	uid_t uid;
 	gid_t gid;
+	pid_t pid;      /* who opens a file is expected to close it */
 };
 
 /* As their namesakes of the tree; PARENT may be a directory of the tree that holds drafts: then
@@ -86,6 +87,7 @@ struct ck_change {
 	bool mode, uid, gid, size, atime, mtime;
 	struct stat st;
 	bool atime_now, mtime_now;
+	pid_t pid;      /* who asks */
 };
 int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
 		      struct ck_attr *out, struct ck_error *err);
@@ -94,11 +96,15 @@ int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 
 int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t len, size_t *got,
 		  struct ck_error *err);
-int ck_draft_write(struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len, struct ck_error *err);
+int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len,
+		   struct ck_error *err);
 int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err);
-/* close(2) of one descriptor: publishes where this file completes something. What fails here
-   reaches the writer. */
-int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);
+/*
+ * close(2) of one descriptor by CLOSER: publishes where this file completes something. What fails
+ * here reaches the writer. A descriptor that a child has from the opener, who still lives, completes
+ * nothing.
+ */
+int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer, struct ck_error *err);
 /* The last descriptor is gone. */
 void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file);
 

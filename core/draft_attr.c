@@ -7,9 +7,16 @@
 static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_draft_file *file, struct stat *st, struct ck_error *err)
 {
 	char path[PATH_MAX];
+	int fd, rc;
 
 	if (file)
 		return fstat(file->fd, st) < 0 ? ck_fail_sys(err, "fstat") : CK_OK;
+	fd = dnode_dup(d, node);
+	if (fd >= 0) {
+		rc = fstat(fd, st) < 0 ? ck_fail_sys(err, "fstat") : CK_OK;
+		close(fd);
+		return rc;
+	}
 	if (node->dead || node->draft->gone)
 		return ck_fail(err, CK_ERR_STALE, "the file is gone");
 	if (!dnode_path(d, node, NULL, path))
@@ -62,23 +69,46 @@ static int apply(const char *path, int fd, const struct ck_change *c, struct ck_
 static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft_file *file, const struct ck_change *change,
 			struct ck_attr *out, struct ck_error *err)
 {
-	bool by_fd = file && (!change->size || file->writable);
+	struct ck_change rest = *change;
+	struct draft *draft = node->draft;
 	char path[PATH_MAX];
 	struct stat st;
-	int rc;
+	int fd = file ? -1 : dnode_dup(d, node), rc = CK_OK;
 
-	rc = draft_begin(node->draft, err);
+	if (change->size && file && file->writable) {
+		rc = draft_file_truncate(d, file, change->st.st_size, err);
+		rest.size = false;
+	}
+	if (!rc)
+		rc = draft_begin(draft, err);
 	if (rc)
-		return rc;
-	if (!by_fd && (node->dead || !dnode_path(d, node, NULL, path)))
+		goto out;
+	if (!file && fd < 0 && (node->dead || !dnode_path(d, node, NULL, path)))
 		rc = ck_fail(err, CK_ERR_STALE, "the file is gone");
 	if (!rc)
-		rc = apply(path, by_fd ? file->fd : -1, change, err);
+		rc = apply(path, file ? file->fd : fd, &rest, err);
 	if (!rc)
 		rc = stat_node(d, node, file, &st, err);
 	if (!rc)
 		dnode_attr(node, &st, out);
-	draft_end(node->draft);
+	draft_end(draft);
+out:
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/*
+ * Who has a file under nanochat's own name open to replace it means that one. But the kernel, and the readers of the
+ * stored file, know the stored one by this inode, and its attributes are the answer.
+ */
+static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
+			      struct ck_attr *out, struct ck_error *err)
+{
+	int rc = change_draft(d, file->node, file, change, out, err);
+
+	if (!rc && ck_tree_getattr(d->tree, ino, out, NULL))
+		out->st.st_ino = ino;   /* somebody else has replaced it meanwhile */
 	return rc;
 }
 
@@ -105,11 +135,21 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change, struct ck_attr *out,
 		      struct ck_error *err)
 {
+	struct ck_draft_file *replacement;
 	struct dnode *node;
 	int rc;
 
-	if (!ck_is_draft(ino))
-		return change_stored(d, ino, change, out, err);
+	if (!ck_is_draft(ino)) {
+		replacement = native_find(d, ino, change->pid);
+		/* What wasn't written to is still the stored one. */
+		if (replacement && (change->size || !native_has_old(replacement)))
+			rc = change_replacement(d, ino, replacement, change, out, err);
+		else
+			rc = change_stored(d, ino, change, out, err);
+		if (replacement)
+			draft_file_put(d, replacement);
+		return rc;
+	}
 	node = dnode_find(d, ino);
 	if (!node)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");

@@ -23,7 +23,8 @@ static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct
 {
 	if (mkdir(path, mode & 0777) < 0)
 		return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "the name is taken") : ck_fail_sys(err, "mkdir");
-	return give(path, owner, err);
+	/* MODE is what the writer's umask left of it; ours has no say. */
+	return chmod(path, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : give(path, owner, err);
 }
 
 static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode, struct ck_owner owner,
@@ -64,7 +65,7 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	rc = draft_get(d, place->path, kind, step, true, &draft, err);
 	if (rc)
 		return rc;
-	if (draft_files_path(draft, path) && (give(path, owner, err) || chmod(path, mode & 0777) < 0))
+	if (draft_files_path(d, draft, path) && (give(path, owner, err) || chmod(path, mode & 0777) < 0))
 		rc = ck_fail_sys(err, "chmod");
 	if (!rc)
 		rc = ck_drafts_lookup(d, parent, name, out, err);
@@ -144,6 +145,7 @@ static int unlink_native(const struct ck_place *place, const char *name, struct 
 static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool dir, struct ck_error *err)
 {
 	char path[PATH_MAX];
+	struct dnode *node = NULL;
 	struct where w;
 	struct stat st;
 	int rc = where_find(d, parent, false, &w, err);
@@ -155,12 +157,17 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 		where_put(d, &w);
 		return rc;
 	}
-	if (!where_path(d, &w, name, path))
+	if (!where_path(d, &w, name, path)) {
 		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	else if (lstat(path, &st) < 0 || (dir ? rmdir(path) : unlink(path)) < 0)
-		rc = ck_fail_sys(err, dir ? "rmdir" : "unlink");
-	else
-		dnode_kill(d, &st);
+	} else if (lstat(path, &st) < 0) {
+		rc = ck_fail_sys(err, "stat");
+	} else {
+		node = dnode_kill(d, &st);
+		rc = (dir ? rmdir(path) : unlink(path)) < 0 ? ck_fail_sys(err, dir ? "rmdir" : "unlink") : CK_OK;
+	}
+	if (rc)
+		dnode_revive(d, node);
+	dnode_put(d, node);
 	draft_end(w.draft);
 	where_put(d, &w);
 	return rc;
@@ -191,10 +198,10 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 	if (rc)
 		return rc;
 	pthread_rwlock_wrlock(&draft->lock);
-	if (!draft_files_path(draft, path) || rmdir(path) < 0) {
+	if (!draft_files_path(d, draft, path) || rmdir(path) < 0) {
 		rc = ck_fail_sys(err, "rmdir");
 	} else {
-		draft->gone = true;
+		draft_set_gone(d, draft);
 		ck_remove_tree(draft->dir);
 	}
 	pthread_rwlock_unlock(&draft->lock);
@@ -277,17 +284,22 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 {
 	char old_path[PATH_MAX], new_path[PATH_MAX];
 	struct stat moved, replaced;
-	bool replaces;
+	struct dnode *node = NULL;
 
 	if (!where_path(d, from, name, old_path) || !where_path(d, to, new_name, new_path))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (lstat(old_path, &moved) < 0)
 		return ck_fail_sys(err, "rename");
-	replaces = lstat(new_path, &replaced) == 0;
-	if (renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, flags) < 0)
-		return ck_fail_sys(err, "rename");
-	if (replaces && replaced.st_ino != moved.st_ino)
-		dnode_kill(d, &replaced);
+	if (lstat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
+		node = dnode_kill(d, &replaced);
+	if (renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, flags) < 0) {
+		int rc = ck_fail_sys(err, "rename");
+
+		dnode_revive(d, node);
+		dnode_put(d, node);
+		return rc;
+	}
+	dnode_put(d, node);
 	dnode_move(d, &moved, to->draft, to->dir, new_name);
 	*arrived = dnode_get(d, to->draft, to->dir, new_name, &moved);
 	return CK_OK;
@@ -304,7 +316,7 @@ static int rename_staged(struct ck_drafts *d, struct where *w, const char *name,
 		return ck_fail_sys(err, "rename");
 	rc = ck_publish_native(w->draft->tag, path, native, err);
 	if (!rc)
-		dnode_kill(d, &st);
+		dnode_put(d, dnode_kill(d, &st));
 	return rc;
 }
 
@@ -347,12 +359,24 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 	return rc;
 }
 
-/* A draft's directory under another name: 000600.partial to 000600 publishes; else it is another draft from now on. */
+/* The draft that a rename would replace: rename(2) replaces an empty directory. */
+static int clear_target(struct ck_drafts *d, const struct ck_place *place, const char *name, enum ck_draft_kind kind, uint64_t step,
+			struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = remove_draft(d, place->path, kind, step, &why);
+
+	if (rc == CK_ERR_NOENT)
+		return CK_OK;
+	return rc ? ck_fail(err, CK_ERR_EXIST, "there is a draft of the name %s", name) : CK_OK;
+}
+
+/* A draft's directory under another name: 000600.partial to 000600 publishes. */
 static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place *place, const char *name, const char *new_name,
 			struct ck_error *err)
 {
 	enum ck_draft_kind kind, new_kind;
-	char path[PATH_MAX], text[64];
+	char path[PATH_MAX];
 	struct draft *draft;
 	struct ck_attr attr;
 	struct ck_error why = CK_ERROR_INIT;
@@ -369,19 +393,20 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 	rc = draft_get(d, place->path, kind, step, false, &draft, &why);
 	if (rc)
 		return or_published(parent, rc, &why, err);
+	rc = clear_target(d, place, new_name, new_kind, new_step, err);
+	if (rc)
+		goto out;
 	if (kind == CK_DRAFT_PARTIAL && new_kind == CK_DRAFT_STEP && step == new_step) {
 		rc = draft_publish(d, draft, -1, 0, err);
 		goto out;
 	}
-	snprintf(path, sizeof(path), "%.*s/%s", (int)(strrchr(draft->dir, '/') - draft->dir), draft->dir,
-		 ck_draft_format(new_kind, new_step, text, sizeof(text)));
+	if ((size_t)snprintf(path, sizeof(path), "%s/" CK_DRAFT_DIR "/%s", place->path, new_name) >= sizeof(path)) {
+		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		goto out;
+	}
 	pthread_rwlock_wrlock(&draft->lock);
-	if (draft->gone)
-		rc = ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
-	else if (renameat2(AT_FDCWD, draft->dir, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
-		rc = ck_fail_sys(err, "rename");
-	else
-		draft->gone = true;
+	rc = draft->gone ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed")
+			 : draft_move(d, draft, path, new_kind == CK_DRAFT_PARTIAL, new_step, err);
 	pthread_rwlock_unlock(&draft->lock);
 out:
 	draft_put(d, draft);
@@ -436,7 +461,7 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		if (rc)
 			return rc;
 	}
-	if ((w.draft->kind == CK_DRAFT_STEP && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM)
+	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM)
 		rc = draft_publish(d, w.draft, -1, 0, err);
 	else
 		rc = where_path(d, &w, ".", path) ? ck_sync_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");

@@ -14,7 +14,7 @@ static struct dnode *root_of(struct ck_drafts *d, struct draft *draft)
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (!draft_files_path(draft, path) || stat(path, &st) < 0)
+	if (!draft_files_path(d, draft, path) || stat(path, &st) < 0)
 		return NULL;
 	return dnode_get(d, draft, NULL, "", &st);
 }
@@ -92,7 +92,7 @@ bool where_path(struct ck_drafts *d, const struct where *w, const char *name, ch
 
 	if (w->dir)
 		return dnode_path(d, w->dir, name, path);
-	return draft_files_path(w->draft, base) && (size_t)snprintf(path, PATH_MAX, "%s/%s", base, name) < PATH_MAX;
+	return draft_files_path(d, w->draft, base) && (size_t)snprintf(path, PATH_MAX, "%s/%s", base, name) < PATH_MAX;
 }
 
 /* A name that a program gives to what it will rename: it begins with a dot, or ends as such names do. */
@@ -232,7 +232,7 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	struct stat st;
 	int rc;
 
-	if (!(w->dir ? dnode_path(d, w->dir, NULL, base) : draft_files_path(w->draft, base)))
+	if (!(w->dir ? dnode_path(d, w->dir, NULL, base) : draft_files_path(d, w->draft, base)))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	rc = ck_list_dir(base, &names, err);
 	if (rc)
@@ -241,13 +241,13 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') || !where_path(d, w, names.names[i], path) ||
 		    lstat(path, &st) < 0)
 			continue;
-		rc = ck_dir_add(dir, names.names[i], draft_ino(&st), st.st_mode & S_IFMT, err);
+		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
 	ck_names_free(&names);
 	return rc;
 }
 
-static int list_tag(const struct ck_place *place, struct ck_dir *dir, struct ck_error *err)
+static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_names names;
 	char path[PATH_MAX + 64];
@@ -266,7 +266,7 @@ static int list_tag(const struct ck_place *place, struct ck_dir *dir, struct ck_
 			continue;
 		snprintf(path, sizeof(path), "%s/" CK_DRAFT_DIR "/%s/files", place->path, names.names[i]);
 		if (stat(path, &st) == 0)
-			rc = ck_dir_add(dir, names.names[i], draft_ino(&st), S_IFDIR, err);
+			rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), S_IFDIR, err);
 	}
 	if (!rc)
 		ck_names_free(&names);
@@ -302,7 +302,7 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 		return list_shards(d, &place, place.kind == CK_PLACE_STEP, dir, err);
 	if (place.kind != CK_PLACE_TAG)
 		return CK_OK;
-	rc = list_tag(&place, dir, err);
+	rc = list_tag(d, &place, dir, err);
 	if (rc || where_find(d, ino, false, &w, NULL))
 		return rc;
 	rc = list_at(d, &w, dir, err);

@@ -18,7 +18,8 @@ static int store_flags(int flags)
 }
 
 /* An open file of NODE, whose reference it takes; FD too, also on failure. */
-static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, struct ck_draft_file **out, struct ck_error *err)
+static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, pid_t opener, struct ck_draft_file **out,
+		    struct ck_error *err)
 {
 	struct ck_draft_file *file = calloc(1, sizeof(*file));
 
@@ -27,16 +28,17 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 		dnode_put(d, node);
 		return ck_fail_nomem(err);
 	}
+	file->refs = 1;
 	file->fd = fd;
-	file->flags = flags;
+	file->opener = opener;
 	file->node = node;
 	file->writable = (flags & O_ACCMODE) != O_RDONLY;
-	file->dirty = (flags & O_TRUNC) != 0;
-	if (file->writable) {
-		pthread_mutex_lock(&d->lock);
-		node->draft->writers++;
-		pthread_mutex_unlock(&d->lock);
-	}
+	pthread_mutex_init(&file->old_lock, NULL);
+	pthread_mutex_lock(&d->lock);
+	file->next = node->open;
+	node->open = file;
+	node->draft->writers += file->writable;
+	pthread_mutex_unlock(&d->lock);
 	*out = file;
 	return CK_OK;
 }
@@ -50,13 +52,16 @@ static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owne
 		*fd = open(path, store_flags(flags));
 	if (*fd < 0)
 		return ck_fail_sys(err, "open");
-	if (*made && geteuid() == 0 && (owner.uid || owner.gid) && fchown(*fd, owner.uid, owner.gid) < 0 && errno != EPERM && errno != EINVAL)
+	if (!*made)
+		return CK_OK;
+	if (geteuid() == 0 && (owner.uid || owner.gid) && fchown(*fd, owner.uid, owner.gid) < 0 && errno != EPERM && errno != EINVAL)
 		return ck_fail_sys(err, "chown");
-	return CK_OK;
+	/* MODE is what the writer's umask left of it; ours has no say. */
+	return fchmod(*fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
 }
 
 /* A file at W. NAME is in the directory; SHOWN the name under which it counts: nanochat's own where it is staged for it. */
-static int create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags, struct ck_owner owner,
+int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags, struct ck_owner owner,
 		     struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
 {
 	char path[PATH_MAX];
@@ -84,34 +89,7 @@ static int create_at(struct ck_drafts *d, struct where *w, const char *name, mod
 		return ck_fail_nomem(err);
 	}
 	dnode_attr(node, &st, attr);
-	return new_file(d, node, fd, flags, out, err);
-}
-
-/* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. */
-static void staged_name(struct ck_drafts *d, const struct ck_file_name *native, char *name, size_t size)
-{
-	char text[64];
-	uint64_t n;
-
-	pthread_mutex_lock(&d->lock);
-	n = ++d->next_ino;
-	pthread_mutex_unlock(&d->lock);
-	snprintf(name, size, "@%d.%llu-%s", getpid(), (unsigned long long)n, ck_file_name_format(native, text, sizeof(text)));
-}
-
-static int create_staged(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
-			 struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
-{
-	char name[128];
-	int rc;
-
-	staged_name(d, native, name, sizeof(name));
-	rc = create_at(d, w, name, mode, flags | O_EXCL, owner, attr, out, err);
-	if (!rc) {
-		(*out)->native = *native;
-		(*out)->has_native = true;
-	}
-	return rc;
+	return new_file(d, node, fd, flags, owner.pid, out, err);
 }
 
 int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, int flags, struct ck_owner owner,
@@ -127,11 +105,11 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
 	if (rc)
 		goto out;
 	if (w.draft->kind == DRAFT_STAGED && ck_file_name_parse(name, &native)) {
-		rc = create_staged(d, &w, &native, mode, flags, owner, attr, file, err);
+		rc = native_create(d, &w, &native, mode, flags, owner, attr, file, err);
 	} else {
 		rc = where_allows(d, parent, &w, name, err);
 		if (!rc)
-			rc = create_at(d, &w, name, mode, flags, owner, attr, file, err);
+			rc = draft_create_at(d, &w, name, mode, flags, owner, attr, file, err);
 	}
 	if (!rc)
 		dnode_look_up(d, (*file)->node);
@@ -141,7 +119,7 @@ out:
 	return rc;
 }
 
-static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, struct ck_draft_file **file, struct ck_error *err)
+static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, struct ck_draft_file **file, struct ck_error *err)
 {
 	struct dnode *node = dnode_find(d, ino);
 	struct draft *draft;
@@ -161,45 +139,8 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, struct ck_draf
 	if (rc)
 		dnode_put(d, node);
 	else
-		rc = new_file(d, node, fd, flags, file, err);
+		rc = new_file(d, node, fd, flags, opener, file, err);
 	draft_end(draft);
-	return rc;
-}
-
-/* The bytes that the stored file has now, for a writer that doesn't begin with none. */
-static int copy_stored(const char *path, int fd, struct ck_error *err)
-{
-	struct ck_view *view = ck_view_new();
-	struct ck_file *file = NULL;
-	int rc = view ? ck_file_open(path, &file, err) : ck_fail_nomem(err);
-
-	if (!rc)
-		rc = ck_view_add_range(view, file, 0, ck_file_size(file), err);
-	if (!rc)
-		rc = ck_view_save(view, fd, 0, NULL, err);
-	ck_file_unref(file);
-	ck_view_unref(view);
-	return rc;
-}
-
-static int open_native(struct ck_drafts *d, const struct ck_place *place, int flags, struct ck_owner owner, struct ck_draft_file **file,
-		       struct ck_error *err)
-{
-	char path[PATH_MAX + 64], name[64];
-	struct ck_attr attr;
-	struct where w = { 0 };
-	int rc = draft_get(d, place->path, DRAFT_STAGED, 0, true, &w.draft, err);
-
-	if (rc)
-		return rc;
-	rc = create_staged(d, &w, &place->name, 0644, flags, owner, &attr, file, err);
-	if (!rc && !(flags & O_TRUNC)) {
-		snprintf(path, sizeof(path), "%s/%s", place->path, ck_file_name_format(&place->name, name, sizeof(name)));
-		rc = copy_stored(path, (*file)->fd, err);
-		if (rc)
-			ck_draft_release(d, *file);
-	}
-	where_put(d, &w);
 	return rc;
 }
 
@@ -209,19 +150,22 @@ int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner o
 	int rc;
 
 	if (ck_is_draft(ino))
-		return open_draft(d, ino, flags, file, err);
+		return open_draft(d, ino, flags, owner.pid, file, err);
 	rc = ck_tree_place(d->tree, ino, &place, err);
 	if (rc)
 		return rc;
 	if (place.kind != CK_PLACE_NATIVE)
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
-	return open_native(d, &place, flags, owner, file, err);
+	return native_open(d, ino, &place, flags, owner, file, err);
 }
 
 int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
 {
 	ssize_t n;
+	int rc = native_take_old(file, true, err);
 
+	if (rc)
+		return rc;
 	for (*got = 0; *got < len; *got += (size_t)n) {
 		do
 			n = pread(file->fd, (char *)buf + *got, len - *got, (off_t)(offset + *got));
@@ -234,16 +178,73 @@ int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t
 	return CK_OK;
 }
 
-int ck_draft_write(struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len, struct ck_error *err)
+/* FILE is about to change: so it isn't complete before it is closed again. */
+static void mark_pending(struct ck_drafts *d, struct ck_draft_file *file)
+{
+	pthread_mutex_lock(&d->lock);
+	file->node->draft->closed -= file->closed;
+	file->closed = false;
+	file->pending = true;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void mark_closed(struct ck_drafts *d, struct ck_draft_file *file)
+{
+	pthread_mutex_lock(&d->lock);
+	/* A redirection in a shell closes the file once before anything is written. */
+	if (file->pending && !file->closed) {
+		file->closed = true;
+		file->node->draft->closed++;
+	}
+	file->pending = false;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static bool is_pending(struct ck_drafts *d, const struct ck_draft_file *file)
+{
+	bool pending;
+
+	pthread_mutex_lock(&d->lock);
+	pending = file->pending;
+	pthread_mutex_unlock(&d->lock);
+	return pending;
+}
+
+/* Between BEGIN and draft_end, FILE's bytes may be changed. */
+static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool keep, struct ck_error *err)
 {
 	struct draft *draft = file->node->draft;
 	int rc = draft_begin(draft, err);
 
 	if (rc)
 		return rc;
-	file->dirty = true;
+	rc = file->published ? ck_fail(err, CK_ERR_STALE, "the file is in its place") : native_take_old(file, keep, err);
+	if (rc)
+		draft_end(draft);
+	else
+		mark_pending(d, file);
+	return rc;
+}
+
+int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len, struct ck_error *err)
+{
+	int rc = begin_change(d, file, true, err);
+
+	if (rc)
+		return rc;
 	rc = ck_write_full(file->fd, offset, buf, len, err);
-	draft_end(draft);
+	draft_end(file->node->draft);
+	return rc;
+}
+
+int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err)
+{
+	int rc = begin_change(d, file, size != 0, err);
+
+	if (rc)
+		return rc;
+	rc = ftruncate(file->fd, size) < 0 ? ck_fail_sys(err, "truncate") : CK_OK;
+	draft_end(file->node->draft);
 	return rc;
 }
 
@@ -252,50 +253,72 @@ int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err)
 	return ck_sync_fd(file->fd, err);
 }
 
-/* The file is in place once it is what its name says. An empty one isn't yet: a shell's redirection closes it once before it writes. */
-static int flush_native(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+/*
+ * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs ends before FILE is complete. Where we can't see, it counts as the opener.
+ */
+static bool is_inherited(const struct ck_draft_file *file, pid_t closer)
 {
-	struct draft *draft = file->node->draft;
-	char path[PATH_MAX];
+	char path[64];
 	struct stat st;
-	int rc = draft_begin(draft, err);
 
-	if (rc)
-		return rc;
-	if (file->published || fstat(file->fd, &st) < 0 || st.st_size == 0)
-		goto out;
-	rc = dnode_path(d, file->node, NULL, path) ? ck_publish_native(draft->tag, path, &file->native, err)
-						   : ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	file->published = !rc;
-out:
-	draft_end(draft);
-	return rc;
+	if (file->opener <= 0 || closer <= 0 || file->opener == closer)
+		return false;
+	/* A thread of the same process may close what another opened. */
+	snprintf(path, sizeof(path), "/proc/%ld/task/%ld", (long)closer, (long)file->opener);
+	if (stat(path, &st) == 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%ld", (long)file->opener);
+	return stat(path, &st) == 0;
 }
 
-int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+/* FILE is complete. */
+static int settle(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
 {
-	struct dnode *node = file->node;
+	mark_closed(d, file);
+	return file->has_native ? native_flush(d, file, err) : draft_arrived(d, file->node, 1, err);
+}
 
-	if (!file->writable)
-		return CK_OK;
-	if (file->has_native)
-		return flush_native(d, file, err);
-	return draft_arrived(d, node, 1, err);
+int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer, struct ck_error *err)
+{
+	return !file->writable || is_inherited(file, closer) ? CK_OK : settle(d, file, err);
+}
+
+void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)
+{
+	bool last;
+
+	pthread_mutex_lock(&d->lock);
+	last = --file->refs == 0;
+	pthread_mutex_unlock(&d->lock);
+	if (!last)
+		return;
+	close(file->fd);
+	ck_file_unref(file->old);
+	pthread_mutex_destroy(&file->old_lock);
+	dnode_put(d, file->node);
+	free(file);
 }
 
 void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 {
+	struct draft *draft = file->node->draft;
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_draft_file **at;
 	char path[PATH_MAX];
 
-	if (file->writable) {
-		pthread_mutex_lock(&d->lock);
-		file->node->draft->writers--;
-		pthread_mutex_unlock(&d->lock);
-	}
+	/* It was last written by a process that had it from its opener. */
+	if (is_pending(d, file) && settle(d, file, &err) && err.code != CK_ERR_INVALID)
+		draft_say(d, &err);
+	pthread_mutex_lock(&d->lock);
+	for (at = &file->node->open; *at != file; at = &(*at)->next)
+		;
+	*at = file->next;
+	draft->closed -= file->closed;
+	draft->writers -= file->writable;
+	pthread_cond_broadcast(&d->released);
+	pthread_mutex_unlock(&d->lock);
 	/* A save that was cut short (its writer was killed) leaves nothing. */
 	if (file->has_native && !file->published && dnode_path(d, file->node, NULL, path))
 		unlink(path);
-	close(file->fd);
-	dnode_put(d, file->node);
-	free(file);
+	draft_file_put(d, file);
 }

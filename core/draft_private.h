@@ -1,6 +1,6 @@
 /*
  * draft_private - the inside of the drafts, for the files that make it up: draft.c (the tables),
- * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files),
+ * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files), draft_native.c (those under nanochat's names),
  * draft_attr.c, draft_publish.c (the doors), draft_recover.c (what a mount clears).
  */
 #ifndef CK_DRAFT_PRIVATE_H
@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uthash.h>
 
 /* What a directory of TAG/.ckptfs is to the mount: the kinds of ck_draft_kind, and the one of files
@@ -19,37 +20,57 @@
 struct draft {
 	struct draft *next;
 	unsigned refs;          /* inodes that lie in it, and uses under way */
-	enum ck_draft_kind kind;
-	uint64_t step;
-	bool gone;              /* published or removed: its inodes are stale */
-	unsigned writers;       /* open files that may be written to */
-	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
-	   published stands still. Taken before the table's lock, never while holding it. */
+	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED */
+	atomic_bool gone;       /* published or removed: its inodes are stale */
+	/* Open files that may be written to; and those of them that were closed after the last write: their release is on
+	   its way, unless they are open a second time. */
+	unsigned writers, closed;
+	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is published stands still.
+	   Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
 	char tag[PATH_MAX];     /* the tag's directory */
+	/* A rename changes these three, with both locks held. */
+	bool partial;
+	uint64_t step;
 	char dir[PATH_MAX];     /* TAG/.ckptfs/NAME */
+};
+
+/* Which file of the store's own file system it is. */
+struct file_id {
+	uint64_t dev, ino;
 };
 
 /* A file or directory of a draft, as the kernel knows it. */
 struct dnode {
 	UT_hash_handle hh;      /* by ino */
+	UT_hash_handle by_file; /* by file, unless it is dead */
 	ck_ino ino;
+	struct file_id file;
 	uint64_t lookups;       /* the kernel's */
 	unsigned refs;          /* children, and uses under way */
-	bool dead;              /* unlinked, or replaced by a rename */
+	atomic_bool dead;       /* unlinked, or replaced by a rename */
 	struct draft *draft;    /* a reference */
 	struct dnode *parent;   /* a reference; NULL for the draft's own directory */
 	char *name;             /* in the parent */
+	struct ck_draft_file *open;
 };
 
 struct ck_draft_file {
+	struct ck_draft_file *next;     /* of the same inode */
+	unsigned refs;
 	int fd;
-	int flags;              /* open(2)'s */
+	pid_t opener;
 	struct dnode *node;     /* a reference */
-	bool writable, dirty;
-	bool published;         /* a file under nanochat's own name that is in place */
+	bool writable;
+	bool closed;            /* since the last write: see struct draft */
+	bool pending;           /* written since the last close that counted */
 	struct ck_file_name native;     /* what it becomes at close; has_native: whether it does */
 	bool has_native;
+	atomic_bool published;  /* and is in place */
+	/* The stored file that it will replace, until its bytes are copied or not wanted any more; under OLD_LOCK. */
+	ck_ino replaces;
+	struct ck_file *old;
+	pthread_mutex_t old_lock;
 };
 
 struct tag_lock {
@@ -65,7 +86,9 @@ struct ck_drafts {
 	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held
 	   during a system call that may wait for the store's data. */
 	pthread_mutex_t lock;
-	struct dnode *inodes;
+	pthread_cond_t released;        /* a file that might be written to was released */
+	struct dnode *inodes;   /* by number */
+	struct dnode *files;    /* by file */
 	struct draft *drafts;
 	struct tag_lock *tags;
 	/* for inodes whose own number is taken by one that is dead but not forgotten */
@@ -80,7 +103,13 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 void draft_put(struct ck_drafts *d, struct draft *draft);
 
 /* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged ones. */
-bool draft_files_path(const struct draft *draft, char *path);
+bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path);
+
+/* Renames the draft on disk to DIR, where nothing may be. The caller holds its lock exclusively. */
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step, struct ck_error *err);
+
+/* The draft was published or removed. */
+void draft_set_gone(struct ck_drafts *d, struct draft *draft);
 
 /* Shared use: from begin to end the draft isn't published and isn't gone. CK_ERR_STALE. */
 int draft_begin(struct draft *draft, struct ck_error *err);
@@ -93,14 +122,23 @@ struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino);      /* a reference; 
 void dnode_put(struct ck_drafts *d, struct dnode *node);
 /* counts one of the kernel's lookups */
 void dnode_look_up(struct ck_drafts *d, struct dnode *node);
-/* What is at PATH now (by its inode number) is no longer: so its inode, if the kernel knows it, is
-   dead. */
-void dnode_kill(struct ck_drafts *d, const struct stat *st);
+/*
+ * The file whose attributes are ST is about to go: its inode, if the kernel knows it, is dead (its number
+ * may be given to another file at once). A reference, or NULL. When the file stays after all, it lives on.
+ */
+struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st);
+void dnode_revive(struct ck_drafts *d, struct dnode *node);
+/* A descriptor for who asks about a file that is gone but open; -1. */
+int dnode_dup(struct ck_drafts *d, struct dnode *node);
 void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name);
 bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path);
 
-ck_ino draft_ino(const struct stat *st);
+/* The inode number of the file whose attributes are ST. */
+ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out);
+
+/* A line for the log. */
+void draft_say(struct ck_drafts *d, const struct ck_error *err);
 
 /* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone
    clears leftovers. */
@@ -123,6 +161,28 @@ void where_put(struct ck_drafts *d, struct where *w);
 bool where_path(struct ck_drafts *d, const struct where *w, const char *name, char *path);
 /* Whether NAME may be created at W: staged files are nanochat's own names and temporary ones. */
 int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err);
+
+/* ---- draft_files.c ---- */
+
+/* A file at W. */
+int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags, struct ck_owner owner,
+		    struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
+void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file);
+int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err);
+
+/* ---- draft_native.c: files under nanochat's own names, from open to close ---- */
+
+int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
+		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
+/* Opens what will replace the stored file of inode INO. */
+int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
+		struct ck_draft_file **file, struct ck_error *err);
+/* What OPENER has open to replace the stored file of INO: a reference (draft_file_put), or NULL. */
+struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener);
+/* Before FILE is first read or changed: it begins with the stored one's bytes, unless they aren't wanted. */
+int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
+bool native_has_old(struct ck_draft_file *file);
+int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);
 
 /* ---- draft_publish.c ---- */
 

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define RELEASE_SECONDS 1
 
 /* Why the draft isn't a step: one line for the log, and for whoever looks into the draft. */
 static void report(struct ck_drafts *d, const struct draft *draft, const struct ck_error *why)
@@ -31,38 +34,79 @@ static void report(struct ck_drafts *d, const struct draft *draft, const struct 
 }
 
 /* The step came to be by another way. The draft is kept, under the name by which it can still be reached. */
-static void set_aside(struct draft *draft)
+static void set_aside(struct ck_drafts *d, struct draft *draft)
 {
 	char path[PATH_MAX];
 
-	if ((size_t)snprintf(path, sizeof(path), "%s.partial", draft->dir) < sizeof(path) &&
-	    renameat2(AT_FDCWD, draft->dir, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
-		draft->gone = true;
+	if (draft->kind == CK_DRAFT_STEP && !draft->partial &&
+	    (size_t)snprintf(path, sizeof(path), "%s.partial", draft->dir) < sizeof(path))
+		draft_move(d, draft, path, true, draft->step, NULL);
+}
+
+/* A published shard has left its draft; with the last one the draft goes. */
+static void shrink(struct ck_drafts *d, struct draft *draft)
+{
+	char optim[PATH_MAX], path[PATH_MAX];
+
+	if ((size_t)snprintf(optim, sizeof(optim), "%s/files/optim", draft->dir) >= sizeof(optim) ||
+	    (size_t)snprintf(path, sizeof(path), "%s/DRAFT.error", optim) >= sizeof(path))
+		return;
+	unlink(path);
+	if (rmdir(optim) < 0)
+		return;
+	draft_set_gone(d, draft);
+	ck_remove_tree(draft->dir);
+}
+
+static bool is_busy(struct ck_drafts *d, const struct draft *draft, unsigned own_writers)
+{
+	bool busy;
+
+	pthread_mutex_lock(&d->lock);
+	busy = draft->writers > own_writers;
+	pthread_mutex_unlock(&d->lock);
+	return busy;
+}
+
+/*
+ * The kernel tells us that a file's last descriptor is gone a little after close(2) has returned: so
+ * files that seem to be closed are waited for.
+ */
+static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, unsigned own_writers)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += RELEASE_SECONDS;
+	pthread_mutex_lock(&d->lock);
+	while (draft->writers > own_writers && draft->writers == draft->closed && !rc)
+		rc = pthread_cond_timedwait(&d->released, &d->lock, &until);
+	pthread_mutex_unlock(&d->lock);
 }
 
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	bool busy;
 	int rc = CK_OK;
 
+	wait_for_releases(d, draft, own_writers);
 	pthread_rwlock_wrlock(&draft->lock);
-	pthread_mutex_lock(&d->lock);
-	busy = draft->writers > own_writers;
-	pthread_mutex_unlock(&d->lock);
 	if (draft->gone) {
 		rc = ck_fail(&why, CK_ERR_STALE, "the draft was published or removed");
-	} else if (busy) {
+	} else if (is_busy(d, draft, own_writers)) {
 		errno = EBUSY;
 		rc = ck_fail_sys(&why, "files of the draft are still open for writing");
 	} else {
 		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, &why);
-		if (!rc && draft->kind != CK_DRAFT_OPTIM)
-			draft->gone = true;
+		if (!rc && draft->kind == CK_DRAFT_OPTIM)
+			shrink(d, draft);
+		else if (!rc)
+			draft_set_gone(d, draft);
 		else if (rc == CK_ERR_INVALID || rc == CK_ERR_EXIST)
 			report(d, draft, &why);
-		if (rc == CK_ERR_EXIST && draft->kind == CK_DRAFT_STEP)
-			set_aside(draft);
+		if (rc == CK_ERR_EXIST)
+			set_aside(d, draft);
 	}
 	pthread_rwlock_unlock(&draft->lock);
 	if (rc && err && !err->code)
@@ -90,7 +134,7 @@ static bool is_record(struct ck_drafts *d, const struct dnode *node, int64_t *ra
 	*rank = -1;
 	pthread_mutex_lock(&d->lock);
 	dir = node->parent;
-	if (dir && !node->dead && node->draft->kind == CK_DRAFT_STEP)
+	if (dir && !node->dead && node->draft->kind == CK_DRAFT_STEP && !node->draft->partial)
 		record = !dir->parent && strcmp(node->name, "meta.json") == 0;
 	else if (dir && !node->dead && node->draft->kind == CK_DRAFT_OPTIM && dir->parent && !dir->parent->parent &&
 		 ck_rank_parse(node->name, &number, &len))

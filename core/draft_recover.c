@@ -1,5 +1,6 @@
 #include "draft_private.h"
 
+#include "plan.h"
 #include "publish.h"
 
 #include <errno.h>
@@ -10,36 +11,103 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static void say(struct ck_drafts *d, const struct ck_error *err)
+static bool is_published(const char *tag, uint64_t step)
 {
-	char line[768];
+	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
+	char path[PATH_MAX], name[64];
+	struct stat st;
 
-	if (d->log)
-		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
+	return (size_t)snprintf(path, sizeof(path), "%s/%s", tag, ck_file_name_format(&model, name, sizeof(name))) < sizeof(path) &&
+	       stat(path, &st) == 0;
+}
+
+/* A draft whose step came to be by another way gets a name by which it can be reached. */
+static void set_aside(const char *dir)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s.partial", dir) < sizeof(path))
+		renameat2(AT_FDCWD, dir, AT_FDCWD, path, RENAME_NOREPLACE);
+}
+
+/* Whether a draft of shards has none left: all were published, and at most our report of an earlier try is there. */
+static bool is_spent(const char *files)
+{
+	struct ck_names names;
+	char optim[PATH_MAX];
+	bool spent;
+
+	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim))
+		return false;
+	if (access(optim, F_OK) < 0 && errno == ENOENT)
+		return true;
+	if (ck_list_dir(optim, &names, NULL))
+		return false;
+	spent = names.count == 0 || (names.count == 1 && strcmp(names.names[0], "DRAFT.error") == 0);
+	ck_names_free(&names);
+	return spent;
+}
+
+/* The order of creation, of the directories for which it matters: those of tensors. */
+static int complete_order(const char *dir, const char *files, struct ck_error *err)
+{
+	struct ck_names names = { 0 };
+	char path[PATH_MAX];
+	int rc = CK_OK;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/model", files) < sizeof(path))
+		rc = ck_order_complete(dir, path, err);
+	if (!rc && (size_t)snprintf(path, sizeof(path), "%s/optim", files) < sizeof(path) && access(path, F_OK) == 0)
+		rc = ck_list_dir(path, &names, err);
+	for (size_t i = 0; i < names.count && !rc; i++)
+		if (!strchr(names.names[i], '.') &&
+		    (size_t)snprintf(path, sizeof(path), "%s/optim/%s", files, names.names[i]) < sizeof(path))
+			rc = ck_order_complete(dir, path, err);
+	ck_names_free(&names);
+	return rc;
+}
+
+static void recover_draft(struct ck_drafts *d, const char *tag, const char *path, enum ck_draft_kind kind, uint64_t step)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char files[PATH_MAX];
+	struct stat st;
+	bool gone = false;
+	int rc;
+
+	if ((size_t)snprintf(files, sizeof(files), "%s/files", path) >= sizeof(files))
+		return;
+	if (stat(files, &st) < 0) {
+		/* Half-made, or half-removed. */
+		if (errno == ENOENT)
+			ck_remove_tree(path);
+		return;
+	}
+	rc = ck_publish_recover(tag, path, kind, &gone, &err);
+	if (!rc && !gone)
+		rc = complete_order(path, files, &err);
+	if (rc)
+		draft_say(d, &err);
+	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(files))
+		ck_remove_tree(path);
+	else if (!gone && kind == CK_DRAFT_STEP && is_published(tag, step))
+		set_aside(path);
 }
 
 /* One entry of TAG/.ckptfs, of which no living mount knows. */
 static void recover_entry(struct ck_drafts *d, const char *tag, const char *home, const char *name)
 {
-	struct ck_error err = CK_ERROR_INIT;
-	char path[PATH_MAX], files[PATH_MAX];
-	enum ck_draft_kind kind;
 	const char *dot = strrchr(name, '.');
-	struct stat st;
+	enum ck_draft_kind kind;
+	char path[PATH_MAX];
 	uint64_t step;
-	bool gone;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", home, name) >= sizeof(path) ||
-	    (size_t)snprintf(files, sizeof(files), "%s/files", path) >= sizeof(files))
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", home, name) >= sizeof(path))
 		return;
-	if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0)) {
+	if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0))
 		ck_remove_tree(path);
-	} else if (ck_draft_parse(name, &kind, &step)) {
-		if (stat(files, &st) < 0)
-			ck_remove_tree(path);
-		else if (ck_publish_recover(tag, path, kind, &gone, &err))
-			say(d, &err);
-	}
+	else if (ck_draft_parse(name, &kind, &step))
+		recover_draft(d, tag, path, kind, step);
 }
 
 static void recover_tag(struct ck_drafts *d, const char *tag, const char *home)
@@ -48,7 +116,7 @@ static void recover_tag(struct ck_drafts *d, const char *tag, const char *home)
 	struct ck_names names;
 
 	if (ck_list_dir(home, &names, &err)) {
-		say(d, &err);
+		draft_say(d, &err);
 		return;
 	}
 	for (size_t i = 0; i < names.count; i++)
@@ -69,18 +137,18 @@ static bool holds(struct ck_drafts *d, const char *tag)
 static int take_lock(struct ck_drafts *d, const char *tag, const char *home, bool create, struct ck_error *err)
 {
 	char path[PATH_MAX];
-	int fd;
+	int fd = -1;
 
 	if (create && mkdir(home, 0777) < 0 && errno != EEXIST) {
-		ck_fail_sys(err, "mkdir");
+		ck_error_set_sys(err, "mkdir");
 		return -1;
 	}
 	if ((size_t)snprintf(path, sizeof(path), "%s/lock", home) >= sizeof(path))
-		errno = ENAMETOOLONG, fd = -1;
+		errno = ENAMETOOLONG;
 	else
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 	if (fd < 0) {
-		ck_fail_sys(err, "open of the tag's lock");
+		ck_error_set_sys(err, "open of the tag's lock");
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -147,7 +215,7 @@ static void enter_tag(struct ck_drafts *d, const char *tag)
 	if ((size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home) || stat(home, &st) < 0)
 		return;
 	if (tag_lock(d, tag, false, &err) && err.sys != EACCES && err.sys != EROFS)
-		say(d, &err);
+		draft_say(d, &err);
 }
 
 static void enter_source(struct ck_drafts *d, const char *source)
@@ -174,6 +242,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->log = options->log;
 	d->log_arg = options->log_arg;
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->released, NULL);
 	if (options->level == CK_LEVEL_TAG)
 		enter_tag(d, options->store);
 	if (options->level == CK_LEVEL_SOURCE)
@@ -195,6 +264,8 @@ void ck_drafts_free(struct ck_drafts *d)
 	/* The kernel doesn't forget what it knew of a mount that ends. */
 	HASH_ITER(hh, d->inodes, node, next_node) {
 		HASH_DEL(d->inodes, node);
+		if (!node->dead)
+			HASH_DELETE(by_file, d->files, node);
 		draft_put(d, node->draft);
 		free(node->name);
 		free(node);
@@ -204,6 +275,7 @@ void ck_drafts_free(struct ck_drafts *d)
 		close(t->fd);
 		free(t);
 	}
+	pthread_cond_destroy(&d->released);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }

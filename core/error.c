@@ -28,32 +28,26 @@ static void make_printable(char *s)
 	}
 }
 
-int ck_fail(struct ck_error *err, enum ck_code code, const char *format, ...)
+void ck_error_set(struct ck_error *err, enum ck_code code, const char *format, ...)
 {
 	va_list args;
 
 	if (!err || err->code)
-		return (int)code;
+		return;
 	err->code = code;
 	va_start(args, format);
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	make_printable(err->text);
-	return (int)code;
 }
 
-int ck_fail_sys(struct ck_error *err, const char *what)
+void ck_error_set_sys(struct ck_error *err, const char *what)
 {
 	int sys = errno;
 
 	if (err && !err->code)
 		err->sys = sys;
-	return ck_fail(err, CK_ERR_SYS, "%s: %s", what, strerrordesc_np(sys));
-}
-
-int ck_fail_nomem(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_NOMEM, "out of memory");
+	ck_error_set(err, CK_ERR_SYS, "%s: %s", what, strerrordesc_np(sys));
 }
 
 void ck_error_file(struct ck_error *err, const char *file)

@@ -43,17 +43,29 @@ struct ck_error {
 /* Makes ERR empty again, so that it can take a new first message. NULL is allowed. */
 void ck_error_clear(struct ck_error *err);
 
-/* Records CODE and the message unless ERR already holds one. Returns CODE (so: return
-   ck_fail(...)). Control characters and what isn't UTF-8 in the finished text are shown as '?': text may quote
-   hostile input. */
-int ck_fail(struct ck_error *err, enum ck_code code, const char *format, ...)
+/* Records CODE and the message unless ERR already holds one. Control characters and what isn't UTF-8
+   in the finished text are shown as '?': text may quote hostile input. */
+void ck_error_set(struct ck_error *err, enum ck_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Records CK_ERR_SYS with the present errno; the text is "WHAT: strerror". Returns CK_ERR_SYS. */
-int ck_fail_sys(struct ck_error *err, const char *what);
+/* The same with the present errno, as CK_ERR_SYS; the text is "WHAT: strerror". */
+void ck_error_set_sys(struct ck_error *err, const char *what);
 
-/* ck_fail(CK_ERR_NOMEM). */
-int ck_fail_nomem(struct ck_error *err);
+/* For `return ck_fail(...)`: the value is CODE itself, so that compilers and analysers, too, see that
+   it is an error. CODE is evaluated twice. */
+#define ck_fail(err, code, ...) (ck_error_set((err), (code), __VA_ARGS__), (int)(code))
+
+static inline int ck_fail_sys(struct ck_error *err, const char *what)
+{
+	ck_error_set_sys(err, what);
+	return CK_ERR_SYS;
+}
+
+static inline int ck_fail_nomem(struct ck_error *err)
+{
+	ck_error_set(err, CK_ERR_NOMEM, "out of memory");
+	return CK_ERR_NOMEM;
+}
 
 /* Adds the file or the subject where ERR holds an error without one. Return nothing, keep errno. */
 void ck_error_file(struct ck_error *err, const char *file);

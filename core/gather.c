@@ -191,6 +191,7 @@ static int read_range(const struct box *b, unsigned k, uint64_t a, uint64_t n, u
 		return read_run(b, at, 1, 1, dst, b->to, err);
 	for (unsigned i = k + 1; i < b->ndim; i++)
 		inner *= b->dims[i].size;
+	/* cppcheck-suppress zerodivcond ; a product of sizes that aren't 0 */
 	at += a / inner * b->dims[k].stride;
 	a %= inner;
 	if (a) {

@@ -236,7 +236,7 @@ static int read_value(struct parser *p, struct ck_value *out);
 
 static int read_array(struct parser *p, struct ck_value *out)
 {
-	struct ck_value item;
+	struct ck_value item = ck_none();
 	int rc = ck_list_new(p->arena, CK_LIST, out, p->err);
 
 	if (rc)
@@ -267,7 +267,7 @@ static int read_array(struct parser *p, struct ck_value *out)
 /* "key": value */
 static int read_pair(struct parser *p, struct ck_dict *dict)
 {
-	struct ck_value key, value;
+	struct ck_value key = ck_none(), value = ck_none();
 	int rc;
 
 	if (!next_is(p, '"'))

@@ -127,7 +127,7 @@ bool ck_name_to_key(const char *name, const char *suffix, char *key, size_t *len
 			return false;
 	}
 	for (size_t i = 0; i < stem; i++) {
-		int c = name[i];
+		int c = (unsigned char)name[i];
 
 		if (c == '/')
 			return false;

@@ -78,7 +78,6 @@ static struct node *new_node(const struct node_key *key, uint64_t base)
 	n->ident = key->ident;
 	n->meta = key->meta;
 	n->parent = key->parent;
-	n->error = (struct ck_error)CK_ERROR_INIT;
 	strcpy(n->path, key->path);
 	return n;
 }
@@ -135,8 +134,14 @@ struct node *node_find(struct ck_tree *tree, ck_ino ino)
 
 static void unlink_content(struct ck_tree *tree, struct node *n)
 {
-	*(n->newer ? &n->newer->older : &tree->newest) = n->older;
-	*(n->older ? &n->older->newer : &tree->oldest) = n->newer;
+	if (n->newer)
+		n->newer->older = n->older;
+	else
+		tree->newest = n->older;
+	if (n->older)
+		n->older->newer = n->newer;
+	else
+		tree->oldest = n->newer;
 	n->newer = n->older = NULL;
 }
 
@@ -144,7 +149,10 @@ static void link_content(struct ck_tree *tree, struct node *n)
 {
 	n->newer = NULL;
 	n->older = tree->newest;
-	*(n->older ? &n->older->newer : &tree->oldest) = n;
+	if (n->older)
+		n->older->newer = n;
+	else
+		tree->oldest = n;
 	tree->newest = n;
 }
 
@@ -166,6 +174,8 @@ static void drop_content(struct ck_tree *tree, struct node *n)
 	tree->cached_memory -= n->memory;
 	n->checkpoint = ck_checkpoint_unref(n->checkpoint);
 	n->text = ck_view_unref(n->text);
+	free(n->error);
+	n->error = NULL;
 	n->memory = 0;
 	n->state = LOAD_NONE;
 	if (n->refs == 0 && n->base)
@@ -208,11 +218,12 @@ void node_table_free(struct ck_tree *tree)
 {
 	struct node *n, *next;
 
-	while (tree->oldest)
-		drop_content(tree, tree->oldest);
 	for (size_t i = 0; i < tree->bucket_count; i++) {
 		for (n = tree->buckets[i]; n; n = next) {
 			next = n->chain;
+			ck_checkpoint_unref(n->checkpoint);
+			ck_view_unref(n->text);
+			free(n->error);
 			free(n);
 		}
 	}

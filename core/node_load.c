@@ -131,8 +131,8 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 	if (n->state == LOAD_FAILED) {
 		content_used(tree, n);
 		if (err && !err->code)
-			*err = n->error;
-		return (int)n->error.code;
+			*err = *n->error;
+		return (int)n->error->code;
 	}
 	n->state = LOAD_RUNNING;
 	n->refs++;
@@ -140,14 +140,15 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 	rc = load(tree, n, &own);
 	pthread_mutex_lock(&tree->lock);
 	n->refs--;
-	n->state = rc ? (is_lasting(&own) ? LOAD_FAILED : LOAD_NONE) : LOAD_READY;
-	if (rc) {
-		n->error = own;
-		if (err && !err->code)
-			*err = own;
+	n->state = rc ? LOAD_NONE : LOAD_READY;
+	if (rc && is_lasting(&own) && (n->error = malloc(sizeof(own)))) {
+		*n->error = own;
+		n->memory = sizeof(own);
+		n->state = LOAD_FAILED;
 	}
-	/* A lasting failure is kept like a content: so that a bad file is read, and complained of,
-	   once. */
+	if (rc && err && !err->code)
+		*err = own;
+	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
 	if (n->state != LOAD_NONE)
 		content_loaded(tree, n);
 	pthread_cond_broadcast(&tree->loaded);

@@ -17,13 +17,17 @@ int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	int fd, rc = CK_OK;
+	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/order", dir);
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
-	/* One small write with O_APPEND is whole or not at all, also with several writers. */
-	if (write(fd, &ino, sizeof(ino)) != sizeof(ino))
+	/* One small write with O_APPEND is whole or not at all, also with several writers: no entry crosses the end of a block. */
+	n = write(fd, &ino, sizeof(ino));
+	if (n >= 0 && n != sizeof(ino))
+		errno = ENOSPC;
+	if (n != sizeof(ino))
 		rc = ck_fail_sys(err, "write to the draft's order");
 	close(fd);
 	return rc;
@@ -55,7 +59,7 @@ static int by_place(const void *left, const void *right)
 /* The last mention of an inode number counts: an earlier one was of a file that is gone. */
 static void place_all(struct placed *files, size_t count, const char *journal, size_t len)
 {
-	struct placed key, *found;
+	struct placed key = { 0 }, *found;
 
 	qsort(files, count, sizeof(*files), by_ino);
 	for (size_t i = 0; i < len / sizeof(key.ino); i++) {
@@ -67,7 +71,8 @@ static void place_all(struct placed *files, size_t count, const char *journal, s
 	qsort(files, count, sizeof(*files), by_place);
 }
 
-int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err)
+/* NAMES, in the directory PATH, with their places in DIR/order, in that order; malloc'ed (free()), the names borrowed. */
+static int place_names(const char *dir, const char *path, const struct ck_names *names, struct placed **out, struct ck_error *err)
 {
 	struct placed *files = calloc(names->count + 1, sizeof(*files));
 	struct ck_file *file = NULL;
@@ -80,22 +85,57 @@ int ck_order_sort(const char *dir, const char *path, struct ck_names *names, str
 		return ck_fail_nomem(err);
 	for (size_t i = 0; i < names->count; i++) {
 		files[i] = (struct placed){ .name = names->names[i], .place = SIZE_MAX };
-		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) &&
-		    lstat(at, &st) == 0)
+		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) && lstat(at, &st) == 0)
 			files[i].ino = st.st_ino;
 	}
 	snprintf(at, sizeof(at), "%s/order", dir);
 	/* Without a journal (a draft made by hand) the order is by name. */
-	if (ck_file_open(at, &file, NULL) == CK_OK)
+	if (access(at, F_OK) == 0 || errno != ENOENT)
+		rc = ck_file_open(at, &file, err);
+	if (!rc && file)
 		rc = ck_file_load(file, MAX_JOURNAL, &journal, &len, err);
-	if (rc)
-		goto out;
-	place_all(files, names->count, journal, len);
-	for (size_t i = 0; i < names->count; i++)
-		names->names[i] = files[i].name;
-out:
+	if (!rc)
+		place_all(files, names->count, journal, len);
 	ck_file_unref(file);
 	free(journal);
+	if (rc)
+		free(files);
+	else
+		*out = files;
+	return rc;
+}
+
+int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err)
+{
+	struct placed *files;
+	int rc = place_names(dir, path, names, &files, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < names->count; i++)
+		names->names[i] = files[i].name;
 	free(files);
+	return CK_OK;
+}
+
+int ck_order_complete(const char *dir, const char *path, struct ck_error *err)
+{
+	struct ck_names names;
+	struct placed *files;
+	int rc;
+
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return CK_OK;
+	rc = ck_list_dir(path, &names, err);
+	if (rc)
+		return rc;
+	rc = place_names(dir, path, &names, &files, err);
+	if (!rc) {
+		for (size_t i = 0; i < names.count && !rc; i++)
+			if (files[i].place == SIZE_MAX)
+				rc = ck_order_append(dir, files[i].ino, err);
+		free(files);
+	}
+	ck_names_free(&names);
 	return rc;
 }

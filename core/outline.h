@@ -25,7 +25,7 @@
 #include "value.h"
 
 /* An outline is at most that long: containers that a pickle shares are written out at each place. */
-#define CK_OUTLINE_MAX_BYTES ((size_t)128 << 20)
+#define CK_OUTLINE_MAX_BYTES ((size_t)32 << 20)
 
 /*
  * Appends the outline of VALUE (CK_TENSOR values index TENSORS, whose keys are the paths) with INDENT as json.dump's.

@@ -102,9 +102,9 @@ int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, struct 
 	rc = run(&m, out, &why);
 	if (rc) {
 		if (m.op && m.op->name && !m.stopped)
-			ck_fail(err, why.code, "opcode %s: %s", m.op->name, why.text);
+			ck_error_set(err, why.code, "opcode %s: %s", m.op->name, why.text);
 		else
-			ck_fail(err, why.code, "%s", why.text);
+			ck_error_set(err, why.code, "%s", why.text);
 		ck_error_offset(err, m.at);
 	}
 	ck_pickle_build_end(&m.build);

@@ -13,7 +13,7 @@
 #define FREE_WORK ((uint64_t)16 << 20)
 #define WORK_PER_BYTE 64u
 #define FREE_NODES ((uint64_t)1 << 18)
-#define NODES_PER_BYTE 8u
+#define NODES_PER_BYTE 2u
 #define NODE_BYTES 16u          /* so many bytes of a string count as a node */
 
 struct ck_pickle_build ck_pickle_build(struct ck_arena *arena, size_t len)

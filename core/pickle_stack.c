@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #define FIRST_CAP 256u
-#define MAX_STACK ((size_t)1 << 22)   /* 64 MiB. CPython fills containers in batches of 1000: only a tuple takes more */
+#define MAX_STACK ((size_t)1 << 20)   /* 16 MiB. CPython fills containers in batches of 1000: only a tuple takes more */
 #define MAX_MEMO ((size_t)1 << 23)    /* 128 MiB. torch.save takes about ten entries for a tensor */
 
 #define NOTHING ((uint8_t)0xff)       /* the kind of a memo entry that was never put */
@@ -77,7 +77,7 @@ struct ck_value *ck_stack_pop_to_mark(struct ck_pickle_stack *s, size_t *count, 
 	while (mark > 0 && s->values[mark - 1].kind != CK_MARK)
 		mark--;
 	if (mark == 0) {
-		ck_fail(err, CK_ERR_CORRUPT, "no mark on the stack");
+		ck_error_set(err, CK_ERR_CORRUPT, "no mark on the stack");
 		return NULL;
 	}
 	*count = s->depth - mark;

@@ -148,7 +148,7 @@ static int big_decimal(struct ck_arena *arena, const uint8_t *s, size_t len, str
 		if (words[count - 1] == 0)
 			count--;
 	}
-	while (*at == '0')
+	while (at < end && *at == '0')
 		at++;
 	if (s[len - 1] & 0x80)
 		*--at = '-';

@@ -147,7 +147,7 @@ static int put_global(struct ck_pickle_writer *w, int64_t global, struct ck_erro
 
 static void put_int(struct ck_pickle_writer *w, int64_t i)
 {
-	unsigned len = 8;
+	unsigned len = 5;
 
 	if (i >= 0 && i <= 0xff) {
 		op(w, 'K');
@@ -160,12 +160,12 @@ static void put_int(struct ck_pickle_writer *w, int64_t i)
 		ck_buf_le32(w->out, (uint32_t)i);
 	} else {
 		/* Two's complement in the fewest bytes that hold the sign. */
-		while (i >> (8 * len - 9) == 0 || i >> (8 * len - 9) == -1)
-			len--;
+		while (len < 8 && (i >= INT64_C(1) << (8 * len - 1) || i < -(INT64_C(1) << (8 * len - 1))))
+			len++;
 		op(w, '\x8a');
 		ck_buf_byte(w->out, (unsigned char)len);
 		for (unsigned k = 0; k < len; k++)
-			ck_buf_byte(w->out, (unsigned char)(i >> 8 * k));
+			ck_buf_byte(w->out, (unsigned char)((uint64_t)i >> 8 * k));
 	}
 }
 

@@ -58,4 +58,7 @@ int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err);
    go behind, by name. */
 int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err);
 
+/* Appends the files of the directory PATH that aren't in DIR/order: a kill came between their creation and its note, and what is created from now on is later. */
+int ck_order_complete(const char *dir, const char *path, struct ck_error *err);
+
 #endif

@@ -1,8 +1,7 @@
 #include "publish.h"
 
-#include "buf.h"
 #include "checkpoint.h"
-#include "cursor.h"
+#include "intent.h"
 #include "io.h"
 #include "meta.h"
 #include "plan.h"
@@ -19,12 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_INTENT ((size_t)1 << 20)
-
 /* The places that publishing deals with. */
 struct places {
 	const char *tag;
 	const char *dir;        /* of the draft */
+	char home[PATH_MAX];    /* the directory that DIR is in */
 	char publish[PATH_MAX]; /* DIR/publish */
 	char intent[PATH_MAX];  /* DIR/intent */
 };
@@ -44,6 +42,7 @@ static bool find_places(struct places *p, const char *tag, const char *dir)
 {
 	p->tag = tag;
 	p->dir = dir;
+	snprintf(p->home, sizeof(p->home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
 	return join(p->publish, dir, "publish") && join(p->intent, dir, "intent");
 }
 
@@ -76,21 +75,24 @@ static int open_up(const char *path, const struct stat *st, int flag, struct FTW
 	return 0;
 }
 
-static void remove_all(const char *path)
+void ck_remove_tree(const char *path)
 {
 	if (geteuid() != 0)
 		nftw(path, open_up, 16, FTW_PHYS);
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-void ck_remove_tree(const char *dir)
+/* A draft is first renamed: no crash leaves one with files missing. */
+static void remove_draft(const char *dir)
 {
-	char trash[PATH_MAX];
+	char trash[PATH_MAX], home[PATH_MAX];
 
-	/* A name that is no draft's: what a crash leaves of it is cleared at the next mount. */
-	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) < sizeof(trash) && rename(dir, trash) == 0)
-		dir = trash;
-	remove_all(dir);
+	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
+		return;
+	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	ck_remove_tree(trash);
+	if (rename(dir, trash) == 0 && ck_sync_dir(home, NULL) == CK_OK)
+		ck_remove_tree(trash);
 }
 
 /* ---- writing ---- */
@@ -133,62 +135,14 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 	return rc ? rc : ck_sync_dir(p->publish, err);
 }
 
-/* A line for each file, "INODE NAME": what is about to be renamed, and how to know it again. */
-static int write_intent(const struct places *p, const struct ck_plan *plan, struct ck_error *err)
+/* The intent, and the directories by which it is found again. A tag that was made through the mount is on disk since then. */
+static int sync_way(const struct places *p, struct ck_error *err)
 {
-	struct ck_buf text = CK_BUF_INIT;
-	char from[PATH_MAX], to[PATH_MAX], name[64];
-	struct stat st;
-	int fd = -1, rc = CK_OK;
+	int rc = ck_sync_dir(p->dir, err);
 
-	for (size_t i = 0; i < plan->count && !rc; i++) {
-		if (!part_paths(p, &plan->parts[i].name, from, to) || lstat(from, &st) < 0)
-			rc = ck_fail_sys(err, "stat");
-		else
-			ck_buf_printf(&text, "%" PRIu64 " %s\n", (uint64_t)st.st_ino,
-				      ck_file_name_format(&plan->parts[i].name, name, sizeof(name)));
-	}
-	if (!rc && text.failed)
-		rc = ck_fail_nomem(err);
-	if (!rc && (fd = open(p->intent, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
-		rc = ck_fail_sys(err, "open");
 	if (!rc)
-		rc = ck_write_full(fd, 0, text.data, text.len, err);
-	if (!rc)
-		rc = ck_sync_fd(fd, err);
-	if (!rc)
-		rc = ck_sync_dir(p->dir, err);
-	if (fd >= 0)
-		close(fd);
-	ck_buf_free(&text);
-	return rc;
-}
-
-/* rename that never replaces. Where the file system knows no such rename, a hard link is as good. */
-static int rename_new(const char *from, const char *to, struct ck_error *err)
-{
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-		return CK_OK;
-	if (errno == EINVAL && link(from, to) == 0) {
-		unlink(from);
-		return CK_OK;
-	}
-	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1) : ck_fail_sys(err, "rename");
-}
-
-/* In the plan's order, the model last: with it the step is there. What was renamed goes back when a later one fails. */
-static int rename_parts(const struct places *p, const struct ck_plan *plan, struct ck_error *err)
-{
-	char from[PATH_MAX], to[PATH_MAX];
-	size_t done = 0;
-	int rc = CK_OK;
-
-	for (; done < plan->count && !rc; done += !rc)
-		rc = part_paths(p, &plan->parts[done].name, from, to) ? rename_new(from, to, err) : too_long(err);
-	while (rc && done-- > 0)
-		if (part_paths(p, &plan->parts[done].name, from, to))
-			rename(to, from);
-	return rc;
+		rc = ck_sync_dir(p->home, err);
+	return rc ? rc : ck_sync_dir(p->tag, err);
 }
 
 static bool has_model(const char *tag, uint64_t step)
@@ -200,49 +154,123 @@ static bool has_model(const char *tag, uint64_t step)
 	return join(path, tag, ck_file_name_format(&model, name, sizeof(name))) && stat(path, &st) == 0;
 }
 
-/* Takes a published shard's files out of a draft that goes on. */
-static void remove_rank(const char *dir, uint64_t rank)
+/* Takes the shards that are in place out of a draft that goes on. */
+static int remove_ranks(const struct places *p, const struct ck_intent *in, struct ck_error *err)
 {
 	static const char *const suffixes[] = { "", ".json", ".pt" };
-	char path[PATH_MAX];
+	char optim[PATH_MAX], path[PATH_MAX];
 
-	for (size_t i = 0; i < 3; i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/files/optim/rank%" PRIu64 "%s", dir, rank, suffixes[i]) < sizeof(path))
-			remove_all(path);
+	if ((size_t)snprintf(optim, sizeof(optim), "%s/files/optim", p->dir) >= sizeof(optim))
+		return too_long(err);
+	if (access(optim, F_OK) < 0 && errno == ENOENT)
+		return CK_OK;
+	for (size_t i = 0; i < in->count; i++)
+		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++)
+			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank, suffixes[k]) <
+			    sizeof(path))
+				ck_remove_tree(path);
+	return ck_sync_dir(optim, err);
+}
+
+/* The intent is done with, and what was made for it. */
+static void clear_up(const struct places *p)
+{
+	unlink(p->intent);
+	ck_remove_tree(p->publish);
+}
+
+/* Where a file of the step is in neither place, or its place is another's, there is no step to be had; the draft has everything. */
+static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = ck_intent_carry_out(in, &why);
+
+	*gone = !rc;
+	if (rc == CK_ERR_NOENT || rc == CK_ERR_EXIST)
+		return ck_intent_take_back(in, err);
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
+}
+
+/*
+ * Finishes or takes back what the intent in the draft says, if there is one. The step is there exactly when its model is, whose rename came last; but the disk may know of that rename and not yet of
+ * the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was published.
+ */
+static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
+{
+	struct ck_intent in = { .made = p->publish, .tag = p->tag };
+	const struct ck_intended *last;
+	int rc = ck_intent_load(&in, p->intent, err);
+
+	*gone = false;
+	if (rc || in.count == 0)
+		goto out;
+	last = &in.files[in.count - 1];
+	if (kind == CK_DRAFT_OPTIM) {
+		rc = ck_sync_dir(p->tag, err);
+		if (!rc)
+			rc = remove_ranks(p, &in, err);
+	} else if (last->name.kind == CK_FILE_MODEL && ck_intent_in_place(&in, in.count - 1)) {
+		rc = finish(&in, gone, err);
+	} else if (!has_model(p->tag, last->name.step)) {
+		rc = ck_intent_take_back(&in, err);
+	}       /* else it is somebody else's step, that we keep our hands off */
+out:
+	if (!rc && !*gone)
+		clear_up(p);
+	ck_intent_free(&in);
+	return rc;
+}
+
+/* What was made is renamed into place. When that fails it is taken back; when that fails too, the intent stays for the next try, or the next mount. */
+static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
+{
+	struct ck_intent in = { .made = p->publish, .tag = p->tag };
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < plan->count && !rc; i++)
+		rc = ck_intent_add(&in, &plan->parts[i].name, err);
+	if (!rc)
+		rc = ck_intent_save(&in, p->intent, err);
+	if (!rc)
+		rc = sync_way(p, err);
+	if (!rc)
+		rc = ck_intent_carry_out(&in, err);
+	if (rc && ck_intent_take_back(&in, NULL) == CK_OK)
+		clear_up(p);
+	/* Published in any case: what can't be cleared now, the next mount clears. */
+	if (!rc && kind != CK_DRAFT_OPTIM)
+		remove_draft(p->dir);
+	else if (!rc && remove_ranks(p, &in, NULL) == CK_OK)
+		clear_up(p);
+	ck_intent_free(&in);
+	return rc;
 }
 
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_error *err)
 {
 	struct ck_plan plan = { 0 };
 	struct places p;
+	bool gone;
 	int rc;
 
 	if (!find_places(&p, tag_path, dir))
 		return too_long(err);
 	rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
+	if (!rc && plan.count > 0)
+		rc = settle(&p, kind, &gone, err);
 	if (rc || plan.count == 0)
 		goto out;
 	if (kind != CK_DRAFT_OPTIM && has_model(tag_path, step)) {
 		rc = ck_fail(err, CK_ERR_EXIST, "the step is there already");
 		goto out;
 	}
-	remove_all(p.publish);
 	rc = write_parts(&p, &plan, step, err);
-	if (!rc)
-		rc = write_intent(&p, &plan, err);
-	if (!rc)
-		rc = rename_parts(&p, &plan, err);
-	if (!rc)
-		rc = ck_sync_dir(tag_path, err);
-	unlink(p.intent);
-	remove_all(p.publish);
 	if (rc)
-		goto out;
-	if (kind == CK_DRAFT_OPTIM)
-		for (size_t i = 0; i < plan.count; i++)
-			remove_rank(dir, plan.parts[i].name.rank);
+		clear_up(&p);
 	else
-		ck_remove_tree(dir);
+		rc = carry_out(&p, &plan, kind, err);
 out:
 	ck_plan_free(&plan);
 	ck_error_file(err, dir);
@@ -298,100 +326,6 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
 	return rc ? rc : ck_sync_dir(tag_path, err);
 }
 
-/* ---- after a crash ---- */
-
-/* One line of an intent. False at its end, or where the crash cut it (then no file was renamed yet). */
-static bool next_line(struct ck_cursor *c, uint64_t *ino, char *name, size_t size)
-{
-	const uint8_t *line;
-	char text[128];
-	size_t len;
-	int at;
-
-	line = ck_cursor_line(c, &len);
-	if (!line || len >= sizeof(text))
-		return false;
-	memcpy(text, line, len);
-	text[len] = '\0';
-	if (sscanf(text, "%" SCNu64 " %n", ino, &at) != 1 || strlen(text + at) >= size || strchr(text + at, '/'))
-		return false;
-	strcpy(name, text + at);
-	return true;
-}
-
-/* Whether TAG/NAME is the very file that the intent speaks of. */
-static bool is_ours(const char *tag, const char *name, uint64_t ino, char *path)
-{
-	struct stat st;
-
-	return join(path, tag, name) && lstat(path, &st) == 0 && st.st_ino == ino;
-}
-
-/* The last file of a step's intent is its model: the step is there exactly when that is in place. */
-static bool was_published(const char *tag, const char *text, size_t len)
-{
-	struct ck_cursor c = ck_cursor(text, len);
-	char name[64], path[PATH_MAX];
-	bool last = false;
-	uint64_t ino;
-
-	while (next_line(&c, &ino, name, sizeof(name)))
-		last = is_ours(tag, name, ino, path);
-	return last;
-}
-
-/* A published shard leaves its draft, which may hold others that aren't complete. */
-static void remove_published_ranks(const char *dir, const char *text, size_t len)
-{
-	struct ck_cursor c = ck_cursor(text, len);
-	struct ck_file_name name;
-	char file[64];
-	uint64_t ino;
-
-	while (next_line(&c, &ino, file, sizeof(file)))
-		if (ck_file_name_parse(file, &name) && name.kind == CK_FILE_OPTIM)
-			remove_rank(dir, name.rank);
-}
-
-static void take_back(const char *tag, const char *text, size_t len)
-{
-	struct ck_cursor c = ck_cursor(text, len);
-	char name[64], path[PATH_MAX];
-	uint64_t ino;
-
-	while (next_line(&c, &ino, name, sizeof(name)))
-		if (is_ours(tag, name, ino, path))
-			unlink(path);
-}
-
-/* Reads the intent, if there is one, and finishes it or takes it back. */
-static int settle_intent(const struct places *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
-{
-	struct ck_file *file;
-	char *text;
-	size_t len;
-	bool published;
-	int rc;
-
-	if (ck_file_open(p->intent, &file, NULL))
-		return CK_OK;
-	rc = ck_file_load(file, MAX_INTENT, &text, &len, err);
-	ck_file_unref(file);
-	if (rc)
-		return rc;
-	published = was_published(p->tag, text, len);
-	if (!published)
-		take_back(p->tag, text, len);
-	else if (kind == CK_DRAFT_OPTIM)
-		remove_published_ranks(p->dir, text, len);
-	free(text);
-	*gone = published && kind != CK_DRAFT_OPTIM;
-	rc = ck_sync_dir(p->tag, err);
-	if (!rc)
-		unlink(p->intent);
-	return rc;
-}
-
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
 {
 	struct places p;
@@ -400,11 +334,8 @@ int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind
 	*gone = false;
 	if (!find_places(&p, tag_path, dir))
 		return too_long(err);
-	rc = settle_intent(&p, kind, gone, err);
-	if (rc)
-		return rc;
-	remove_all(p.publish);
-	if (*gone)
-		ck_remove_tree(dir);
-	return CK_OK;
+	rc = settle(&p, kind, gone, err);
+	if (!rc && *gone)
+		remove_draft(dir);
+	return rc;
 }

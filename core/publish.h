@@ -2,11 +2,9 @@
  * publish - a draft becomes a step: the one function behind the three doors, and what clears up
  * after a crash.
  *
- * The order on disk: every file of the step is made under a temporary name in the draft's publish/
- * and fsynced; `intent` says what is about to be renamed; optimizer shards, then meta, and last the
- * model are renamed into the tag's directory, which is fsynced; then the draft is removed. The step
- * is there exactly when its model is. After a crash, an intent whose model is in place is finished
- * and one whose model isn't is taken back.
+ * The order on disk: every file of the step is made under a temporary name in the draft's publish/ and fsynced; `intent` says what is about to be renamed (intent.h); optimizer shards, then meta, and last
+ * the model are renamed into the tag's directory, which is fsynced; then the draft is removed, the intent with it. The step is there exactly when its model is. After a crash, an intent whose
+ * model is in place is finished and one whose model isn't is taken back. When a rename or that last fsync fails, all is taken back at once.
  */
 #ifndef CK_PUBLISH_H
 #define CK_PUBLISH_H
@@ -30,8 +28,7 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
    removed. */
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err);
 
-/* Removes DIR and all below it; best effort. It is first renamed, so that no crash leaves a draft
-   with files missing. */
-void ck_remove_tree(const char *dir);
+/* Removes PATH and all below it; best effort. */
+void ck_remove_tree(const char *path);
 
 #endif

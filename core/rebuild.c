@@ -104,8 +104,8 @@ static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *funct
 	return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
 }
 
-/* A tuple of ints (or a torch.Size of one) as an array in the arena. */
-static int int_array(const struct ck_value *v, const char *what, struct ck_arena *arena, int64_t **out, uint32_t *len,
+/* A tuple of ints (or a torch.Size of one). */
+static int int_array(const struct ck_value *v, const char *what, int64_t out[static CK_MAX_DIMS], uint32_t *len,
 		     struct ck_error *err)
 {
 	if (v->kind == CK_CALL && v->call->callee.kind == CK_GLOBAL && v->call->callee.i == CK_G_SIZE &&
@@ -115,15 +115,30 @@ static int int_array(const struct ck_value *v, const char *what, struct ck_arena
 		return ck_fail(err, CK_ERR_CORRUPT, "the %s is no tuple", what);
 	if (v->len > CK_MAX_DIMS)
 		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu32 " dimensions, at most %d are read", v->len, CK_MAX_DIMS);
-	*out = ck_arena_alloc(arena, (v->len ? v->len : 1) * sizeof(**out));
-	if (!*out)
-		return ck_fail_nomem(err);
 	for (uint32_t i = 0; i < v->len; i++) {
 		if (v->items[i].kind != CK_INT)
 			return ck_fail(err, CK_ERR_CORRUPT, "the %s holds something that is no 64-bit int", what);
-		(*out)[i] = v->items[i].i;
+		out[i] = v->items[i].i;
 	}
 	*len = v->len;
+	return CK_OK;
+}
+
+/* The checked sizes and strides, which T has borrowed, as its own; strides only where the sizes don't say them. */
+static int keep_geometry(struct ck_tensor *t, struct ck_arena *arena, struct ck_error *err)
+{
+	bool contiguous = ck_tensor_contiguous(t);
+	size_t bytes = t->ndim * sizeof(int64_t);
+	size_t size = contiguous ? bytes : 2 * bytes;
+	int64_t *kept = ck_arena_alloc(arena, size ? size : 1);
+
+	if (!kept)
+		return ck_fail(err, CK_ERR_LIMIT, "shapes that need more memory than a checkpoint may");
+	memcpy(kept, t->shape, bytes);
+	if (!contiguous)
+		memcpy(kept + t->ndim, t->strides, bytes);
+	t->shape = kept;
+	t->strides = contiguous ? NULL : kept + t->ndim;
 	return CK_OK;
 }
 
@@ -205,7 +220,7 @@ int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_en
 {
 	const struct ck_value *args;
 	struct rebuild r = { 0 };
-	int64_t function, *shape, *strides;
+	int64_t function, shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
 	uint32_t ndim, nstrides;
 	int rc;
 
@@ -216,9 +231,9 @@ int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_en
 	if (!rc)
 		rc = take_storage(r.storage, archive, t, err);
 	if (!rc)
-		rc = int_array(r.size, "size", arena, &shape, &ndim, err);
+		rc = int_array(r.size, "size", shape, &ndim, err);
 	if (!rc)
-		rc = int_array(r.stride, "stride", arena, &strides, &nstrides, err);
+		rc = int_array(r.stride, "stride", strides, &nstrides, err);
 	if (rc)
 		return rc;
 	if (ndim != nstrides)
@@ -243,7 +258,5 @@ int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_en
 	rc = ck_shape_numel(shape, ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
 	if (!rc)
 		rc = check_reach(t, err);
-	if (!rc && ck_tensor_contiguous(t))
-		t->strides = NULL;
-	return rc;
+	return rc ? rc : keep_geometry(t, arena, err);
 }

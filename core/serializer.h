@@ -35,7 +35,9 @@ struct ck_save {
  * Writes the whole file to FD, an empty file open for reading and writing, and fsyncs it. On
  * failure FD holds rubbish, which the caller throws away. CK_ERR_SYS (the store's errno),
  * CK_ERR_INVALID (a view of another size than its tensor, a value that a pickle can't hold),
- * CK_ERR_NOMEM, or what OPEN fails with.
+ * CK_ERR_LIMIT (what the readers would refuse, or past 2^63 bytes), CK_ERR_UNSUPPORTED (a tensor of
+ * 2^32 - 1 bytes, which libzip can't store), CK_ERR_NOMEM, or what OPEN fails with. Before the
+ * fsync the finished file's directory and local headers are read back.
  */
 int ck_serialize(const struct ck_save *save, int fd, struct ck_error *err);
 

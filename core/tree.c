@@ -74,21 +74,21 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	int64_t now = now_ms();
 	bool identity = n->ident.ino != 0;
 	struct stat found;
+	int64_t seen;
 	int rc = CK_OK;
 
 	pthread_mutex_lock(&tree->lock);
 	*st = n->st;
-	if (n->seen_ms && now - n->seen_ms < fresh_ms) {
-		pthread_mutex_unlock(&tree->lock);
-		return CK_OK;
-	}
+	seen = n->seen_ms;
 	pthread_mutex_unlock(&tree->lock);
+	if (seen && now - seen < fresh_ms)
+		return CK_OK;
 	if (tree_stat(tree, n->path, &found) < 0)
 		rc = ck_fail_sys(identity ? NULL : err, "stat");
 	/* A file that is gone or was replaced keeps, for whoever still holds it, the attributes
 	   that it had. */
 	if (rc || !is_same(n, &found))
-		return identity && n->seen_ms ? CK_OK : rc ? rc : ck_fail(err, CK_ERR_STALE, "the file was replaced");
+		return identity && seen ? CK_OK : rc ? rc : ck_fail(err, CK_ERR_STALE, "the file was replaced");
 	*st = found;
 	pthread_mutex_lock(&tree->lock);
 	n->st = found;
@@ -135,6 +135,17 @@ static void fill_link(struct stat *st, size_t size)
 	st->st_rdev = 0;
 }
 
+/* Every rank saves a shard, the first one too: a look at that one instead of a listing of the tag for
+   each of its steps. */
+static bool has_rank_0(const char *tag, uint64_t step)
+{
+	struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = step };
+	char path[PATH_MAX], text[64];
+	struct stat st;
+
+	return path_join(path, tag, ck_file_name_format(&name, text, sizeof(text))) && stat(path, &st) == 0;
+}
+
 /* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a
    tag opens no checkpoint. */
 static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct ck_error *err)
@@ -170,11 +181,15 @@ static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct 
 		break;
 	default:
 		path_of_tag(n, path);
+		if (local != LOCAL_OPTIM) {
+			found = 2u + has_rank_0(path, n->name.step);
+			break;
+		}
 		rc = ck_store_ranks(path, n->name.step, &numbers, &found, err);
 		if (rc)
 			return rc;
 		free(numbers);
-		found = local == LOCAL_OPTIM ? 2 * found : 2u + (found > 0);
+		found *= 2;
 		break;
 	}
 	*count = found;

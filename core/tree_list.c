@@ -89,41 +89,24 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 	return rc;
 }
 
-/* A stored file under its own name, if it is there. */
-static int add_native(const struct ck_tree *tree, struct node *tag, const struct ck_file_name *name, struct ck_dir *dir,
-		      struct ck_error *err)
+/* Every stored file under its own name, by one look at the directory. */
+static int list_native(const struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
 {
-	char path[PATH_MAX], text[64];
+	struct ck_file_name name;
+	struct ck_names names;
+	char path[PATH_MAX];
 	struct node_key key;
+	int rc = ck_list_dir(tag->path, &names, err);
 
-	if (key_of_stored(tree, tag, NODE_NATIVE, name, path, &key, NULL))
-		return CK_OK;
-	return add(dir, ck_file_name_format(name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFREG, true,
-		   err);
-}
-
-static int list_native(const struct ck_tree *tree, struct node *tag, uint64_t step, struct ck_dir *dir,
-		       struct ck_error *err)
-{
-	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
-	uint64_t *ranks;
-	size_t count;
-	int rc;
-
-	rc = add_native(tree, tag, &name, dir, err);
-	name.kind = CK_FILE_META;
-	if (!rc)
-		rc = add_native(tree, tag, &name, dir, err);
-	if (!rc)
-		rc = ck_store_ranks(tag->path, step, &ranks, &count, err);
 	if (rc)
 		return rc;
-	name.kind = CK_FILE_OPTIM;
-	for (size_t i = 0; i < count && !rc; i++) {
-		name.rank = ranks[i];
-		rc = add_native(tree, tag, &name, dir, err);
+	for (size_t i = 0; i < names.count && !rc; i++) {
+		if (!ck_file_name_parse(names.names[i], &name) ||
+		    key_of_stored(tree, tag, NODE_NATIVE, &name, path, &key, NULL))
+			continue;
+		rc = add(dir, names.names[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
 	}
-	free(ranks);
+	ck_names_free(&names);
 	return rc;
 }
 
@@ -141,10 +124,10 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		key_of_step(tag, steps[i], path, &key);
 		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true,
 			 err);
-		if (!rc && tree->options.native)
-			rc = list_native(tree, tag, steps[i], dir, err);
 	}
 	free(steps);
+	if (!rc && tree->options.native)
+		rc = list_native(tree, tag, dir, err);
 	if (!rc && tree_latest(tree, tag, &latest, NULL) == CK_OK)
 		rc = add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
 	return rc;

@@ -63,7 +63,7 @@ struct node {
 	int64_t seen_ms;                /* when (monotonic clock) */
 	struct ck_checkpoint *checkpoint;       /* READY: MODEL, OPTIM */
 	struct ck_view *text;           /* READY: META */
-	struct ck_error error;          /* FAILED */
+	struct ck_error *error;         /* FAILED */
 	size_t memory;                  /* of the content */
 	/* of the directory or the stored file; STEP: of its model file */
 	char path[];

@@ -5,6 +5,7 @@
 
 #define FIRST_CAP 4u
 #define INDEX_FROM 16u  /* pairs from which a dict keeps a hash index */
+#define TWO_63 9223372036854775808.0
 #define KEY_NODES 1000u /* values in one key, tuples taken apart */
 
 struct ck_value ck_none(void) { return (struct ck_value){ .kind = CK_NONE }; }
@@ -95,7 +96,7 @@ static bool is_number(const struct ck_value *v)
 /* An int64 and a double are equal only when the double is that integer exactly. */
 static bool int_equals_float(int64_t i, double f)
 {
-	return f >= -0x1p63 && f < 0x1p63 && f == floor(f) && (int64_t)f == i;
+	return f >= -TWO_63 && f < TWO_63 && f == floor(f) && (int64_t)f == i;
 }
 
 static bool numbers_equal(const struct ck_value *a, const struct ck_value *b)
@@ -268,7 +269,7 @@ static bool hash_value(struct hasher *h, const struct ck_value *v)
 		return true;
 	case CK_FLOAT:
 		memcpy(&bits, &v->f, sizeof(bits));
-		if (v->f >= -0x1p63 && v->f < 0x1p63 && v->f == floor(v->f))
+		if (v->f >= -TWO_63 && v->f < TWO_63 && v->f == floor(v->f))
 			bits = (uint64_t)(int64_t)v->f;
 		mix(h, bits);
 		return true;

@@ -9,7 +9,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
 
-	(void)conn;
+	/* An O_TRUNC comes as a setattr, so that we say what it does to the inode: see open_draft. */
+	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	fs->ready(fs);
 }
 
@@ -107,11 +108,13 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	if (ck_drafts_open(fs_of(req)->drafts, ino, fi->flags, (struct ck_owner){ ctx->uid, ctx->gid }, &file, &err)) {
+	if (ck_drafts_open(fs_of(req)->drafts, ino, fi->flags, (struct ck_owner){ ctx->uid, ctx->gid, ctx->pid }, &file, &err)) {
 		fs_reply_error(req, "open", &err);
 		return;
 	}
 	fs_set_draft_file(fi, file);
+	/* Who replaces a stored file writes past the page cache, which belongs to those that still read the old one. */
+	fi->direct_io = !ck_is_draft(ino);
 	if (fuse_reply_open(req, fi) < 0)
 		ck_draft_release(fs_of(req)->drafts, file);
 }
@@ -192,12 +195,10 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct ck_error err = CK_ERROR_INIT;
 	struct open_dir *dir = calloc(1, sizeof(*dir));
+	int rc;
 
-	if (!dir)
-		ck_fail_nomem(&err);
-	else
-		list(fs_of(req), ino, &dir->listing, &err);
-	if (err.code) {
+	rc = dir ? list(fs_of(req), ino, &dir->listing, &err) : ck_fail_nomem(&err);
+	if (rc) {
 		free(dir);
 		fs_reply_error(req, "opendir", &err);
 		return;
@@ -234,19 +235,22 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, str
 	struct ck_dir *fresh;
 	struct ck_dirent d;
 	size_t used = 0, one;
-	char *buf = NULL;
+	char *buf = malloc(size);
+	int rc = buf ? CK_OK : ck_fail_nomem(&err);
 
-	if (off == 0 && dir->begun && list(fs_of(req), ino, &fresh, &err) == CK_OK) {
-		ck_dir_close(dir->listing);
-		dir->listing = fresh;
+	if (!rc && off == 0 && dir->begun) {
+		rc = list(fs_of(req), ino, &fresh, &err);
+		if (!rc) {
+			ck_dir_close(dir->listing);
+			dir->listing = fresh;
+		}
 	}
-	dir->begun = true;
-	if (!err.code && !(buf = malloc(size)))
-		ck_fail_nomem(&err);
-	if (err.code) {
+	if (rc) {
+		free(buf);
 		fs_reply_error(req, "readdir", &err);
 		return;
 	}
+	dir->begun = true;
 	for (uint64_t position = (uint64_t)off; ck_dir_entry(dir->listing, position, &d); position++) {
 		one = add_entry(req, ino, &d, position, plus, buf + used, size - used);
 		if (one > size - used)

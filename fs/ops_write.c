@@ -17,7 +17,7 @@ static struct ck_owner owner_of(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return (struct ck_owner){ ctx->uid, ctx->gid };
+	return (struct ck_owner){ ctx->uid, ctx->gid, ctx->pid };
 }
 
 static void reply_status(fuse_req_t req, const char *context, const struct ck_error *err)
@@ -35,6 +35,7 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, 
 		.size = to_set & FUSE_SET_ATTR_SIZE, .atime = to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW),
 		.mtime = to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW), .st = *st,
 		.atime_now = to_set & FUSE_SET_ATTR_ATIME_NOW, .mtime_now = to_set & FUSE_SET_ATTR_MTIME_NOW,
+		.pid = fuse_req_ctx(req)->pid,
 	};
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_attr attr;
@@ -148,7 +149,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	if (!fs_draft_file(fi))
 		ck_fail(&err, CK_ERR_PERM, "a published step can't be changed");
 	else
-		ck_draft_write(fs_draft_file(fi), (uint64_t)off, buf, size, &err);
+		ck_draft_write(fs_of(req)->drafts, fs_draft_file(fi), (uint64_t)off, buf, size, &err);
 	if (err.code)
 		fs_reply_error(req, "write", &err);
 	else
@@ -161,7 +162,7 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)ino;
 	if (fs_draft_file(fi))
-		ck_draft_flush(fs_of(req)->drafts, fs_draft_file(fi), &err);
+		ck_draft_flush(fs_of(req)->drafts, fs_draft_file(fi), fuse_req_ctx(req)->pid, &err);
 	reply_status(req, "close", &err);
 }
 

@@ -48,6 +48,7 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	uint64_t size = ck_view_size(view);
 	char *buf;
 	size_t got;
+	int rc;
 
 	if (offset >= size) {
 		fuse_reply_buf(req, NULL, 0);
@@ -56,11 +57,8 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	if (len > size - offset)
 		len = (size_t)(size - offset);
 	buf = malloc(len);
-	if (!buf)
-		ck_fail_nomem(&err);
-	else
-		ck_view_read(view, offset, buf, len, &got, &err);
-	if (err.code)
+	rc = buf ? ck_view_read(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	if (rc)
 		fs_reply_error(req, "read", &err);
 	else
 		fuse_reply_buf(req, buf, got);
@@ -72,12 +70,10 @@ void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset,
 	struct ck_error err = CK_ERROR_INIT;
 	char *buf = malloc(len);
 	size_t got;
+	int rc;
 
-	if (!buf)
-		ck_fail_nomem(&err);
-	else
-		ck_draft_read(file, offset, buf, len, &got, &err);
-	if (err.code)
+	rc = buf ? ck_draft_read(file, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	if (rc)
 		fs_reply_error(req, "read", &err);
 	else
 		fuse_reply_buf(req, buf, got);
