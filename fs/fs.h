@@ -6,6 +6,7 @@
 
 #include "../core/draft.h"
 #include "../core/tree.h"
+#include "buffers.h"
 #include "log.h"
 
 #include <fuse_lowlevel.h>
@@ -15,6 +16,7 @@ struct fs {
 	struct ck_tree *tree;
 	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
 	struct log *log;
+	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
 	void (*ready)(struct fs *fs);   /* called when the kernel's first request came in */

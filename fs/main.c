@@ -151,7 +151,7 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .ready = on_ready };
+	struct fs fs = { .ready_fd = -1, .ready = on_ready, .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->store, .level = o->level, .device = o->device, .native = o->native, .read_only = o->read_only,
 		.contain = stays_in_store(o), .log = on_tree_log,
@@ -183,6 +183,7 @@ static int run(struct options *o)
 out:
 	ck_drafts_free(fs.drafts);
 	ck_tree_free(fs.tree);
+	buffers_free(&fs.buffers);
 	log_free(fs.log);
 	return rc;
 }

@@ -44,6 +44,8 @@ void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *
 
 void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, size_t len)
 {
+	/* REQ is gone once it has its reply. */
+	struct buffers *buffers = &fs_of(req)->buffers;
 	struct ck_error err = CK_ERROR_INIT;
 	uint64_t size = ck_view_size(view);
 	char *buf;
@@ -56,19 +58,20 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	}
 	if (len > size - offset)
 		len = (size_t)(size - offset);
-	buf = malloc(len);
+	buf = buffers_get(buffers, len);
 	rc = buf ? ck_view_read(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
 	if (rc)
 		fs_reply_error(req, "read", &err);
 	else
 		fuse_reply_buf(req, buf, got);
-	free(buf);
+	buffers_put(buffers, buf, len);
 }
 
 void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset, size_t len)
 {
+	struct buffers *buffers = &fs_of(req)->buffers;
 	struct ck_error err = CK_ERROR_INIT;
-	char *buf = malloc(len);
+	char *buf = buffers_get(buffers, len);
 	size_t got;
 	int rc;
 
@@ -77,5 +80,5 @@ void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset,
 		fs_reply_error(req, "read", &err);
 	else
 		fuse_reply_buf(req, buf, got);
-	free(buf);
+	buffers_put(buffers, buf, len);
 }
