@@ -16,6 +16,7 @@ struct fs {
 	struct ck_tree *tree;
 	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
 	struct log *log;
+	unsigned readahead;             /* what the mount was given, in bytes; 0: the kernel's own */
 	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;

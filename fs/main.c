@@ -1,5 +1,6 @@
 #include "fs.h"
 #include "options.h"
+#include "readahead.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
+	fs->readahead = readahead_raise(o->mountpoint);
 	if (fs->ready_fd >= 0 && chdir("/") < 0)
 		goto out_mount;
 	if (confine(fs, o, read_only, &unmounter) == 0)

@@ -11,6 +11,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	/* An O_TRUNC comes as a setattr, so that we say what it does to the inode: see open_draft. */
 	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
+	/* The kernel takes the smaller of this and of what the mount has. */
+	if (fs->readahead)
+		conn->max_readahead = fs->readahead;
 	fs->ready(fs);
 }
 

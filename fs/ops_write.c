@@ -147,7 +147,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 
 	(void)ino;
 	if (!fs_draft_file(fi))
-		ck_fail(&err, CK_ERR_PERM, "a published step can't be changed");
+		ck_error_set(&err, CK_ERR_PERM, "a published step can't be changed");
 	else
 		ck_draft_write(fs_of(req)->drafts, fs_draft_file(fi), (uint64_t)off, buf, size, &err);
 	if (err.code)
