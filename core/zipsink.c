@@ -1,31 +1,35 @@
 #include "zipsink.h"
 
 #include "io.h"
+#include "writer.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct ck_zipsink {
 	int fd;
 	uint64_t pos;           /* libzip's */
-	uint64_t start;         /* the buffer is [start, start + filled) of the file; what lies before is written */
+	uint64_t start;         /* the writer's block is [start, start + filled) of the file; what lies before is handed over */
 	size_t filled;
 	zip_error_t error;      /* the last failure, for libzip */
 	struct ck_error *cause; /* and for us: why the file could not be written */
-	uint8_t buffer[CK_ZIPSINK_BUFFER];
+	struct ck_writer *writer;
 };
+
 
 int ck_zipsink_new(int fd, struct ck_error *cause, struct ck_zipsink **out, struct ck_error *err)
 {
-	struct ck_zipsink *sink = malloc(sizeof(*sink));
+	struct ck_zipsink *sink = calloc(1, sizeof(*sink));
+	int rc;
 
 	if (!sink)
 		return ck_fail_nomem(err);
+	rc = ck_writer_new(fd, &sink->writer, err);
+	if (rc) {
+		free(sink);
+		return rc;
+	}
 	sink->fd = fd;
-	sink->pos = 0;
-	sink->start = 0;
-	sink->filled = 0;
 	zip_error_init(&sink->error);
 	sink->cause = cause;
 	*out = sink;
@@ -37,26 +41,29 @@ void ck_zipsink_free(struct ck_zipsink *sink)
 	if (!sink)
 		return;
 	zip_error_fini(&sink->error);
+	ck_writer_free(sink->writer);
 	free(sink);
 }
 
-static int write_through(struct ck_zipsink *sink, uint64_t offset, const void *data, size_t len)
+static int fail(struct ck_zipsink *sink)
 {
-	if (ck_write_full(sink->fd, offset, data, len, sink->cause) == CK_OK)
-		return 0;
 	zip_error_set(&sink->error, ZIP_ER_WRITE, sink->cause->sys);
 	return -1;
 }
 
 static int flush(struct ck_zipsink *sink)
 {
-	if (write_through(sink, sink->start, sink->buffer, sink->filled))
-		return -1;
-	/* A hint, so that the disk writes while the next bytes are read. What fails there shows in the last fsync. */
-	sync_file_range(sink->fd, (off_t)sink->start, (off_t)sink->filled, SYNC_FILE_RANGE_WRITE);
+	if (ck_writer_submit(sink->writer, sink->start, sink->filled, sink->cause))
+		return fail(sink);
 	sink->start += sink->filled;
 	sink->filled = 0;
 	return 0;
+}
+
+/* The end: all is in the file. */
+static int finish(struct ck_zipsink *sink)
+{
+	return flush(sink) || ck_writer_drain(sink->writer, sink->cause) ? fail(sink) : 0;
 }
 
 /* One piece at the present position: into the buffer as much as it has room for, before it straight to the file. */
@@ -66,13 +73,15 @@ static int64_t write_piece(struct ck_zipsink *sink, const uint8_t *data, uint64_
 
 	if (sink->pos < sink->start) {
 		part = len < sink->start - sink->pos ? (size_t)len : (size_t)(sink->start - sink->pos);
-		return write_through(sink, sink->pos, data, part) ? -1 : (int64_t)part;
+		if (ck_writer_drain(sink->writer, sink->cause) || ck_write_full(sink->fd, sink->pos, data, part, sink->cause))
+			return fail(sink);
+		return (int64_t)part;
 	}
-	if (sink->pos == sink->start + CK_ZIPSINK_BUFFER && flush(sink))
+	if (sink->pos == sink->start + CK_WRITER_BLOCK && flush(sink))
 		return -1;
 	at = (size_t)(sink->pos - sink->start);
-	part = len < CK_ZIPSINK_BUFFER - at ? (size_t)len : CK_ZIPSINK_BUFFER - at;
-	memcpy(sink->buffer + at, data, part);
+	part = len < CK_WRITER_BLOCK - at ? (size_t)len : CK_WRITER_BLOCK - at;
+	memcpy(ck_writer_block(sink->writer) + at, data, part);
 	if (sink->filled < at + part)
 		sink->filled = at + part;
 	return (int64_t)part;
@@ -143,7 +152,7 @@ static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_so
 	case ZIP_SOURCE_TELL_WRITE:
 		return (zip_int64_t)sink->pos;
 	case ZIP_SOURCE_COMMIT_WRITE:
-		return flush(sink);
+		return finish(sink);
 	case ZIP_SOURCE_STAT:
 		return sink_stat(sink, data, len);
 	case ZIP_SOURCE_ERROR:

@@ -1,8 +1,8 @@
 /*
- * zipsink - a descriptor as libzip writes a new archive to it: in order, through one buffer.
+ * zipsink - a descriptor as libzip writes a new archive to it: in order, in large blocks.
  *
- * libzip writes in small pieces, and goes back to each local header once its entry's CRC is known. The buffer makes
- * those writes of 1 MiB at multiples of 1 MiB; a header that has left the buffer by then is written again in its place.
+ * libzip writes in small pieces, and goes back to each local header once its entry's CRC is known. Blocks (writer.h) make
+ * those writes of 1 MiB at multiples of 1 MiB; a header that was handed over by then is written again in its place.
  * Nothing is read, no other file is made. Not thread-safe.
  */
 #ifndef CK_ZIPSINK_H
@@ -13,8 +13,6 @@
 #include <zip.h>
 
 struct ck_zipsink;
-
-#define CK_ZIPSINK_BUFFER ((size_t)1 << 20)
 
 /* A sink that writes FD, an empty file, from its start. What goes wrong there goes to CAUSE, which must outlive it. */
 int ck_zipsink_new(int fd, struct ck_error *cause, struct ck_zipsink **out, struct ck_error *err);
