@@ -39,23 +39,38 @@ static int open_stored(const struct ck_tree *tree, const struct node *n, struct 
 	return rc;
 }
 
-/* n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. */
-static int64_t read_n_layer(const struct ck_tree *tree, const struct node *n)
+/*
+ * n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. A store that
+ * can't say (EIO, too many open files) is another matter: what is loaded now would be kept.
+ */
+static int read_n_layer(const struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
+	struct ck_error why = CK_ERROR_INIT;
 	struct ck_meta_info info = { .n_layer = -1 };
 	char path[PATH_MAX], dir[PATH_MAX], text[64];
 	struct ck_file *file;
+	int rc;
 
-	if (n->meta.ino == 0)
-		return -1;
+	*n_layer = -1;
 	path_of_tag(n, dir);
-	if (!path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))) || tree_open(tree, path, &file, NULL))
-		return -1;
-	if (ck_meta_read(file, NULL, &info, NULL))
-		info.n_layer = -1;
-	ck_file_unref(file);
-	return info.n_layer;
+	if (n->meta.ino == 0 || !path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
+		return CK_OK;
+	rc = tree_open(tree, path, &file, &why);
+	if (!rc) {
+		if (ck_ident_equal(ck_file_ident(file), &n->meta))
+			rc = ck_meta_read(file, NULL, &info, &why);
+		else
+			rc = ck_fail(&why, CK_ERR_STALE, "meta.json was replaced");
+		ck_file_unref(file);
+	}
+	if (!rc)
+		*n_layer = info.n_layer;
+	if (!rc || (node_error_is_shown(&why) && (rc != CK_ERR_SYS || why.sys == EACCES)))
+		return CK_OK;
+	if (err && !err->code)
+		*err = why;
+	return rc;
 }
 
 static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error *err)
@@ -63,13 +78,14 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	struct ck_patch patch = {
 		.model = n->type == NODE_MODEL,
 		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
-		.n_layer = n->type == NODE_MODEL ? read_n_layer(tree, n) : -1,
+		.n_layer = -1,
 	};
 	struct ck_checkpoint *c;
 	struct ck_file *file;
-	int rc;
+	int rc = n->type == NODE_MODEL ? read_n_layer(tree, n, &patch.n_layer, err) : CK_OK;
 
-	rc = open_stored(tree, n, &file, err);
+	if (!rc)
+		rc = open_stored(tree, n, &file, err);
 	if (rc)
 		return rc;
 	rc = ck_checkpoint_open(file, &patch, &c, err);

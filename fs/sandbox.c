@@ -10,7 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A core dump holds other people's tensors, and the one that a handler program takes doesn't mind the limit; nor may another process of the user look in. */
+/*
+ * A core dump holds other people's tensors, and the one that a handler program takes doesn't mind the limit;
+ * nor may another process of the user look in.
+ */
 static const char *no_dumps(const struct sandbox_options *o)
 {
 	const struct rlimit none = { 0 };
@@ -27,10 +30,14 @@ static const char *no_new_privileges(const struct sandbox_options *o)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? strerror(errno) : NULL;
 }
 
-/* Of root's powers those over files stay, where the daemon has them: stores belong to anyone, and a draft is given to its writer. */
+/*
+ * Of root's powers those over files stay, where the daemon has them: stores belong to anyone, and a draft is
+ * given to its writer.
+ */
 static const char *drop_capabilities(const struct sandbox_options *o)
 {
-	const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER | 1u << CAP_FSETID;
+	const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |
+			      1u << CAP_FSETID;
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
 
@@ -56,7 +63,10 @@ static const struct layer {
 	{ "seccomp", sandbox_calls },   /* the last: it forbids what the others call */
 };
 
-/* glibc loads libgcc_s when a thread is first cancelled, as libfuse does in the end: too late to open a file or to map code. This loads it now. */
+/*
+ * glibc loads libgcc_s when a thread is first cancelled, as libfuse does in the end: too late to open a file or
+ * to map code. This loads it now.
+ */
 static void load_unwinder(void)
 {
 	void *frame;
@@ -81,7 +91,8 @@ int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struc
 	for (size_t i = 0; i < sizeof(layers) / sizeof(*layers); i++) {
 		reason = layers[i].enter(o);
 		if (reason && len < sizeof(line))
-			len += (size_t)snprintf(line + len, sizeof(line) - len, "%s %s (%s)", len > complete ? "," : "", layers[i].name, reason);
+			len += (size_t)snprintf(line + len, sizeof(line) - len, "%s %s (%s)", len > complete ? "," : "",
+					layers[i].name, reason);
 	}
 	if (len == complete)
 		return 0;

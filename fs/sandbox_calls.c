@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 /*
- * A list of what is forbidden, not of what is allowed: which calls the C library makes for an fopen or a lock differs from version to version, and a daemon that
- * dies of an upgrade helps nobody. What is forbidden fails with EPERM; a name that the running libseccomp doesn't know is left out.
+ * A list of what is forbidden, not of what is allowed: which calls the C library makes for an fopen or a lock
+ * differs from version to version, and a daemon that dies of an upgrade helps nobody. What is forbidden fails
+ * with EPERM; a name that the running libseccomp doesn't know is left out.
  */
 static const char *const forbidden[] = {
 	/* other programs */
@@ -20,24 +21,30 @@ static const char *const forbidden[] = {
 	/* the network and other daemons; the one socket that is open is the log's */
 	"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4",
 	/* other processes */
-	"process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "kcmp", "kill", "tkill",
-	"rt_sigqueueinfo", "rt_tgsigqueueinfo", "setpriority", "sched_setattr", "ioprio_set", "move_pages", "migrate_pages",
+	"process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd",
+	"pidfd_send_signal", "kcmp", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setpriority",
+	"sched_setattr", "ioprio_set", "move_pages", "migrate_pages",
 	/* who one is */
-	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset",
+	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+	"setgroups", "capset",
 	/* the file tree, and ways to a file beside it */
-	"mount", "umount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "open_tree_attr", "move_mount", "fsopen", "fsconfig",
-	"fsmount", "fspick", "mount_setattr", "open_by_handle_at", "fanotify_init", "quotactl", "quotactl_fd", "swapon", "swapoff", "acct",
+	"mount", "umount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "open_tree_attr",
+	"move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "open_by_handle_at",
+	"fanotify_init", "quotactl", "quotactl_fd", "swapon", "swapoff", "acct",
 	/* the kernel: large, rarely used, often broken into */
-	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
-	"io_uring_enter", "io_uring_register", "io_setup", "io_submit", "keyctl", "add_key", "request_key", "personality", "modify_ldt", "iopl",
-	"ioperm", "reboot", "syslog", "uselib", "vhangup", "lookup_dcookie", "nfsservctl", "settimeofday", "clock_settime", "clock_adjtime",
-	"adjtimex", "sethostname", "setdomainname", "msgget", "semget", "shmget", "shmat", "mq_open",
+	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "bpf",
+	"perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "io_setup",
+	"io_submit", "keyctl", "add_key", "request_key", "personality", "modify_ldt", "iopl", "ioperm",
+	"reboot", "syslog", "uselib", "vhangup", "lookup_dcookie", "nfsservctl", "settimeofday",
+	"clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "msgget", "semget",
+	"shmget", "shmat", "mq_open",
 };
 
 /* Landlock has no say about a file's attributes. Where nothing is written, nobody may change any. */
 static const char *const forbidden_read_only[] = {
-	"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat", "setxattr",
-	"lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "truncate",
+	"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
+	"utimensat", "futimesat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr",
+	"lremovexattr", "fremovexattr", "removexattrat", "truncate",
 };
 
 static int forbid(scmp_filter_ctx filter, const char *const *names, size_t count)
@@ -52,19 +59,24 @@ static int forbid(scmp_filter_ctx filter, const char *const *names, size_t count
 	return rc;
 }
 
-/* No process is made, only threads. clone3's flags lie in memory, where no filter sees them: told that there is no such call, the C library uses clone. */
+/*
+ * No process is made, only threads. clone3's flags lie in memory, where no filter sees them: told that there is
+ * no such call, the C library uses clone.
+ */
 static int forbid_processes(scmp_filter_ctx filter)
 {
 	static const char *const names[] = { "fork", "vfork", "ptrace" };
 	int rc = forbid(filter, names, sizeof(names) / sizeof(*names));
 
 	if (!rc)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+				      SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
 	if (!rc)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* Threads signal each other when the loop ends. */
 	if (!rc)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+				      SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0));
 	return rc;
 }
 
@@ -76,7 +88,8 @@ static int forbid_new_code(scmp_filter_ctx filter)
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !rc; i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(names[i]), 1, executable);
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(names[i]), 1,
+				      executable);
 	return rc;
 }
 

@@ -35,9 +35,10 @@ struct ruleset_attr {
 };
 
 #define RIGHTS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define RIGHTS_WRITE                                                                                                     \
-	(RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG |       \
-	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REFER)
+#define RIGHTS_WRITE                                                                                   \
+	(RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |                   \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |  \
+	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REFER)
 
 struct fence {
 	int ruleset;
@@ -77,8 +78,8 @@ static bool has_steps(const char *tag)
 }
 
 /*
- * A tag that is a link to another disk takes new steps too. Only where steps are already: a store from a stranger, with a link to /etc named d12, must not open
- * that for writing.
+ * A tag that is a link to another disk takes new steps too. Only where steps are already: a store from a
+ * stranger, with a link to /etc named d12, must not open that for writing.
  */
 static int open_linked_tags(const struct fence *f, const char *source)
 {
@@ -90,7 +91,8 @@ static int open_linked_tags(const struct fence *f, const char *source)
 	if (ck_store_tags(source, &tags, NULL))
 		return 0;
 	for (size_t i = 0; i < tags.count && !rc; i++) {
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, tags.names[i]) >= sizeof(path) || !has_steps(path))
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, tags.names[i]) >= sizeof(path) ||
+		    !has_steps(path))
 			continue;
 		genuine = true;
 		if (is_link(path))

@@ -9,7 +9,10 @@
 const char *sandbox_files(const struct sandbox_options *o);     /* Landlock */
 const char *sandbox_calls(const struct sandbox_options *o);     /* seccomp */
 
-/* LeakSanitizer looks at the process with ptrace from a child, and at /proc: under a sanitizer the sandbox leaves it that. */
+/*
+ * LeakSanitizer looks at the process with ptrace from a child, and at /proc: under a sanitizer the sandbox
+ * leaves it that.
+ */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANDBOX_SANITIZED 1
 #elif defined(__has_feature)

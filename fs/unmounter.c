@@ -29,7 +29,10 @@ static void rename_process(void)
 	strncpy(shown, title, (size_t)len - 1);
 }
 
-/* Nothing of the daemon's stays open here: least of all /dev/fuse, or a daemon that was killed would leave a mount that hangs. */
+/*
+ * Nothing of the daemon's stays open here: least of all /dev/fuse, or a daemon that was killed would leave a
+ * mount that hangs.
+ */
 static void let_go(int order)
 {
 	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP };
@@ -97,8 +100,9 @@ static bool is_gone(int device)
 }
 
 /*
- * The device must be closed before the unmount, or that waits for answers which nobody gives any more. But libfuse closes it only in its own unmount, which the
- * sandbox forbids, and skips that where the device polls as an error. The pipe does, once the child has ended: so it takes the device's place.
+ * The device must be closed before the unmount, or that waits for answers which nobody gives any more. But
+ * libfuse closes it only in its own unmount, which the sandbox forbids, and skips that where the device polls
+ * as an error. The pipe does, once the child has ended: so it takes the device's place.
  */
 int unmounter_finish(struct unmounter *u, int device)
 {
