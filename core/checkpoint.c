@@ -187,6 +187,16 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 	return rc;
 }
 
+/* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
+static size_t pickle_limit(const struct ck_entry *entry)
+{
+	const size_t mib = (size_t)1 << 20;
+
+	if (entry->method != 0 && entry->stored_size < (CK_PICKLE_MAX_BYTES - mib) / 32)
+		return mib + 32 * (size_t)entry->stored_size;
+	return CK_PICKLE_MAX_BYTES;
+}
+
 /* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the
    outline. */
 static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
@@ -194,15 +204,14 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	struct walk w = { .c = c, .patch = patch, .err = err };
 	struct ck_arena *values = NULL;
 	struct ck_value root;
+	size_t entry = (size_t)ck_archive_find(c->archive, "data.pkl"), len;
 	char *pickle = NULL;
-	size_t len;
 	int rc;
 
 	rc = read_byteorder(c->archive, &w.big_endian, err);
 	if (rc)
 		return rc;
-	rc = ck_archive_load(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"), CK_PICKLE_MAX_BYTES, &pickle,
-			     &len, err);
+	rc = ck_archive_load(c->archive, entry, pickle_limit(ck_archive_entry(c->archive, entry)), &pickle, &len, err);
 	if (rc)
 		return rc;
 	values = ck_arena_new(ck_pickle_budget(len));

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define TOO_LARGE UINT64_MAX    /* in the place of a size: it would take long to find that out again */
+
 /* A key in a cell of the table: what would break the table is escaped as C does. */
 static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
 {
@@ -141,12 +143,19 @@ int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uin
 		return CK_OK;
 	default:
 		*size = atomic_load(known);
+		if (*size == TOO_LARGE) {
+			rc = ck_fail(err, CK_ERR_LIMIT, "its text is too large to be made");
+			ck_error_file(err, ck_file_name(ck_checkpoint_file(c)));
+			return rc;
+		}
 		if (*size) {
 			--*size;
 			return CK_OK;
 		}
 	}
 	rc = build(c, form, i, &view, err);
+	if (rc == CK_ERR_LIMIT)
+		atomic_store(known, TOO_LARGE);
 	if (rc)
 		return rc;
 	*size = ck_view_size(view);

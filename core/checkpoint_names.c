@@ -113,8 +113,8 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 }
 
 /*
- * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose name, with SUFFIX, is NAME (NULL:
- * none is), or the free one where it goes.
+ * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose
+ * name, with SUFFIX, is NAME (NULL: none is), or the free one where it goes.
  */
 static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, const char *suffix)
 {
@@ -165,19 +165,23 @@ int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, cons
 {
 	char key[CK_NAME_MAX + 1];
 	int64_t found = -1;
+	uint64_t hash;
 	size_t len;
 
 	if (ck_name_to_key(name, suffix, key, &len))
 		found = ck_checkpoint_find_key(c, key, len);
 	if (found >= 0 || !c->cut_index || !ck_name_is_cut(name, suffix))
 		return found;
-	/* strtoull stops at the suffix: no suffix begins with a hex digit. */
-	return (int64_t)c->cut_index[cut_slot(c, strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16), name, suffix)] - 1;
+	/* It stops at the suffix: none begins with a hex digit. */
+	hash = strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16);
+	return (int64_t)c->cut_index[cut_slot(c, hash, name, suffix)] - 1;
 }
 
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 {
+	size_t indexes = c->cut_index ? 2 : 1;
+
 	/* The archive's index: an entry is about a hundred bytes with its name. */
-	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) + c->index_size * sizeof(*c->index) * (c->cut_index ? 2 : 1) +
-	       c->outline.cap + ck_archive_count(c->archive) * 100;
+	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
+	       indexes * c->index_size * sizeof(*c->index) + c->outline.cap + ck_archive_count(c->archive) * 100;
 }

@@ -14,8 +14,8 @@
 #include <stdatomic.h>
 
 /*
- * What one file may make us keep: keys (a path holds those of all containers around it, so a long one can come often) and shapes. A key is at most
- * CK_MAX_KEY bytes.
+ * What one file may make us keep: keys (a path holds those of all containers around it, so a long one can come
+ * often) and shapes. A key is at most CK_MAX_KEY bytes.
  */
 #define CK_CHECKPOINT_ARENA ((size_t)32 << 20)
 #define CK_MAX_KEY 65536u

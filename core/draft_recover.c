@@ -30,18 +30,21 @@ static void set_aside(const char *dir)
 		renameat2(AT_FDCWD, dir, AT_FDCWD, path, RENAME_NOREPLACE);
 }
 
-/* Whether a draft of shards has none left: all were published, and at most our report of an earlier try is there. */
-static bool is_spent(const char *files)
+/* Whether a draft of shards has none left: at most our report of an earlier try is there. While the step has no shard at all it stands for optim/, which somebody made. */
+static bool is_spent(const char *tag, const char *files, uint64_t step)
 {
 	struct ck_names names;
 	char optim[PATH_MAX];
+	uint64_t *ranks;
+	size_t count;
 	bool spent;
 
-	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim))
+	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim) || ck_store_ranks(tag, step, &ranks, &count, NULL))
 		return false;
+	free(ranks);
 	if (access(optim, F_OK) < 0 && errno == ENOENT)
 		return true;
-	if (ck_list_dir(optim, &names, NULL))
+	if (count == 0 || ck_list_dir(optim, &names, NULL))
 		return false;
 	spent = names.count == 0 || (names.count == 1 && strcmp(names.names[0], "DRAFT.error") == 0);
 	ck_names_free(&names);
@@ -60,8 +63,7 @@ static int complete_order(const char *dir, const char *files, struct ck_error *e
 	if (!rc && (size_t)snprintf(path, sizeof(path), "%s/optim", files) < sizeof(path) && access(path, F_OK) == 0)
 		rc = ck_list_dir(path, &names, err);
 	for (size_t i = 0; i < names.count && !rc; i++)
-		if (!strchr(names.names[i], '.') &&
-		    (size_t)snprintf(path, sizeof(path), "%s/optim/%s", files, names.names[i]) < sizeof(path))
+		if ((size_t)snprintf(path, sizeof(path), "%s/optim/%s", files, names.names[i]) < sizeof(path))
 			rc = ck_order_complete(dir, path, err);
 	ck_names_free(&names);
 	return rc;
@@ -88,7 +90,7 @@ static void recover_draft(struct ck_drafts *d, const char *tag, const char *path
 		rc = complete_order(path, files, &err);
 	if (rc)
 		draft_say(d, &err);
-	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(files))
+	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(tag, files, step))
 		ck_remove_tree(path);
 	else if (!gone && kind == CK_DRAFT_STEP && is_published(tag, step))
 		set_aside(path);

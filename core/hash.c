@@ -5,7 +5,7 @@
 
 struct ck_hash_key ck_hash_key_new(void)
 {
-	struct ck_hash_key key = { 0 };
+	struct ck_hash_key key = {0};
 
 	/* Too early in a boot there is no randomness; a table that can be guessed is still right. */
 	if (getrandom(&key, sizeof(key), GRND_NONBLOCK) < 0)

@@ -1,6 +1,6 @@
 /*
- * hash - a hash of names that strangers chose. It is keyed, so that no file can hold names that are made to collide: a table of them stays
- * quick whatever is in it.
+ * hash - a hash of names that strangers chose. It is keyed, so that no file can hold names that are made to
+ * collide: a table of them stays quick whatever is in it.
  */
 #ifndef CK_HASH_H
 #define CK_HASH_H

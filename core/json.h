@@ -17,6 +17,9 @@
 /* Nesting of arrays and objects. A level of an outline may take three: {"$dict": [[key, value]]}. */
 #define CK_JSON_MAX_DEPTH 400
 
+/* Text that is made: at depth 400 an indented "[]" of three bytes takes eight hundred. */
+#define CK_JSON_MAX_WRITTEN ((size_t)32 << 20)
+
 /*
  * Reads TEXT (LEN bytes, UTF-8) as json.loads: NaN, Infinity, -Infinity, integers of any size (CK_BIGINT past int64),
  * the last of two equal keys at the place of the first, \ud800 alone kept as a lone surrogate. Strings are copied:
@@ -29,7 +32,7 @@ int ck_json_read(const char *text, size_t len, struct ck_arena *arena, struct ck
  * Appends VALUE as json.dump(value, indent=INDENT) writes it; INDENT < 0 is Python's default, one line with ", " and
  * ": ". ASCII only (\uXXXX, surrogate pairs). Tuples are lists; keys that are int, float, bool or None become strings
  * as in Python. CK_ERR_INVALID for what json.dump refuses (bytes, sets, calls, tensors, other keys), CK_ERR_LIMIT for
- * depth. On failure a part of the text may have been appended.
+ * depth and length. On failure a part of the text may have been appended.
  */
 int ck_json_write(struct ck_buf *out, const struct ck_value *value, int indent, struct ck_error *err);
 

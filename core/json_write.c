@@ -84,6 +84,14 @@ void ck_float_repr(struct ck_buf *out, double f)
 	ck_buf_str(out, count > whole ? digits + whole : "0");
 }
 
+static void put_unit(struct ck_buf *out, uint32_t unit)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char text[] = { '\\', 'u', hex[unit >> 12], hex[unit >> 8 & 15], hex[unit >> 4 & 15], hex[unit & 15] };
+
+	ck_buf_append(out, text, sizeof(text));
+}
+
 static void put_escaped(struct ck_buf *out, uint32_t cp)
 {
 	static const char names[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
@@ -93,10 +101,11 @@ static void put_escaped(struct ck_buf *out, uint32_t cp)
 		ck_buf_byte(out, '\\');
 		ck_buf_byte(out, (unsigned char)letters[name - names]);
 	} else if (cp < 0x10000) {
-		ck_buf_printf(out, "\\u%04" PRIx32, cp);
+		put_unit(out, cp);
 	} else {
 		cp -= 0x10000;
-		ck_buf_printf(out, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (cp >> 10), 0xdc00 + (cp & 0x3ff));
+		put_unit(out, 0xd800 + (cp >> 10));
+		put_unit(out, 0xdc00 + (cp & 0x3ff));
 	}
 }
 
@@ -245,6 +254,8 @@ static int put_dict(struct ck_json_out *o, const struct ck_dict *dict, struct ck
 
 static int put_value(struct ck_json_out *o, const struct ck_value *v, struct ck_error *err)
 {
+	if (o->buf->len > CK_JSON_MAX_WRITTEN)
+		return ck_fail(err, CK_ERR_LIMIT, "JSON: more than %zu bytes when indented", CK_JSON_MAX_WRITTEN);
 	if (put_scalar(o->buf, v))
 		return CK_OK;
 	if (v->kind == CK_STR) {

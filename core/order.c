@@ -122,9 +122,10 @@ int ck_order_complete(const char *dir, const char *path, struct ck_error *err)
 {
 	struct ck_names names;
 	struct placed *files;
+	struct stat st;
 	int rc;
 
-	if (access(path, F_OK) < 0 && errno == ENOENT)
+	if (lstat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOENT)
 		return CK_OK;
 	rc = ck_list_dir(path, &names, err);
 	if (rc)

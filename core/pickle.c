@@ -62,12 +62,12 @@ static int step(struct ck_pickle_machine *m, struct ck_error *err)
 
 /*
  * What a byte of pickle may become: a small int in a list is two bytes here and up to 64 there (16 for the value, which
- * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 4 MiB. Large pickles are
+ * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 512 KiB. Large pickles are
  * large by their tensors, which take about four bytes for each of the pickle's.
  */
 size_t ck_pickle_budget(size_t len)
 {
-	const size_t dense = (size_t)4 << 20, mib = (size_t)1 << 20;
+	const size_t dense = (size_t)512 << 10, mib = (size_t)1 << 20;
 
 	if (len > CK_PICKLE_MAX_BYTES)
 		len = CK_PICKLE_MAX_BYTES;

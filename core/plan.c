@@ -8,6 +8,7 @@
 #include "outline.h"
 #include "safetensors.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -40,6 +41,13 @@ static bool is_passing(const char *name)
 	size_t len = strlen(name);
 
 	return name[0] == '.' || name[len - 1] == '~' || strcmp(name, "DRAFT.error") == 0;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+	size_t len = strlen(name), n = strlen(end);
+
+	return len >= n && strcmp(name + len - n, end) == 0;
 }
 
 static struct ck_part *add_part(struct draft_files *d, enum ck_file_kind kind, uint64_t rank, enum ck_part_kind how, const char *path)
@@ -137,7 +145,8 @@ static int take_npy_dir(struct draft_files *d, struct ck_part *part)
 	part->files = calloc(names.count + 1, sizeof(*part->files));
 	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path, &names, d->err) : ck_fail_nomem(d->err);
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if (is_passing(names.names[i]))
+		/* ".x.npy" is the tensor ".x": a temporary name would go on behind it. */
+		if (is_passing(names.names[i]) && !ends_with(names.names[i], ".npy"))
 			continue;
 		rc = part->count < CK_MAX_TENSORS ? take_npy_name(d, part, part->count, names.names[i])
 						  : ck_fail(d->err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
@@ -298,6 +307,7 @@ static int take_outline(struct draft_files *d, struct ck_part *part, const char 
 	for (size_t i = 0; i < part->count && !rc; i++)
 		if (part->tensors[i].offset != 1)
 			rc = unfit(d, part->files[i], "the shard's .json doesn't refer to this tensor");
+	ck_error_file(d->err, json);
 	return rc;
 }
 
@@ -399,7 +409,10 @@ static int check_names(struct draft_files *d)
 /* A file that is bad for a reader is unfit for a draft; what the system says stays what it is. */
 static int as_invalid(int rc, struct ck_error *err)
 {
-	if (rc != CK_ERR_CORRUPT && rc != CK_ERR_UNSUPPORTED && rc != CK_ERR_LIMIT && rc != CK_ERR_NOENT)
+	/* A file where a directory belongs. */
+	bool misplaced = rc == CK_ERR_SYS && err && err->sys == ENOTDIR;
+
+	if (rc != CK_ERR_CORRUPT && rc != CK_ERR_UNSUPPORTED && rc != CK_ERR_LIMIT && rc != CK_ERR_NOENT && !misplaced)
 		return rc;
 	if (err)
 		err->code = CK_ERR_INVALID;

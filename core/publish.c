@@ -164,11 +164,16 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 		return too_long(err);
 	if (access(optim, F_OK) < 0 && errno == ENOENT)
 		return CK_OK;
-	for (size_t i = 0; i < in->count; i++)
-		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++)
-			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank, suffixes[k]) <
+	for (size_t i = 0; i < in->count; i++) {
+		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
+			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank, suffixes[k]) >=
 			    sizeof(path))
-				ck_remove_tree(path);
+				return too_long(err);
+			ck_remove_tree(path);
+			if (access(path, F_OK) == 0 || errno != ENOENT)
+				return ck_fail_sys(err, "removal of a published shard's draft");
+		}
+	}
 	return ck_sync_dir(optim, err);
 }
 
@@ -257,9 +262,9 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 
 	if (!find_places(&p, tag_path, dir))
 		return too_long(err);
-	rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
-	if (!rc && plan.count > 0)
-		rc = settle(&p, kind, &gone, err);
+	rc = settle(&p, kind, &gone, err);
+	if (!rc)
+		rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
 	if (rc || plan.count == 0)
 		goto out;
 	if (kind != CK_DRAFT_OPTIM && has_model(tag_path, step)) {

@@ -12,10 +12,10 @@
 /* Whether S is what Rust's str may hold: UTF-8 without lone surrogates. */
 static bool is_utf8(const char *s, size_t len)
 {
-	uint32_t c;
+	uint32_t c = 0;
 
 	for (size_t i = 0, step; i < len; i += step) {
-		step = ck_utf8_decode(s + i, len - i, &c);
+		step = (uint8_t)s[i] < 0x80 ? 1 : ck_utf8_decode(s + i, len - i, &c);
 		if (step == 0 || ck_is_surrogate(c))
 			return false;
 	}
@@ -29,7 +29,7 @@ static bool is_utf8(const char *s, size_t len)
 static void put_string(struct ck_buf *out, const char *s, size_t len)
 {
 	/* Pairs: the character, and the letter that stands for it behind a backslash. */
-	static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+	static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt", hex[] = "0123456789abcdef";
 	size_t run = 0;
 
 	ck_buf_byte(out, '"');
@@ -44,9 +44,9 @@ static void put_string(struct ck_buf *out, const char *s, size_t len)
 		while (*e && *e != s[i])
 			e += 2;
 		if (*e)
-			ck_buf_printf(out, "\\%c", e[1]);
+			ck_buf_append(out, (const char[]){ '\\', e[1] }, 2);
 		else
-			ck_buf_printf(out, "\\u%04x", c);
+			ck_buf_append(out, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
 	}
 	ck_buf_append(out, s + run, len - run);
 	ck_buf_byte(out, '"');
@@ -105,11 +105,27 @@ static int put_tensor(struct ck_buf *out, const struct ck_tensor *t, uint64_t *o
 	return CK_OK;
 }
 
+/* The entries, and the file's places for the tensors: as long as the header stays within its limit. */
+static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, const uint32_t *order,
+		       struct ck_error *err)
+{
+	size_t limit = out->len + CK_SAFETENSORS_MAX_WRITTEN;
+	uint64_t offset = 0;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < count && !rc; i++) {
+		rc = put_tensor(out, &tensors[order[i]], &offset, err);
+		if (!rc && out->len > limit)
+			rc = ck_fail(err, CK_ERR_LIMIT, "a safetensors header of more than %zu bytes",
+				     CK_SAFETENSORS_MAX_WRITTEN);
+	}
+	return rc;
+}
+
 int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, uint32_t *order,
 			  struct ck_error *err)
 {
-	struct ck_buf json = CK_BUF_INIT;
-	uint64_t offset = 0;
+	size_t start = out->len, len;
 	int rc = CK_OK;
 
 	for (size_t i = 0; i < count && !rc; i++) {
@@ -117,31 +133,24 @@ int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, s
 		rc = check(&tensors[i], err);
 	}
 	if (rc)
-		goto out;
+		return rc;
 	qsort_r(order, count, sizeof(*order), compare, (void *)tensors);
 
-	ck_buf_str(&json, METADATA);
-	for (size_t i = 0; i < count && !rc; i++)
-		rc = put_tensor(&json, &tensors[order[i]], &offset, err);
-	if (rc)
-		goto out;
-	ck_buf_byte(&json, '}');
-	ck_buf_fill(&json, ' ', -json.len % 8);
-	if (json.failed) {
+	ck_buf_le64(out, 0);
+	ck_buf_str(out, METADATA);
+	rc = put_tensors(out, tensors, count, order, err);
+	ck_buf_byte(out, '}');
+	ck_buf_fill(out, ' ', (start - out->len) % 8);
+	if (!rc && out->failed)
 		rc = ck_fail_nomem(err);
-		goto out;
+	if (rc) {
+		out->len = start < out->len ? start : out->len;
+		return rc;
 	}
-	if (json.len > CK_SAFETENSORS_MAX_HEADER) {
-		rc = ck_fail(err, CK_ERR_LIMIT, "a safetensors header of %zu bytes, at most %u are allowed", json.len,
-			     CK_SAFETENSORS_MAX_HEADER);
-		goto out;
-	}
-	ck_buf_le64(out, json.len);
-	ck_buf_append(out, json.data, json.len);
-	rc = out->failed ? ck_fail_nomem(err) : CK_OK;
-out:
-	ck_buf_free(&json);
-	return rc;
+	len = out->len - start - 8;
+	for (unsigned i = 0; i < 8; i++)
+		out->data[start + i] = (char)(len >> 8 * i & 0xff);
+	return CK_OK;
 }
 
 int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, size_t count, struct ck_error *err)

@@ -12,6 +12,7 @@
 #include "view.h"
 
 #define CK_SAFETENSORS_MAX_HEADER 100000000u  /* the format's own limit */
+#define CK_SAFETENSORS_MAX_WRITTEN ((size_t)32 << 20)  /* of ours, which is made in memory */
 
 /* Whether the format can hold T: its dtype has a name there and its key is UTF-8 without
    surrogates. */

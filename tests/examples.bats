@@ -208,11 +208,11 @@ bound() {
 		tensor CK_MAX_DIMS 64
 		meta (CK_META_MAX_BYTES>>20) 16
 		json CK_JSON_MAX_DEPTH 400
-		outline (CK_OUTLINE_MAX_BYTES>>20) 128
+		outline (CK_OUTLINE_MAX_BYTES>>20) 32
 		safetensors CK_SAFETENSORS_MAX_HEADER 100,000,000
 		keyname CK_NAME_MAX 255
 	EOF
-	for text in 262,144 524,288 '64 GiB' '64 MiB' '100 levels' '64 dimensions' '16 MiB' '400 levels' '128 MiB' '100,000,000' '255 bytes'; do
+	for text in 262,144 524,288 '64 GiB' '64 MiB' '100 levels' '64 dimensions' '16 MiB' '400 levels' '32 MiB' '100,000,000' '255 bytes'; do
 		grep -qF "$text" "$REPO/README.md" || { echo "README lacks $text"; return 1; }
 		tr '\n' ' ' <"$REPO/fs/ckptfs.1" | grep -qF "$text" || { echo "man page lacks $text"; return 1; }
 	done
