@@ -89,7 +89,7 @@ $(BUILD)/examples/%: examples/%.c $(LIB)
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@printf '\nVariables: CC CFLAGS PREFIX DESTDIR V=1 SAN=address,undefined WERROR=-Werror\n'
 
 deps: ## install what building and testing need (Debian, Ubuntu)

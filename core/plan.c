@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAX_OUTLINE ((size_t)128 << 20)
+#define MAX_OUTLINE CK_OUTLINE_MAX_BYTES
 
 /* What a draft's directories hold, sorted into the parts of a step. */
 struct draft_files {

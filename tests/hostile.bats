@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2153,SC2154
+# Checkpoints made to attack their reader: each is refused by name or shown, within a second and 64 MB, and nothing else is touched.
+
+load helpers
+
+# hostile PART... - mounts a store made of these parts of make_hostile.py, and judges each of its steps.
+hostile() {
+	python3 "$REPO/tests/make_hostile.py" "$BATS_TEST_TMPDIR/made" tensors "$@"
+	judge
+}
+
+judge() {
+	rm -f /tmp/ckptfs-was-here
+	python3 "$REPO/tests/check_hostile.py" store "$BATS_TEST_TMPDIR/made" "$BATS_TEST_TMPDIR/s"
+	mount_store "$BATS_TEST_TMPDIR/s"
+	! sanitized || export HOSTILE_NO_LIMITS=1
+	timeout 300 python3 "$REPO/tests/check_hostile.py" check "$BATS_TEST_TMPDIR/made" "$MNT" "$DAEMON"
+	[[ ! -e /tmp/ckptfs-was-here ]]
+	kill -0 "$DAEMON"
+}
+
+@test "tensors outside of their storage, or of what numbers can say" { hostile; }
+@test "every opcode without the stack, mark, memo or argument that it needs" { hostile opcodes; }
+@test "opcodes on what they are not for" { hostile targets; }
+@test "foreign globals, in every way to spell and to call them" { hostile foreign; }
+@test "globals that look like a checkpoint's" { hostile disguised; }
+@test "nesting without end, and containers that hold themselves" { hostile depth; }
+@test "a little that stands for very much" { hostile bombs; }
+@test "lengths that are not there, numbers without end" { hostile lengths; }
+@test "keys that collide" { hostile floods; }
+@test "keys that are hostile as file names" { hostile names; }
+@test "metadata that is too deep, too large, too long" { hostile metas; }
+
+# A lie in a local header is found when the entry is read, not when the file is opened: shown or refused, if refused then for what it is.
+@test "zips that lie" {
+	local made=$BATS_TEST_TMPDIR/made
+	python3 "$REPO/tests/make_hostile.py" "$made" tensors
+	python3 "$REPO/tests/make_zips.py" "$made/zips"
+	mv "$made/zips/"*.pt "$made"
+	awk -F'\t' -v OFS='\t' '$2 == "ok" { print } $2 != "ok" { print $1, "any", $2 }' "$made/zips/expect.tsv" >"$made/expect.tsv"
+	judge
+}
