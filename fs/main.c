@@ -90,6 +90,9 @@ static void on_ready(struct fs *fs)
 	fs->ready_fd = -1;
 }
 
+#define MAX_THREADS 64
+#define IDLE_THREADS 8
+
 static int loop(struct fuse_session *se)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -98,6 +101,9 @@ static int loop(struct fuse_session *se)
 	if (!config)
 		return -1;
 	fuse_loop_cfg_set_clone_fd(config, 0);
+	/* A publication, or a slow store, holds up those who wait for it, and nobody else. */
+	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
+	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
 	rc = fuse_session_loop_mt(se, config);
 	fuse_loop_cfg_destroy(config);
 	return rc;
