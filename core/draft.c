@@ -28,7 +28,8 @@ bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path
 	bool fits;
 
 	pthread_mutex_lock(&d->lock);
-	fits = (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") < PATH_MAX;
+	fits = (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") <
+	       PATH_MAX;
 	pthread_mutex_unlock(&d->lock);
 	return fits;
 }
@@ -47,7 +48,8 @@ static int make_on_disk(struct ck_drafts *d, struct draft *draft, struct ck_erro
 	if (!rc)
 		rc = make_dir(draft->dir, err);
 	if (!rc && draft->kind != DRAFT_STAGED)
-		rc = draft_files_path(d, draft, path) ? make_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		rc = draft_files_path(d, draft, path) ? make_dir(path, err)
+						      : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	return rc;
 }
 
@@ -60,7 +62,8 @@ static struct draft *find_draft(struct ck_drafts *d, const char *dir)
 	return draft;
 }
 
-static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char *dir, enum ck_draft_kind kind, uint64_t step)
+static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char *dir, enum ck_draft_kind kind,
+			       uint64_t step)
 {
 	struct draft *draft = calloc(1, sizeof(*draft));
 
@@ -77,8 +80,8 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 	return draft;
 }
 
-int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create, struct draft **out,
-	      struct ck_error *err)
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
+	      struct draft **out, struct ck_error *err)
 {
 	char dir[PATH_MAX], files[PATH_MAX];
 	struct draft *draft;
@@ -128,7 +131,8 @@ void draft_put(struct ck_drafts *d, struct draft *draft)
 	pthread_mutex_unlock(&d->lock);
 }
 
-int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step, struct ck_error *err)
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step,
+	       struct ck_error *err)
 {
 	struct draft *other;
 	int rc = CK_OK;
@@ -159,10 +163,7 @@ int draft_begin(struct draft *draft, struct ck_error *err)
 	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
 }
 
-void draft_end(struct draft *draft)
-{
-	pthread_rwlock_unlock(&draft->lock);
-}
+void draft_end(struct draft *draft) { pthread_rwlock_unlock(&draft->lock); }
 
 /* ---- inodes ---- */
 
@@ -191,6 +192,7 @@ static struct dnode *find_file(struct ck_drafts *d, const struct stat *st)
 	struct file_id id = { (uint64_t)st->st_dev, (uint64_t)st->st_ino };
 	struct dnode *node;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): it hashes the bytes of a struct */
 	HASH_FIND(by_file, d->files, &id, sizeof(id), node);
 	return node;
 }
@@ -213,6 +215,7 @@ static void kill_node(struct ck_drafts *d, struct dnode *node)
 	if (node->dead)
 		return;
 	node->dead = true;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is in a table isn't in an empty one */
 	HASH_DELETE(by_file, d->files, node);
 }
 
@@ -240,7 +243,7 @@ static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, s
 	char *copy;
 	struct dnode *old = node->parent;
 
-	if (node->draft == draft && node->parent == parent && node->name && strcmp(node->name, name) == 0)
+	if (node->name && node->draft == draft && node->parent == parent && strcmp(node->name, name) == 0)
 		return 0;
 	copy = strdup(name);
 	if (!copy)
@@ -262,7 +265,8 @@ static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, s
 }
 
 /* With the lock held. */
-static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st)
+static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			      const struct stat *st)
 {
 	struct dnode *node = calloc(1, sizeof(*node));
 
@@ -281,7 +285,8 @@ static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct d
 	return node;
 }
 
-struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st)
+struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			const struct stat *st)
 {
 	struct dnode *node;
 
@@ -403,8 +408,8 @@ void draft_set_gone(struct ck_drafts *d, struct draft *draft)
 	pthread_mutex_lock(&d->lock);
 	draft->gone = true;
 	HASH_ITER(hh, d->inodes, node, next)
-		if (node->draft == draft)
-			kill_node(d, node);
+	if (node->draft == draft)
+		kill_node(d, node);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -437,17 +442,20 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	if (fits && draft->kind == DRAFT_STAGED)
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
-	return fits && draft_files_path(d, draft, base) && (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
+	return fits && draft_files_path(d, draft, base) &&
+	       (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
 }
 
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out)
 {
-	/* The way into a draft is asked for each time: publishing turns it into a step. So is the report, which we write
-	   behind the kernel's back. */
+	/* The way into a draft is asked for each time: publishing turns it into a step. So is the report, which we
+	   write behind the kernel's back. */
 	bool ours = !node->parent || strcmp(node->name, "DRAFT.error") == 0;
 	double timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
 
-	*out = (struct ck_attr){ .st = *st, .entry_timeout = timeout, .attr_timeout = node->parent ? timeout : CK_TIMEOUT_CHANGING };
+	*out = (struct ck_attr){ .st = *st,
+				 .entry_timeout = timeout,
+				 .attr_timeout = node->parent ? timeout : CK_TIMEOUT_CHANGING };
 	out->st.st_ino = node->ino;
 	/* cp and others write as much at once: each write is a request, and brings another along (the
 	   kernel asks for security.capability before it). */

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_draft_file *file, struct stat *st, struct ck_error *err)
+static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_draft_file *file, struct stat *st,
+		     struct ck_error *err)
 {
 	char path[PATH_MAX];
 	int fd, rc;
@@ -24,7 +25,8 @@ static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_dr
 	return lstat(path, st) < 0 ? ck_fail_sys(err, "stat") : CK_OK;
 }
 
-int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, struct ck_attr *out, struct ck_error *err)
+int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, struct ck_attr *out,
+		      struct ck_error *err)
 {
 	struct dnode *node = dnode_find(d, ino);
 	struct stat st;
@@ -51,7 +53,8 @@ static struct timespec time_of(bool set, bool now, struct timespec t)
 /* The change of the file at PATH, or of FD where it isn't -1. */
 static int apply(const char *path, int fd, const struct ck_change *c, struct ck_error *err)
 {
-	struct timespec times[2] = { time_of(c->atime, c->atime_now, c->st.st_atim), time_of(c->mtime, c->mtime_now, c->st.st_mtim) };
+	struct timespec times[2] = { time_of(c->atime, c->atime_now, c->st.st_atim),
+				     time_of(c->mtime, c->mtime_now, c->st.st_mtim) };
 	uid_t uid = c->uid ? c->st.st_uid : (uid_t)-1;
 	gid_t gid = c->gid ? c->st.st_gid : (gid_t)-1;
 
@@ -61,13 +64,14 @@ static int apply(const char *path, int fd, const struct ck_change *c, struct ck_
 		return ck_fail_sys(err, "chown");
 	if (c->size && (fd >= 0 ? ftruncate(fd, c->st.st_size) : truncate(path, c->st.st_size)) < 0)
 		return ck_fail_sys(err, "truncate");
-	if ((c->atime || c->mtime) && (fd >= 0 ? futimens(fd, times) : utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW)) < 0)
+	if ((c->atime || c->mtime) &&
+	    (fd >= 0 ? futimens(fd, times) : utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW)) < 0)
 		return ck_fail_sys(err, "utimens");
 	return CK_OK;
 }
 
-static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft_file *file, const struct ck_change *change,
-			struct ck_attr *out, struct ck_error *err)
+static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft_file *file,
+			const struct ck_change *change, struct ck_attr *out, struct ck_error *err)
 {
 	struct ck_change rest = *change;
 	struct draft *draft = node->draft;
@@ -102,18 +106,20 @@ out:
  * Who has a file under nanochat's own name open to replace it means that one. But the kernel, and the readers of the
  * stored file, know the stored one by this inode, and its attributes are the answer.
  */
-static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
-			      struct ck_attr *out, struct ck_error *err)
+static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file,
+			      const struct ck_change *change, struct ck_attr *out, struct ck_error *err)
 {
 	int rc = change_draft(d, file->node, file, change, out, err);
 
 	if (!rc && ck_tree_getattr(d->tree, ino, out, NULL))
-		out->st.st_ino = ino;   /* somebody else has replaced it meanwhile */
+		out->st.st_ino = ino; /* somebody else has replaced it meanwhile */
 	return rc;
 }
 
-/* Of the tree's things, directories that nanochat makes and files under its names may be chmodded, chowned and touched, as in a plain directory. */
-static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change *change, struct ck_attr *out, struct ck_error *err)
+/* Of the tree's things, directories that nanochat makes and files under its names may be chmodded, chowned and touched,
+ * as in a plain directory. */
+static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change *change, struct ck_attr *out,
+			 struct ck_error *err)
 {
 	struct ck_place place;
 	char path[PATH_MAX], name[64];
@@ -121,7 +127,8 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 
 	if (rc)
 		return rc;
-	if (change->size || (place.kind != CK_PLACE_TAG && place.kind != CK_PLACE_SOURCE && place.kind != CK_PLACE_NATIVE))
+	if (change->size ||
+	    (place.kind != CK_PLACE_TAG && place.kind != CK_PLACE_SOURCE && place.kind != CK_PLACE_NATIVE))
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
 	name[0] = '\0';
 	if (place.kind == CK_PLACE_NATIVE)
@@ -132,8 +139,8 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 	return rc ? rc : ck_tree_getattr(d->tree, ino, out, err);
 }
 
-int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change, struct ck_attr *out,
-		      struct ck_error *err)
+int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
+		      struct ck_attr *out, struct ck_error *err)
 {
 	struct ck_draft_file *replacement;
 	struct dnode *node;

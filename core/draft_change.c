@@ -27,8 +27,8 @@ static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct
 	return chmod(path, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : give(path, owner, err);
 }
 
-static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode, struct ck_owner owner,
-		    struct ck_attr *out, struct ck_error *err)
+static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode,
+		    struct ck_owner owner, struct ck_attr *out, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	int rc;
@@ -57,7 +57,8 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	int rc;
 
 	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM)
-		return ck_fail(err, CK_ERR_INVALID, "a step is named by six digits or more, its draft perhaps with .partial");
+		return ck_fail(err, CK_ERR_INVALID,
+			       "a step is named by six digits or more, its draft perhaps with .partial");
 	if (ck_drafts_lookup(d, parent, name, out, NULL) == CK_OK) {
 		ck_drafts_forget(d, out->st.st_ino, 1);
 		return ck_fail(err, CK_ERR_EXIST, "the draft is there already");
@@ -73,8 +74,8 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	return rc;
 }
 
-static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner, struct ck_attr *out,
-		   struct ck_error *err)
+static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner,
+		   struct ck_attr *out, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct where w;
@@ -94,8 +95,8 @@ static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t 
 	return rc ? rc : ck_drafts_lookup(d, parent, name, out, err);
 }
 
-int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner, struct ck_attr *out,
-		    struct ck_error *err)
+int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner,
+		    struct ck_attr *out, struct ck_error *err)
 {
 	struct ck_place place = { .kind = CK_PLACE_OTHER };
 	struct where w;
@@ -121,7 +122,8 @@ int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t
 /* ---- unlink and rmdir ---- */
 
 /*
- * The kernel asks for a name that it has found. In a directory of the tree that is not among the drafts' names, it is a published step's.
+ * The kernel asks for a name that it has found. In a directory of the tree that is not among the drafts' names, it is a
+ * published step's.
  */
 static int or_published(ck_ino parent, int rc, const struct ck_error *why, struct ck_error *err)
 {
@@ -189,7 +191,8 @@ int ck_drafts_unlink(struct ck_drafts *d, ck_ino parent, const char *name, struc
 }
 
 /* A draft goes when its directory is empty. */
-static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, struct ck_error *err)
+static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
+			struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct draft *draft;
@@ -224,7 +227,8 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 	if (rc)
 		return rc;
 	empty = in_tag.count == 0;
-	if (in_tag.count == 1 && strcmp(in_tag.names[0], CK_DRAFT_DIR) == 0 && ck_list_dir(home, &in_home, NULL) == CK_OK) {
+	if (in_tag.count == 1 && strcmp(in_tag.names[0], CK_DRAFT_DIR) == 0 &&
+	    ck_list_dir(home, &in_home, NULL) == CK_OK) {
 		empty = true;
 		for (size_t i = 0; i < in_home.count; i++)
 			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
@@ -279,8 +283,8 @@ int ck_drafts_rmdir(struct ck_drafts *d, ck_ino parent, const char *name, struct
 /* ---- rename ---- */
 
 /* Within one draft, as rename(2); then a commit record may have arrived. */
-static int rename_at(struct ck_drafts *d, struct where *from, const char *name, struct where *to, const char *new_name, unsigned flags,
-		     struct dnode **arrived, struct ck_error *err)
+static int rename_at(struct ck_drafts *d, struct where *from, const char *name, struct where *to, const char *new_name,
+		     unsigned flags, struct dnode **arrived, struct ck_error *err)
 {
 	char old_path[PATH_MAX], new_path[PATH_MAX];
 	struct stat moved, replaced;
@@ -306,7 +310,8 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 }
 
 /* The temporary name of a staged file becomes one of nanochat's own: checked, and there whole. */
-static int rename_staged(struct ck_drafts *d, struct where *w, const char *name, const struct ck_file_name *native, struct ck_error *err)
+static int rename_staged(struct ck_drafts *d, struct where *w, const char *name, const struct ck_file_name *native,
+			 struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -320,8 +325,8 @@ static int rename_staged(struct ck_drafts *d, struct where *w, const char *name,
 	return rc;
 }
 
-static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name, unsigned flags,
-			struct ck_error *err)
+static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name,
+			unsigned flags, struct ck_error *err)
 {
 	struct dnode *arrived = NULL;
 	struct ck_file_name native;
@@ -360,8 +365,8 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 }
 
 /* The draft that a rename would replace: rename(2) replaces an empty directory. */
-static int clear_target(struct ck_drafts *d, const struct ck_place *place, const char *name, enum ck_draft_kind kind, uint64_t step,
-			struct ck_error *err)
+static int clear_target(struct ck_drafts *d, const struct ck_place *place, const char *name, enum ck_draft_kind kind,
+			uint64_t step, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	int rc = remove_draft(d, place->path, kind, step, &why);
@@ -372,8 +377,8 @@ static int clear_target(struct ck_drafts *d, const struct ck_place *place, const
 }
 
 /* A draft's directory under another name: 000600.partial to 000600 publishes. */
-static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place *place, const char *name, const char *new_name,
-			struct ck_error *err)
+static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place *place, const char *name,
+			const char *new_name, struct ck_error *err)
 {
 	enum ck_draft_kind kind, new_kind;
 	char path[PATH_MAX];
@@ -383,8 +388,8 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 	uint64_t step, new_step;
 	int rc;
 
-	if (!ck_draft_parse(name, &kind, &step) || !ck_draft_parse(new_name, &new_kind, &new_step) || kind == CK_DRAFT_OPTIM ||
-	    new_kind == CK_DRAFT_OPTIM)
+	if (!ck_draft_parse(name, &kind, &step) || !ck_draft_parse(new_name, &new_kind, &new_step) ||
+	    kind == CK_DRAFT_OPTIM || new_kind == CK_DRAFT_OPTIM)
 		return ck_fail(err, CK_ERR_INVALID, "a draft can only be given another step's name");
 	if (ck_tree_lookup(d->tree, parent, new_name, &attr, NULL) == CK_OK) {
 		ck_tree_forget(d->tree, attr.st.st_ino, 1);
@@ -413,8 +418,8 @@ out:
 	return rc;
 }
 
-int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name, unsigned flags,
-		     struct ck_error *err)
+int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name,
+		     unsigned flags, struct ck_error *err)
 {
 	struct ck_place place = { .kind = CK_PLACE_OTHER };
 	struct ck_error why = CK_ERROR_INIT;
@@ -464,7 +469,8 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM)
 		rc = draft_publish(d, w.draft, -1, 0, err);
 	else
-		rc = where_path(d, &w, ".", path) ? ck_sync_dir(path, err) : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		rc = where_path(d, &w, ".", path) ? ck_sync_dir(path, err)
+						  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	where_put(d, &w);
 	return rc;
 }

@@ -119,7 +119,8 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 	char stem[32];
 
 	if (w->draft->kind == DRAFT_STAGED && !is_temporary(name))
-		return ck_fail(err, CK_ERR_PERM, "a tag holds steps, and files of nanochat's names: '%.64s' is neither", name);
+		return ck_fail(err, CK_ERR_PERM, "a tag holds steps, and files of nanochat's names: '%.64s' is neither",
+			       name);
 	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || is_temporary(name))
 		return CK_OK;
 	if (!ck_rank_parse(name, &rank, &len))
@@ -166,7 +167,8 @@ static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_at
 	return CK_OK;
 }
 
-static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, const char *name, struct ck_attr *out, struct ck_error *err)
+static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, const char *name, struct ck_attr *out,
+			 struct ck_error *err)
 {
 	enum ck_draft_kind kind;
 	struct draft *draft;
@@ -238,8 +240,8 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') || !where_path(d, w, names.names[i], path) ||
-		    lstat(path, &st) < 0)
+		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') ||
+		    !where_path(d, w, names.names[i], path) || lstat(path, &st) < 0)
 			continue;
 		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
@@ -273,7 +275,8 @@ static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck
 	return rc;
 }
 
-static int list_shards(struct ck_drafts *d, const struct ck_place *place, bool entrance, struct ck_dir *dir, struct ck_error *err)
+static int list_shards(struct ck_drafts *d, const struct ck_place *place, bool entrance, struct ck_dir *dir,
+		       struct ck_error *err)
 {
 	struct ck_dirent seen;
 	struct where w;

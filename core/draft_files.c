@@ -11,15 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the kernel does itself (append, the creation) is not for the store's file; a link in its place is not followed. */
-static int store_flags(int flags)
-{
-	return (flags & (O_ACCMODE | O_TRUNC)) | O_CLOEXEC | O_NOFOLLOW;
-}
+/* What the kernel does itself (append, the creation) is not for the store's file; a link in its place
+   is not followed. */
+static int store_flags(int flags) { return (flags & (O_ACCMODE | O_TRUNC)) | O_CLOEXEC | O_NOFOLLOW; }
 
 /* An open file of NODE, whose reference it takes; FD too, also on failure. */
-static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, pid_t opener, struct ck_draft_file **out,
-		    struct ck_error *err)
+static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, pid_t opener,
+		    struct ck_draft_file **out, struct ck_error *err)
 {
 	struct ck_draft_file *file = calloc(1, sizeof(*file));
 
@@ -44,7 +42,8 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 }
 
 /* Opens or makes the file at PATH; *MADE says which. */
-static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owner owner, bool *made, int *fd, struct ck_error *err)
+static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owner owner, bool *made, int *fd,
+			struct ck_error *err)
 {
 	*fd = open(path, store_flags(flags) | O_CREAT | O_EXCL, mode & 0777);
 	*made = *fd >= 0;
@@ -54,15 +53,15 @@ static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owne
 		return ck_fail_sys(err, "open");
 	if (!*made)
 		return CK_OK;
-	if (geteuid() == 0 && (owner.uid || owner.gid) && fchown(*fd, owner.uid, owner.gid) < 0 && errno != EPERM && errno != EINVAL)
+	if (geteuid() == 0 && (owner.uid || owner.gid) && fchown(*fd, owner.uid, owner.gid) < 0 && errno != EPERM &&
+	    errno != EINVAL)
 		return ck_fail_sys(err, "chown");
 	/* MODE is what the writer's umask left of it; ours has no say. */
 	return fchmod(*fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
 }
 
-/* A file at W. NAME is in the directory; SHOWN the name under which it counts: nanochat's own where it is staged for it. */
-int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags, struct ck_owner owner,
-		     struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
+int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags,
+		    struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct dnode *node;
@@ -92,8 +91,8 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 	return new_file(d, node, fd, flags, owner.pid, out, err);
 }
 
-int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, int flags, struct ck_owner owner,
-		     struct ck_attr *attr, struct ck_draft_file **file, struct ck_error *err)
+int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, int flags,
+		     struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **file, struct ck_error *err)
 {
 	struct ck_file_name native;
 	struct where w;
@@ -119,7 +118,8 @@ out:
 	return rc;
 }
 
-static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, struct ck_draft_file **file, struct ck_error *err)
+static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, struct ck_draft_file **file,
+		      struct ck_error *err)
 {
 	struct dnode *node = dnode_find(d, ino);
 	struct draft *draft;
@@ -144,7 +144,8 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	return rc;
 }
 
-int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner owner, struct ck_draft_file **file, struct ck_error *err)
+int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner owner, struct ck_draft_file **file,
+		   struct ck_error *err)
 {
 	struct ck_place place;
 	int rc;
@@ -218,7 +219,8 @@ static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool ke
 
 	if (rc)
 		return rc;
-	rc = file->published ? ck_fail(err, CK_ERR_STALE, "the file is in its place") : native_take_old(file, keep, err);
+	rc = file->published ? ck_fail(err, CK_ERR_STALE, "the file is in its place")
+			     : native_take_old(file, keep, err);
 	if (rc)
 		draft_end(draft);
 	else
@@ -226,7 +228,8 @@ static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool ke
 	return rc;
 }
 
-int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len, struct ck_error *err)
+int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len,
+		   struct ck_error *err)
 {
 	int rc = begin_change(d, file, true, err);
 
@@ -248,13 +251,11 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 	return rc;
 }
 
-int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err)
-{
-	return ck_sync_fd(file->fd, err);
-}
+int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err) { return ck_sync_fd(file->fd, err); }
 
 /*
- * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs ends before FILE is complete. Where we can't see, it counts as the opener.
+ * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs
+ * ends before FILE is complete. Where we can't see, it counts as the opener.
  */
 static bool is_inherited(const struct ck_draft_file *file, pid_t closer)
 {

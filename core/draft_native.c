@@ -20,7 +20,8 @@ static void staged_name(struct ck_drafts *d, const struct ck_file_name *native, 
 	pthread_mutex_lock(&d->lock);
 	n = ++d->next_ino;
 	pthread_mutex_unlock(&d->lock);
-	snprintf(name, size, "@%d.%llu-%s", getpid(), (unsigned long long)n, ck_file_name_format(native, text, sizeof(text)));
+	snprintf(name, size, "@%d.%llu-%s", getpid(), (unsigned long long)n,
+		 ck_file_name_format(native, text, sizeof(text)));
 }
 
 int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
@@ -38,7 +39,8 @@ int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_nam
 	return rc;
 }
 
-/* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is emptied. */
+/* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is
+ * emptied. */
 int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)
 {
 	struct ck_view *view = NULL;
@@ -73,8 +75,8 @@ bool native_has_old(struct ck_draft_file *file)
 	return has;
 }
 
-int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner, struct ck_draft_file **file,
-		       struct ck_error *err)
+int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
+		struct ck_draft_file **file, struct ck_error *err)
 {
 	char path[PATH_MAX + 64], name[64];
 	struct ck_file *old = NULL;
@@ -93,7 +95,8 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 		owner.uid = st.st_uid;
 		owner.gid = st.st_gid;
 		/* What isn't read at once may be read later, for the bytes that nobody writes. */
-		rc = native_create(d, &w, &place->name, st.st_mode, (flags & ~O_ACCMODE) | O_RDWR, owner, &attr, file, err);
+		rc = native_create(d, &w, &place->name, st.st_mode, (flags & ~O_ACCMODE) | O_RDWR, owner, &attr, file,
+				   err);
 		where_put(d, &w);
 	}
 	if (rc) {
@@ -110,14 +113,12 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener)
 {
 	struct ck_draft_file *file = NULL;
-	struct dnode *node, *next;
 
 	pthread_mutex_lock(&d->lock);
-	HASH_ITER(hh, d->inodes, node, next) {
-		for (file = node->open; file && (file->replaces != ino || file->opener != opener); file = file->next)
-			;
-		if (file)
-			break;
+	for (struct dnode *node = d->inodes; node && !file; node = node->hh.next) {
+		file = node->open;
+		while (file && (file->replaces != ino || file->opener != opener))
+			file = file->next;
 	}
 	if (file)
 		file->refs++;

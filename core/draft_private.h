@@ -1,6 +1,7 @@
 /*
  * draft_private - the inside of the drafts, for the files that make it up: draft.c (the tables),
- * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files), draft_native.c (those under nanochat's names),
+ * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files),
+ * draft_native.c (those under nanochat's names),
  * draft_attr.c, draft_publish.c (the doors), draft_recover.c (what a mount clears).
  */
 #ifndef CK_DRAFT_PRIVATE_H
@@ -98,15 +99,16 @@ struct ck_drafts {
 /* ---- draft.c ---- */
 
 /* The draft TAG/.ckptfs/NAME, a reference; with CREATE it is made if it isn't there. CK_ERR_NOENT. */
-int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create, struct draft **out,
-	      struct ck_error *err);
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
+	      struct draft **out, struct ck_error *err);
 void draft_put(struct ck_drafts *d, struct draft *draft);
 
 /* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged ones. */
 bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path);
 
 /* Renames the draft on disk to DIR, where nothing may be. The caller holds its lock exclusively. */
-int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step, struct ck_error *err);
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step,
+	       struct ck_error *err);
 
 /* The draft was published or removed. */
 void draft_set_gone(struct ck_drafts *d, struct draft *draft);
@@ -117,7 +119,8 @@ void draft_end(struct draft *draft);
 
 /* The inode of NAME in PARENT (NULL: the draft's own directory), whose attributes are ST; a
    reference. NULL when out of memory. */
-struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name, const struct stat *st);
+struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			const struct stat *st);
 struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino);      /* a reference; NULL when unknown */
 void dnode_put(struct ck_drafts *d, struct dnode *node);
 /* counts one of the kernel's lookups */
@@ -130,7 +133,8 @@ struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st);
 void dnode_revive(struct ck_drafts *d, struct dnode *node);
 /* A descriptor for who asks about a file that is gone but open; -1. */
 int dnode_dup(struct ck_drafts *d, struct dnode *node);
-void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name);
+void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent,
+		const char *name);
 bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path);
 
 /* The inode number of the file whose attributes are ST. */
@@ -165,8 +169,8 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 /* ---- draft_files.c ---- */
 
 /* A file at W. */
-int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags, struct ck_owner owner,
-		    struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
+int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags,
+		    struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
 void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file);
 int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err);
 
@@ -188,7 +192,8 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 
 /* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files are open for
    writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error in it. */
-int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, struct ck_error *err);
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+		  struct ck_error *err);
 
 /* The file NODE was closed or renamed into place: publishes where that is a door. Being unfit or
    busy is no failure here. */

@@ -22,13 +22,13 @@ static void report(struct ck_drafts *d, const struct draft *draft, const struct 
 	ck_error_line(why, line, sizeof(line) - 1);
 	if (d->log)
 		d->log(d->log_arg, line);
-	if ((size_t)snprintf(path, sizeof(path), "%s/files%s/DRAFT.error", draft->dir, draft->kind == CK_DRAFT_OPTIM ? "/optim" : "") >=
-	    sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), "%s/files%s/DRAFT.error", draft->dir,
+			     draft->kind == CK_DRAFT_OPTIM ? "/optim" : "") >= sizeof(path))
 		return;
 	strcat(line, "\n");
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return;         /* a full disk: the log has the line */
+		return; /* a full disk: the log has the line */
 	ck_write_full(fd, 0, line, strlen(line), NULL);
 	close(fd);
 }
@@ -85,7 +85,8 @@ static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, un
 	pthread_mutex_unlock(&d->lock);
 }
 
-int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, struct ck_error *err)
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+		  struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	int rc = CK_OK;
@@ -123,7 +124,8 @@ static bool is_empty(struct ck_drafts *d, struct dnode *node)
 	return !dnode_path(d, node, NULL, path) || stat(path, &st) < 0 || st.st_size == 0;
 }
 
-/* Whether NODE is a commit record: a step's meta.json, or one of a shard, whose rank is then *RANK. Nobody but a rename changes a name, and then it arrives again. */
+/* Whether NODE is a commit record: a step's meta.json, or one of a shard, whose rank is then *RANK. Nobody but a rename
+ * changes a name, and then it arrives again. */
 static bool is_record(struct ck_drafts *d, const struct dnode *node, int64_t *rank)
 {
 	const struct dnode *dir;

@@ -47,6 +47,9 @@ static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *
 		rc = ck_npy_read(npy->file, &npy->tensor, npy->shape, npy->strides, err);
 	if (!rc && (npy->tensor.numel != part->tensors[i].numel || npy->tensor.dtype != part->tensors[i].dtype))
 		rc = ck_fail(err, CK_ERR_CHANGED, "the file changed while the step was being made");
+	/* For messages. */
+	npy->tensor.key = part->tensors[i].key;
+	npy->tensor.key_len = part->tensors[i].key_len;
 	if (!rc)
 		rc = ck_view_add_tensor(view, &npy->tensor, err);
 	if (rc)
