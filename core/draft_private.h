@@ -23,11 +23,11 @@ struct draft {
 	unsigned refs;          /* inodes that lie in it, and uses under way */
 	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED */
 	atomic_bool gone;       /* published or removed: its inodes are stale */
-	/* Open files that may be written to; and those of them that were closed after the last write: their release is on
-	   its way, unless they are open a second time. */
+	/* Open files that may be written to; and those of them that were closed after the last
+	   write: their release is on its way, unless they are open a second time. */
 	unsigned writers, closed;
-	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is published stands still.
-	   Taken before the table's lock, never while holding it. */
+	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
+	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
 	char tag[PATH_MAX];     /* the tag's directory */
 	/* A rename changes these three, with both locks held. */
@@ -68,7 +68,8 @@ struct ck_draft_file {
 	struct ck_file_name native;     /* what it becomes at close; has_native: whether it does */
 	bool has_native;
 	atomic_bool published;  /* and is in place */
-	/* The stored file that it will replace, until its bytes are copied or not wanted any more; under OLD_LOCK. */
+	/* The stored file that it will replace, until its bytes are copied or not wanted any more;
+	   under OLD_LOCK. */
 	ck_ino replaces;
 	struct ck_file *old;
 	pthread_mutex_t old_lock;
@@ -126,8 +127,9 @@ void dnode_put(struct ck_drafts *d, struct dnode *node);
 /* counts one of the kernel's lookups */
 void dnode_look_up(struct ck_drafts *d, struct dnode *node);
 /*
- * The file whose attributes are ST is about to go: its inode, if the kernel knows it, is dead (its number
- * may be given to another file at once). A reference, or NULL. When the file stays after all, it lives on.
+ * The file whose attributes are ST is about to go: its inode, if the kernel knows it, is dead (its
+ * number may be given to another file at once). A reference, or NULL. When the file stays after
+ * all, it lives on.
  */
 struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st);
 void dnode_revive(struct ck_drafts *d, struct dnode *node);
@@ -183,7 +185,8 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 		struct ck_draft_file **file, struct ck_error *err);
 /* What OPENER has open to replace the stored file of INO: a reference (draft_file_put), or NULL. */
 struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener);
-/* Before FILE is first read or changed: it begins with the stored one's bytes, unless they aren't wanted. */
+/* Before FILE is first read or changed: it begins with the stored one's bytes, unless they aren't
+   wanted. */
 int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
 bool native_has_old(struct ck_draft_file *file);
 int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);

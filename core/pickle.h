@@ -40,7 +40,7 @@ void ck_global_name(enum ck_global g, const char **module, const char **name);
 
 /* Limits: see also the arena's budget, which bounds what a stream can build. */
 #define CK_PICKLE_MAX_BYTES ((size_t)64 << 20)
-#define CK_PICKLE_MAX_DEPTH 100     /* nesting of the finished tree, also through shared containers; cycles are refused */
+#define CK_PICKLE_MAX_DEPTH 100 /* nesting of the finished tree, also through shared containers; cycles are refused */
 
 /* The budget that an arena for a pickle of LEN bytes should have. */
 size_t ck_pickle_budget(size_t len);

@@ -42,7 +42,8 @@ struct ck_plan {
  * CK_ERR_INVALID says what is wrong: a name that has no place in a step, nothing or too much of
  * something, a bad file. PLAN must be freed also on failure.
  */
-int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_plan *plan, struct ck_error *err);
+int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_plan *plan,
+		 struct ck_error *err);
 void ck_plan_free(struct ck_plan *plan);
 
 /* Makes the file of PART at PATH, which must not be there, and fsyncs it. TOP is the archive's
@@ -58,7 +59,8 @@ int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err);
    go behind, by name. */
 int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err);
 
-/* Appends the files of the directory PATH that aren't in DIR/order: a kill came between their creation and its note, and what is created from now on is later. */
+/* Appends the files of the directory PATH that aren't in DIR/order: a kill came between their
+   creation and its note, and what is created from now on is later. */
 int ck_order_complete(const char *dir, const char *path, struct ck_error *err);
 
 #endif

@@ -87,7 +87,8 @@ static int copy(const struct ck_part *part, int fd, struct ck_error *err)
 	return rc;
 }
 
-/* The draft's own file under a second name: no byte is copied. False where the file system has no hard links, or the file is not ours to link. */
+/* The draft's own file under a second name: no byte is copied. False where the file system has no
+   hard links, or the file is not ours to link. */
 static bool link_synced(const char *from, const char *to, int *rc, struct ck_error *err)
 {
 	int fd = open(from, O_RDONLY | O_CLOEXEC);

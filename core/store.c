@@ -28,7 +28,8 @@ static bool take(const char **at, const char *prefix)
 	return true;
 }
 
-/* Passes over a number of at least WIDTH digits, more only without a leading zero, as printf's "%0*d" writes it. */
+/* Passes over a number of at least WIDTH digits, more only without a leading zero, as printf's
+   "%0*d" writes it. */
 static bool take_number(const char **at, size_t width, uint64_t *out)
 {
 	size_t len = strspn(*at, "0123456789");
@@ -108,7 +109,8 @@ const char *ck_step_format(uint64_t step, char *buf, size_t size)
 	return buf;
 }
 
-static const char *const draft_suffixes[] = { [CK_DRAFT_STEP] = "", [CK_DRAFT_PARTIAL] = ".partial", [CK_DRAFT_OPTIM] = ".optim" };
+static const char *const draft_suffixes[] = {
+	[CK_DRAFT_STEP] = "", [CK_DRAFT_PARTIAL] = ".partial", [CK_DRAFT_OPTIM] = ".optim"};
 
 bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step)
 {
@@ -139,7 +141,8 @@ static bool is_type(int dir, const struct dirent *entry, unsigned char type)
 	return fstatat(dir, entry->d_name, &st, 0) == 0 && IFTODT(st.st_mode) == type;
 }
 
-/* Calls VISIT for each entry of the directory at PATH but "." and ".."; it goes on while VISIT gives 0. */
+/* Calls VISIT for each entry of the directory at PATH but "." and ".."; it goes on while VISIT
+   gives 0. */
 typedef int (*visit_fn)(int dir, const struct dirent *entry, void *arg);
 
 static int each_entry(const char *path, visit_fn visit, void *arg, struct ck_error *err)
@@ -371,7 +374,8 @@ void ck_names_free(struct ck_names *names)
 /* What a tag is ranked by. */
 struct tag {
 	char *name;
-	const char *digits;         /* of the number behind the d, without leading zeros; NULL: not named so */
+	/* of the number behind the d, without leading zeros; NULL: not named so */
+	const char *digits;
 	size_t len;
 	bool exact;                 /* nothing but the d and the digits */
 	struct timespec mtime;      /* where digits is NULL */

@@ -88,7 +88,8 @@ static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err
 	return found ? CK_OK : no_zip(src, err);
 }
 
-/* The zip64 end record that the locator in front of AT names, if there is one. *AT becomes its start. */
+/* The zip64 end record that the locator in front of AT names, if there is one. *AT becomes its
+   start. */
 static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *end, struct ck_error *err)
 {
 	const uint8_t *p;
@@ -119,7 +120,8 @@ static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *
 		return rc;
 	c = ck_cursor(p, END64_SIZE);
 	if (ck_cursor_u32(&c) != SIG_END64 || ck_cursor_u64(&c) != rest)
-		return ck_fail(err, CK_ERR_CORRUPT, "no zip64 end record at %" PRIu64 ", where its locator says", where);
+		return ck_fail(err, CK_ERR_CORRUPT, "no zip64 end record at %" PRIu64 ", where its locator says",
+			       where);
 	ck_cursor_u32(&c);  /* versions */
 	disks = ck_cursor_u64(&c);
 	count_here = ck_cursor_u64(&c);
@@ -132,7 +134,8 @@ static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *
 	return CK_OK;
 }
 
-/* A narrow field of the end record repeats the zip64 one or is all ones, which stands for "see there". */
+/* A narrow field of the end record repeats the zip64 one or is all ones, which stands for "see
+   there". */
 static bool narrow_agrees(uint64_t narrow, uint64_t wide, uint64_t ones)
 {
 	return narrow == wide || narrow == ones;
@@ -200,8 +203,8 @@ static bool find_zip64(const uint8_t *extra, size_t len, struct ck_cursor *out)
 }
 
 /*
- * Replaces each field that is all ones by its 64-bit value. The order is fixed, and a value is there only where
- * the narrow field asks for it, except that a local header always has both sizes.
+ * Replaces each field that is all ones by its 64-bit value. The order is fixed, and a value is
+ * there only where the narrow field asks for it, except that a local header always has both sizes.
  */
 static int widen(struct ck_ziprecord *rec, const uint8_t *extra, size_t len, bool local, struct ck_error *err)
 {

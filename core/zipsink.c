@@ -9,7 +9,9 @@
 struct ck_zipsink {
 	int fd;
 	uint64_t pos;           /* libzip's */
-	uint64_t start;         /* the writer's block is [start, start + filled) of the file; what lies before is handed over */
+	/* the writer's block is [start, start + filled) of the file; what lies before is handed
+	   over */
+	uint64_t start;
 	size_t filled;
 	zip_error_t error;      /* the last failure, for libzip */
 	struct ck_error *cause; /* and for us: why the file could not be written */
@@ -66,14 +68,16 @@ static int finish(struct ck_zipsink *sink)
 	return flush(sink) || ck_writer_drain(sink->writer, sink->cause) ? fail(sink) : 0;
 }
 
-/* One piece at the present position: into the buffer as much as it has room for, before it straight to the file. */
+/* One piece at the present position: into the buffer as much as it has room for, before it straight
+   to the file. */
 static int64_t write_piece(struct ck_zipsink *sink, const uint8_t *data, uint64_t len)
 {
 	size_t at, part;
 
 	if (sink->pos < sink->start) {
 		part = len < sink->start - sink->pos ? (size_t)len : (size_t)(sink->start - sink->pos);
-		if (ck_writer_drain(sink->writer, sink->cause) || ck_write_full(sink->fd, sink->pos, data, part, sink->cause))
+		if (ck_writer_drain(sink->writer, sink->cause) ||
+		    ck_write_full(sink->fd, sink->pos, data, part, sink->cause))
 			return fail(sink);
 		return (int64_t)part;
 	}
@@ -129,7 +133,8 @@ static zip_int64_t sink_stat(struct ck_zipsink *sink, void *data, uint64_t len)
 	return sizeof(*st);
 }
 
-/* What libzip wants to see before it writes to a source; in a new archive it neither reads, nor seeks, nor removes. */
+/* What libzip wants to see before it writes to a source; in a new archive it neither reads, nor
+   seeks, nor removes. */
 static zip_int64_t sink_supports(void)
 {
 	return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT,

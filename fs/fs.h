@@ -17,7 +17,8 @@ struct fs {
 	struct ck_tree *tree;
 	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
 	struct log *log;
-	unsigned readahead;             /* what the mount was given, in bytes; 0: the kernel's own */
+	/* what the mount was given, in bytes; 0: the kernel's own */
+	unsigned readahead;
 	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
@@ -63,8 +64,8 @@ static inline struct ck_draft_file *fs_draft_file(const struct fuse_file_info *f
 static inline void fs_set_draft_file(struct fuse_file_info *fi, struct ck_draft_file *file)
 {
 	fi->fh = (uintptr_t)file + 1;
-	/* Who only writes can't map: so what is written need not go through the kernel's pages of ours on
-	   its way to those of the store's file. */
+	/* Who only writes can't map: so what is written need not go through the kernel's pages of
+	   ours on its way to those of the store's file. */
 	fi->direct_io = (fi->flags & O_ACCMODE) == O_WRONLY;
 }
 
@@ -74,7 +75,8 @@ void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
 void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags);
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		  unsigned flags);
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
 void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);

@@ -37,7 +37,8 @@ static void on_tree_log(void *arg, const char *line)
 	log_line(arg, line);
 }
 
-/* Large blocks go back to the system as soon as they are freed: opening a checkpoint leaves nothing behind. */
+/* Large blocks go back to the system as soon as they are freed: opening a checkpoint leaves nothing
+   behind. */
 static void tune_malloc(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
@@ -46,8 +47,8 @@ static void tune_malloc(void)
 }
 
 /*
- * Forks; the parent stays until the child writes a byte (the mount answers: exit status 0) or ends (it said why on stderr). Returns in the child,
- * with the descriptor to write to, or -1.
+ * Forks; the parent stays until the child writes a byte (the mount answers: exit status 0) or ends
+ * (it said why on stderr). Returns in the child, with the descriptor to write to, or -1.
  */
 static int go_background(void)
 {
@@ -67,7 +68,8 @@ static int go_background(void)
 	close(pipes[1]);
 	if (read(pipes[0], &byte, 1) == 1)
 		_exit(EXIT_SUCCESS);
-	_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+	_exit(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
+											  : EXIT_FAILURE);
 }
 
 /* The mount answers: let the parent go, and leave the terminal and its directory alone from now on. */
@@ -109,7 +111,8 @@ static int loop(struct fuse_session *se)
 	return rc;
 }
 
-/* With allow_other everyone reads with the daemon's rights: a link must not lead them out of the store. */
+/* With allow_other everyone reads with the daemon's rights: a link must not lead them out of the
+   store. */
 static bool stays_in_store(const struct options *o)
 {
 	return o->allow_other && !o->follow;
@@ -118,7 +121,11 @@ static bool stays_in_store(const struct options *o)
 static int confine(struct fs *fs, const struct options *o, bool read_only, struct unmounter *unmounter)
 {
 	const struct sandbox_options options = {
-		.mode = o->sandbox, .store = o->store, .level = o->level, .contain = stays_in_store(o), .read_only = read_only,
+		.mode = o->sandbox,
+		.store = o->store,
+		.level = o->level,
+		.contain = stays_in_store(o),
+		.read_only = read_only,
 	};
 
 	if (fs->ready_fd >= 0)
@@ -161,8 +168,13 @@ static int run(struct options *o)
 {
 	struct fs fs = { .ready_fd = -1, .ready = on_ready, .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
-		.store = o->store, .level = o->level, .device = o->device, .native = o->native, .read_only = o->read_only,
-		.contain = stays_in_store(o), .log = on_tree_log,
+		.store = o->store,
+		.level = o->level,
+		.device = o->device,
+		.native = o->native,
+		.read_only = o->read_only,
+		.contain = stays_in_store(o),
+		.log = on_tree_log,
 	};
 	struct ck_error err = CK_ERROR_INIT;
 	char line[512];
@@ -196,7 +208,8 @@ out:
 	return rc;
 }
 
-/* Each mktime (libzip calls it for every entry) looks at the local time zone's file again, unless TZ names one; so the sandbox needn't let it. */
+/* Each mktime (libzip calls it for every entry) looks at the local time zone's file again, unless
+   TZ names one; so the sandbox needn't let it. */
 static void fix_time_zone(void)
 {
 	setenv("TZ", ":/etc/localtime", 0);

@@ -111,12 +111,14 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	if (ck_drafts_open(fs_of(req)->drafts, ino, fi->flags, (struct ck_owner){ ctx->uid, ctx->gid, ctx->pid }, &file, &err)) {
+	if (ck_drafts_open(fs_of(req)->drafts, ino, fi->flags, (struct ck_owner){ctx->uid, ctx->gid, ctx->pid}, &file,
+			   &err)) {
 		fs_reply_error(req, "open", &err);
 		return;
 	}
 	fs_set_draft_file(fi, file);
-	/* Who replaces a stored file writes past the page cache, which belongs to those that still read the old one. */
+	/* Who replaces a stored file writes past the page cache, which belongs to those that still
+	   read the old one. */
 	fi->direct_io = !ck_is_draft(ino);
 	if (fuse_reply_open(req, fi) < 0)
 		ck_draft_release(fs_of(req)->drafts, file);
@@ -213,7 +215,8 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 /* Appends entry D at POSITION; 0 when it doesn't fit. With PLUS its attributes too, where they are
    cheap. */
-static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_dirent *d, uint64_t position, bool plus, char *buf, size_t size)
+static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_dirent *d, uint64_t position, bool plus,
+			char *buf, size_t size)
 {
 	struct stat st = { .st_ino = d->ino, .st_mode = d->type };
 	/* Inode 0: a name and a type only; the kernel looks it up if someone wants more. */
@@ -311,8 +314,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	char *value;
 	size_t len;
 
-	/* ls -l asks for security.selinux and system.posix_acl_access: after "no such here" for one file
-	   it asks no more, after "this file has none" it goes on, file by file. */
+	/* ls -l asks for security.selinux and system.posix_acl_access: after "no such here" for one
+	   file it asks no more, after "this file has none" it goes on, file by file. */
 	if (strncmp(name, "user.", 5) != 0) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;

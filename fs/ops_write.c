@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without drafts the mount is read-only: the kernel refuses before we are asked, and whoever gets here all the same hears the same. */
+/* Without drafts the mount is read-only: the kernel refuses before we are asked, and whoever gets
+   here all the same hears the same. */
 static bool writable(fuse_req_t req)
 {
 	if (fs_of(req)->drafts)
@@ -31,10 +32,15 @@ static void reply_status(fuse_req_t req, const char *context, const struct ck_er
 void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct ck_change change = {
-		.mode = to_set & FUSE_SET_ATTR_MODE, .uid = to_set & FUSE_SET_ATTR_UID, .gid = to_set & FUSE_SET_ATTR_GID,
-		.size = to_set & FUSE_SET_ATTR_SIZE, .atime = to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW),
-		.mtime = to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW), .st = *st,
-		.atime_now = to_set & FUSE_SET_ATTR_ATIME_NOW, .mtime_now = to_set & FUSE_SET_ATTR_MTIME_NOW,
+		.mode = to_set & FUSE_SET_ATTR_MODE,
+		.uid = to_set & FUSE_SET_ATTR_UID,
+		.gid = to_set & FUSE_SET_ATTR_GID,
+		.size = to_set & FUSE_SET_ATTR_SIZE,
+		.atime = to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW),
+		.mtime = to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW),
+		.st = *st,
+		.atime_now = to_set & FUSE_SET_ATTR_ATIME_NOW,
+		.mtime_now = to_set & FUSE_SET_ATTR_MTIME_NOW,
 		.pid = fuse_req_ctx(req)->pid,
 	};
 	struct ck_error err = CK_ERROR_INIT;
@@ -106,7 +112,8 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_status(req, "rmdir", &err);
 }
 
-void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags)
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		  unsigned flags)
 {
 	struct ck_error err = CK_ERROR_INIT;
 

@@ -59,9 +59,10 @@ static int complain(const char *what, const char *subject, const char *advice)
 static bool libfuse_knows(const char *option)
 {
 	static const char *const names[] = {
-		"ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime", "nodiratime", "sync", "async", "dirsync",
-		"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "context=",
-		"fscontext=", "defcontext=", "rootcontext=", "relatime", "norelatime", "strictatime", "lazytime",
+		"ro",           "dev",          "nodev",      "suid",        "nosuid",   "exec",       "noexec",
+		"atime",        "noatime",      "nodiratime", "sync",        "async",    "dirsync",    "allow_other",
+		"allow_root",   "auto_unmount", "fsname=",    "subtype=",    "context=", "fscontext=", "defcontext=",
+		"rootcontext=", "relatime",     "norelatime", "strictatime", "lazytime",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -182,7 +183,8 @@ static int resolve_mountpoint(struct options *o)
 
 	o->mountpoint = realpath(given, NULL);
 	if (!o->mountpoint || stat(o->mountpoint, &st) < 0)
-		return complain("mountpoint", given, errno == ENOTCONN ? "a dead mount is still there: fusermount3 -u it" : strerror(errno));
+		return complain("mountpoint", given,
+				errno == ENOTCONN ? "a dead mount is still there: fusermount3 -u it" : strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return complain("mountpoint", given, "not a directory");
 	if (ck_is_within(o->mountpoint, o->store) || ck_is_within(o->store, o->mountpoint))
@@ -200,8 +202,9 @@ static int add_fuse_options(struct options *o)
 	/* The store's name may hold commas and backslashes. */
 	if (asprintf(&fsname, "fsname=%s", o->store) < 0)
 		fsname = NULL;
-	if (fsname && fuse_opt_add_opt(&text, "default_permissions,subtype=ckptfs") == 0 && fuse_opt_add_opt_escaped(&text, fsname) == 0 &&
-	    fuse_opt_insert_arg(&o->fuse, 1, text) == 0 && fuse_opt_insert_arg(&o->fuse, 1, "-o") == 0)
+	if (fsname && fuse_opt_add_opt(&text, "default_permissions,subtype=ckptfs") == 0 &&
+	    fuse_opt_add_opt_escaped(&text, fsname) == 0 && fuse_opt_insert_arg(&o->fuse, 1, text) == 0 &&
+	    fuse_opt_insert_arg(&o->fuse, 1, "-o") == 0)
 		rc = o->debug ? fuse_opt_add_arg(&o->fuse, "-d") : 0;
 	if (rc)
 		fprintf(stderr, "ckptfs: out of memory\n");

@@ -26,8 +26,8 @@ struct options {
 };
 
 /*
- * Parses ARGV and checks everything that can be known before mounting: options by name, the store's level, the mountpoint. -1 with one line on
- * stderr that says what to do; options_free in any case.
+ * Parses ARGV and checks everything that can be known before mounting: options by name, the store's
+ * level, the mountpoint. -1 with one line on stderr that says what to do; options_free in any case.
  */
 int options_parse(struct options *o, int argc, char **argv);
 void options_free(struct options *o);

@@ -28,9 +28,11 @@ unsigned readahead_raise(const char *mountpoint)
 {
 	struct statx st;
 
-	/* DONT_SYNC: the device's number, which the kernel knows without asking us, who can't answer yet. */
+	/* DONT_SYNC: the device's number, which the kernel knows without asking us, who can't
+	   answer yet. */
 	if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
 		return 0;
-	/* Not a disk's, should the mountpoint be something else by now: ours has no device, so major 0. */
+	/* Not a disk's, should the mountpoint be something else by now: ours has no device, so
+	   major 0. */
 	return st.stx_dev_major == 0 && set_kib(st.stx_dev_minor) ? READAHEAD_KIB << 10 : 0;
 }

@@ -27,7 +27,8 @@ int fs_errno(const struct ck_error *err)
 /* An absence is an answer; the errors below are faults that a person should hear of. */
 static bool is_fault(const struct ck_error *err)
 {
-	return err->code == CK_ERR_NOMEM || err->code == CK_ERR_CORRUPT || err->code == CK_ERR_CHANGED || err->code == CK_ERR_LIMIT ||
+	return err->code == CK_ERR_NOMEM || err->code == CK_ERR_CORRUPT || err->code == CK_ERR_CHANGED ||
+	       err->code == CK_ERR_LIMIT ||
 	       (err->code == CK_ERR_SYS && err->sys != ENOENT && err->sys != ENOTDIR && err->sys != ENAMETOOLONG);
 }
 

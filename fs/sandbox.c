@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /*
- * A core dump holds other people's tensors, and the one that a handler program takes doesn't mind the limit;
- * nor may another process of the user look in.
+ * A core dump holds other people's tensors, and the one that a handler program takes doesn't mind
+ * the limit; nor may another process of the user look in.
  */
 static const char *no_dumps(const struct sandbox_options *o)
 {
@@ -31,8 +31,8 @@ static const char *no_new_privileges(const struct sandbox_options *o)
 }
 
 /*
- * Of root's powers those over files stay, where the daemon has them: stores belong to anyone, and a draft is
- * given to its writer.
+ * Of root's powers those over files stay, where the daemon has them: stores belong to anyone, and a
+ * draft is given to its writer.
  */
 static const char *drop_capabilities(const struct sandbox_options *o)
 {
@@ -64,8 +64,8 @@ static const struct layer {
 };
 
 /*
- * glibc loads libgcc_s when a thread is first cancelled, as libfuse does in the end: too late to open a file or
- * to map code. This loads it now.
+ * glibc loads libgcc_s when a thread is first cancelled, as libfuse does in the end: too late to
+ * open a file or to map code. This loads it now.
  */
 static void load_unwinder(void)
 {

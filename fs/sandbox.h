@@ -1,10 +1,11 @@
 /*
  * sandbox - what the daemon gives up once the mount is up.
  *
- * It reads files that strangers made. Whoever takes it over through one of them, against everything else that
- * is done to prevent that, holds a process that can read what the mount may show, write below the store and in
- * the temporary directory, and answer the mount's requests: no other program, no new code, no socket, no other
- * process, no capability but those for files. SECURITY.md says it in full.
+ * It reads files that strangers made. Whoever takes it over through one of them, against everything
+ * else that is done to prevent that, holds a process that can read what the mount may show, write
+ * below the store and in the temporary directory, and answer the mount's requests: no other
+ * program, no new code, no socket, no other process, no capability but those for files. SECURITY.md
+ * says it in full.
  *
  * Layers, each of which stands alone: no core dumps; no new privileges; Landlock (sandbox_files.c);
  * capabilities; seccomp (sandbox_calls.c).
@@ -31,9 +32,9 @@ struct sandbox_options {
 };
 
 /*
- * To be called when the mount is up, while there is one thread: those that it starts inherit everything. What
- * is opened before stays open. U becomes the process that unmounts MOUNTPOINT, where one is needed. -1 when a
- * layer is missing that must be there; LOG then has the line.
+ * To be called when the mount is up, while there is one thread: those that it starts inherit
+ * everything. What is opened before stays open. U becomes the process that unmounts MOUNTPOINT,
+ * where one is needed. -1 when a layer is missing that must be there; LOG then has the line.
  */
 int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struct unmounter *u, struct log *log);
 

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 /*
- * A list of what is forbidden, not of what is allowed: which calls the C library makes for an fopen or a lock
- * differs from version to version, and a daemon that dies of an upgrade helps nobody. What is forbidden fails
- * with EPERM; a name that the running libseccomp doesn't know is left out.
+ * A list of what is forbidden, not of what is allowed: which calls the C library makes for an fopen
+ * or a lock differs from version to version, and a daemon that dies of an upgrade helps nobody.
+ * What is forbidden fails with EPERM; a name that the running libseccomp doesn't know is left out.
  */
 static const char *const forbidden[] = {
 	/* other programs */
@@ -60,8 +60,8 @@ static int forbid(scmp_filter_ctx filter, const char *const *names, size_t count
 }
 
 /*
- * No process is made, only threads. clone3's flags lie in memory, where no filter sees them: told that there is
- * no such call, the C library uses clone.
+ * No process is made, only threads. clone3's flags lie in memory, where no filter sees them: told
+ * that there is no such call, the C library uses clone.
  */
 static int forbid_processes(scmp_filter_ctx filter)
 {

@@ -29,7 +29,8 @@
 #define NET_BIND_AND_CONNECT_TCP 3ULL                   /* ABI 4, Linux 6.7 */
 #define SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS 3ULL         /* ABI 6, Linux 6.12 */
 
-/* struct landlock_ruleset_attr as of ABI 6; an older kernel takes it as long as what it doesn't know is 0. */
+/* struct landlock_ruleset_attr as of ABI 6; an older kernel takes it as long as what it doesn't
+   know is 0. */
 struct ruleset_attr {
 	uint64_t files, net, scoped;
 };
@@ -78,8 +79,8 @@ static bool has_steps(const char *tag)
 }
 
 /*
- * A tag that is a link to another disk takes new steps too. Only where steps are already: a store from a
- * stranger, with a link to /etc named d12, must not open that for writing.
+ * A tag that is a link to another disk takes new steps too. Only where steps are already: a store
+ * from a stranger, with a link to /etc named d12, must not open that for writing.
  */
 static int open_linked_tags(const struct fence *f, const char *source)
 {
@@ -135,7 +136,8 @@ const char *sandbox_files(const struct sandbox_options *o)
 
 	if (abi < 0)
 		return strerror(errno);
-	/* The first version forbids every rename to another directory, by which steps are published. */
+	/* The first version forbids every rename to another directory, by which steps are
+	   published. */
 	if (abi < 2 && !o->read_only)
 		return "this kernel's can't allow renames";
 	attr.files |= (abi >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0) | (abi >= 3 ? LANDLOCK_ACCESS_FS_TRUNCATE : 0) |

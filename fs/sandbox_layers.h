@@ -1,5 +1,6 @@
 /*
- * sandbox_layers - between the files of the sandbox. Each layer returns NULL, or why the system hasn't got it.
+ * sandbox_layers - between the files of the sandbox. Each layer returns NULL, or why the system
+ * hasn't got it.
  */
 #ifndef CKPTFS_SANDBOX_LAYERS_H
 #define CKPTFS_SANDBOX_LAYERS_H
@@ -10,8 +11,8 @@ const char *sandbox_files(const struct sandbox_options *o);     /* Landlock */
 const char *sandbox_calls(const struct sandbox_options *o);     /* seccomp */
 
 /*
- * LeakSanitizer looks at the process with ptrace from a child, and at /proc: under a sanitizer the sandbox
- * leaves it that.
+ * LeakSanitizer looks at the process with ptrace from a child, and at /proc: under a sanitizer the
+ * sandbox leaves it that.
  */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANDBOX_SANITIZED 1

@@ -13,7 +13,8 @@
 
 static const char title[] = "ckptfs-umount";
 
-/* In ps it has its own name: nobody shall take it for a second daemon. The arguments in memory are what ps shows. */
+/* In ps it has its own name: nobody shall take it for a second daemon. The arguments in memory are
+   what ps shows. */
 static void rename_process(void)
 {
 	char *shown = program_invocation_name, old[4096];
@@ -30,8 +31,8 @@ static void rename_process(void)
 }
 
 /*
- * Nothing of the daemon's stays open here: least of all /dev/fuse, or a daemon that was killed would leave a
- * mount that hangs.
+ * Nothing of the daemon's stays open here: least of all /dev/fuse, or a daemon that was killed
+ * would leave a mount that hangs.
  */
 static void let_go(int order)
 {
@@ -100,9 +101,10 @@ static bool is_gone(int device)
 }
 
 /*
- * The device must be closed before the unmount, or that waits for answers which nobody gives any more. But
- * libfuse closes it only in its own unmount, which the sandbox forbids, and skips that where the device polls
- * as an error. The pipe does, once the child has ended: so it takes the device's place.
+ * The device must be closed before the unmount, or that waits for answers which nobody gives any
+ * more. But libfuse closes it only in its own unmount, which the sandbox forbids, and skips that
+ * where the device polls as an error. The pipe does, once the child has ended: so it takes the
+ * device's place.
  */
 int unmounter_finish(struct unmounter *u, int device)
 {
