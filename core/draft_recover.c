@@ -30,7 +30,8 @@ static void set_aside(const char *dir)
 		renameat2(AT_FDCWD, dir, AT_FDCWD, path, RENAME_NOREPLACE);
 }
 
-/* Whether a draft of shards has none left: at most our report of an earlier try is there. While the step has no shard at all it stands for optim/, which somebody made. */
+/* Whether a draft of shards has none left: at most our report of an earlier try is there. While
+   the step has no shard at all it stands for optim/, which somebody made. */
 static bool is_spent(const char *tag, const char *files, uint64_t step)
 {
 	struct ck_names names;
@@ -39,7 +40,8 @@ static bool is_spent(const char *tag, const char *files, uint64_t step)
 	size_t count;
 	bool spent;
 
-	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim) || ck_store_ranks(tag, step, &ranks, &count, NULL))
+	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim) ||
+	    ck_store_ranks(tag, step, &ranks, &count, NULL))
 		return false;
 	free(ranks);
 	if (access(optim, F_OK) < 0 && errno == ENOENT)
@@ -135,7 +137,8 @@ static bool holds(struct ck_drafts *d, const char *tag)
 	return t != NULL;
 }
 
-/* The lock, alone if nobody else has it (then leftovers are cleared) and shared in the end. A descriptor, or -1. */
+/* The lock, alone if nobody else has it (then leftovers are cleared) and shared in the end. A
+   descriptor, or -1. */
 static int take_lock(struct ck_drafts *d, const char *tag, const char *home, bool create, struct ck_error *err)
 {
 	char path[PATH_MAX];
@@ -155,7 +158,8 @@ static int take_lock(struct ck_drafts *d, const char *tag, const char *home, boo
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		recover_tag(d, tag, home);
-	/* A file system without locks: then nothing tells two mounts apart, and nothing is cleared while it may be in use. */
+	/* A file system without locks: then nothing tells two mounts apart, and nothing is
+	   cleared while it may be in use. */
 	while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
 		;
 	return fd;

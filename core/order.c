@@ -23,7 +23,8 @@ int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err)
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
-	/* One small write with O_APPEND is whole or not at all, also with several writers: no entry crosses the end of a block. */
+	/* One small write with O_APPEND is whole or not at all, also with several writers: no
+	   entry crosses the end of a block. */
 	n = write(fd, &ino, sizeof(ino));
 	if (n >= 0 && n != sizeof(ino))
 		errno = ENOSPC;
@@ -71,7 +72,8 @@ static void place_all(struct placed *files, size_t count, const char *journal, s
 	qsort(files, count, sizeof(*files), by_place);
 }
 
-/* NAMES, in the directory PATH, with their places in DIR/order, in that order; malloc'ed (free()), the names borrowed. */
+/* NAMES, in the directory PATH, with their places in DIR/order, in that order; malloc'ed
+   (free()), the names borrowed. */
 static int place_names(const char *dir, const char *path, const struct ck_names *names, struct placed **out, struct ck_error *err)
 {
 	struct placed *files = calloc(names->count + 1, sizeof(*files));

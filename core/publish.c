@@ -97,7 +97,8 @@ static void remove_draft(const char *dir)
 
 /* ---- writing ---- */
 
-/* The step's files belong to whom the draft belongs, where we may give them away, and are as readable as its meta.json; their owner may write, as nanochat's may. */
+/* The step's files belong to whom the draft belongs, where we may give them away, and are as
+   readable as its meta.json; their owner may write, as nanochat's may. */
 static int give_to_owner(const struct places *p, const char *path, struct ck_error *err)
 {
 	char files[PATH_MAX], meta[PATH_MAX];
@@ -135,7 +136,8 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 	return rc ? rc : ck_sync_dir(p->publish, err);
 }
 
-/* The intent, and the directories by which it is found again. A tag that was made through the mount is on disk since then. */
+/* The intent, and the directories by which it is found again. A tag that was made through the
+   mount is on disk since then. */
 static int sync_way(const struct places *p, struct ck_error *err)
 {
 	int rc = ck_sync_dir(p->dir, err);
@@ -184,7 +186,8 @@ static void clear_up(const struct places *p)
 	ck_remove_tree(p->publish);
 }
 
-/* Where a file of the step is in neither place, or its place is another's, there is no step to be had; the draft has everything. */
+/* Where a file of the step is in neither place, or its place is another's, there is no step to
+   be had; the draft has everything. */
 static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -199,8 +202,10 @@ static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
 }
 
 /*
- * Finishes or takes back what the intent in the draft says, if there is one. The step is there exactly when its model is, whose rename came last; but the disk may know of that rename and not yet of
- * the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was published.
+ * Finishes or takes back what the intent in the draft says, if there is one. The step is there
+ * exactly when its model is, whose rename came last; but the disk may know of that rename and not
+ * yet of the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was
+ * published.
  */
 static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
 {
@@ -228,7 +233,8 @@ out:
 	return rc;
 }
 
-/* What was made is renamed into place. When that fails it is taken back; when that fails too, the intent stays for the next try, or the next mount. */
+/* What was made is renamed into place. When that fails it is taken back; when that fails too,
+   the intent stays for the next try, or the next mount. */
 static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };

@@ -120,7 +120,7 @@ background() {
 		mount_store "$S"
 		ls "$MNT" >/dev/null
 		kill -"$signal" "$DAEMON"
-		within 3000 eval '! mountpoint -q "$MNT"'
+		within 10000 eval '! mountpoint -q "$MNT"'
 		unmount $((${#MOUNTS[@]} - 1))
 	done
 }
