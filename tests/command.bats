@@ -116,6 +116,7 @@ background() {
 
 @test "SIGTERM and SIGHUP unmount and end it well" {
 	local signal
+	RUNNER=(env --default-signal=HUP)       # which nohup, say, has it ignore
 	for signal in TERM HUP; do
 		mount_store "$S"
 		ls "$MNT" >/dev/null

@@ -98,7 +98,8 @@ without_landlock() { RUNNER=(strace -f -qq -o /dev/null -e trace=landlock_create
 	for mode in on off; do
 		for signal in TERM HUP; do
 			# A process group of its own, as a shell with job control gives it: a signal from the keyboard reaches all of it.
-			RUNNER=(setsid)
+			# And not one that ignores HUP, as under nohup.
+			RUNNER=(env --default-signal=HUP setsid)
 			mount_store "$S" -o "sandbox=$mode"
 			DAEMON=$(pgrep -f -- "^$CKPTFS -f .*$MNT\$" | tail -n 1)
 			helper=$(unmounters || true)
