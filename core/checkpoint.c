@@ -293,6 +293,11 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 	return NULL;
 }
 
+bool ck_checkpoint_is_shared(struct ck_checkpoint *c)
+{
+	return atomic_load_explicit(&c->refs, memory_order_relaxed) > 1;
+}
+
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
 {
 	return ck_archive_file(c->archive);

@@ -31,6 +31,8 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c);
 /* returns NULL; NULL is allowed */
 struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c);
+/* whether there are references beside the caller's */
+bool ck_checkpoint_is_shared(struct ck_checkpoint *c);
 
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);      /* borrowed */
 /* bytes that it holds, about */

@@ -103,6 +103,8 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 		rc = make_on_disk(d, draft, err);
 	else if (!draft_files_path(d, draft, files) || stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
 		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
+	else    /* perhaps another mount's: nobody may take what we use for a leftover */
+		rc = tag_lock(d, tag, false, err);
 	if (rc)
 		draft_put(d, draft);
 	else

@@ -30,20 +30,26 @@ static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct
 static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode,
 		    struct ck_owner owner, struct ck_attr *out, struct ck_error *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], home[PATH_MAX];
 	int rc;
 
 	if (name[0] == '.' || strcmp(name, "largest") == 0)
 		return ck_fail(err, CK_ERR_INVALID, "no name for a tag");
 	if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, name) >= sizeof(path))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	/* nanochat makes a source's directory when it first saves there. */
-	if (mkdir(source, 0777) == 0)
+	/* nanochat makes a source's directory when it first saves there. Both are fsynced now: publishing
+	   relies on the way to a tag being on disk. */
+	if (mkdir(source, 0777) == 0) {
 		rc = give(source, owner, err);
-	else
+		if (!rc && (size_t)snprintf(home, sizeof(home), "%s/..", source) < sizeof(home))
+			rc = ck_sync_dir(home, err);
+	} else {
 		rc = errno == EEXIST ? CK_OK : ck_fail_sys(err, "mkdir");
+	}
 	if (!rc)
 		rc = make_dir(path, mode, owner, err);
+	if (!rc)
+		rc = ck_sync_dir(source, err);
 	return rc ? rc : ck_tree_lookup(d->tree, parent, name, out, err);
 }
 

@@ -231,12 +231,18 @@ static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool ke
 int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len,
 		   struct ck_error *err)
 {
-	int rc = begin_change(d, file, true, err);
+	struct ck_error why = CK_ERROR_INIT;
+	int none = 0, rc = begin_change(d, file, true, err);
 
 	if (rc)
 		return rc;
-	rc = ck_write_full(file->fd, offset, buf, len, err);
+	rc = ck_write_full(file->fd, offset, buf, len, &why);
 	draft_end(file->node->draft);
+	if (!rc)
+		return CK_OK;
+	atomic_compare_exchange_strong(&file->failed, &none, why.sys);
+	if (err && !err->code)
+		*err = why;
 	return rc;
 }
 

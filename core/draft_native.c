@@ -132,7 +132,7 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 	struct ck_error why = CK_ERROR_INIT;
 	struct draft *draft = file->node->draft;
 	char path[PATH_MAX], name[64];
-	struct stat st;
+	struct stat st = { 0 };
 	int rc = draft_begin(draft, err);
 
 	if (rc)
@@ -141,7 +141,10 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 		draft_end(draft);
 		return CK_OK;
 	}
-	if (fstat(file->fd, &st) == 0 && st.st_size == 0)
+	errno = atomic_load(&file->failed);
+	if (errno)
+		rc = ck_fail_sys(&why, "an earlier write");
+	else if (fstat(file->fd, &st) == 0 && st.st_size == 0)
 		rc = ck_fail(&why, CK_ERR_INVALID, "an empty file");
 	else if (!dnode_path(d, file->node, NULL, path))
 		rc = ck_fail(&why, CK_ERR_INVALID, "the path is too long");

@@ -67,6 +67,7 @@ struct ck_draft_file {
 	bool pending;           /* written since the last close that counted */
 	struct ck_file_name native;     /* what it becomes at close; has_native: whether it does */
 	bool has_native;
+	atomic_int failed;      /* the errno of the first write that failed, which close tells again */
 	atomic_bool published;  /* and is in place */
 	/* The stored file that it will replace, until its bytes are copied or not wanted any more;
 	   under OLD_LOCK. */

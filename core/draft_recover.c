@@ -17,7 +17,8 @@ static bool is_published(const char *tag, uint64_t step)
 	char path[PATH_MAX], name[64];
 	struct stat st;
 
-	return (size_t)snprintf(path, sizeof(path), "%s/%s", tag, ck_file_name_format(&model, name, sizeof(name))) < sizeof(path) &&
+	return (size_t)snprintf(path, sizeof(path), "%s/%s", tag, ck_file_name_format(&model, name, sizeof(name))) <
+		       sizeof(path) &&
 	       stat(path, &st) == 0;
 }
 
@@ -71,7 +72,8 @@ static int complete_order(const char *dir, const char *files, struct ck_error *e
 	return rc;
 }
 
-static void recover_draft(struct ck_drafts *d, const char *tag, const char *path, enum ck_draft_kind kind, uint64_t step)
+static void recover_draft(struct ck_drafts *d, const char *tag, const char *path, enum ck_draft_kind kind,
+			  uint64_t step)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	char files[PATH_MAX];
@@ -237,7 +239,8 @@ static void enter_source(struct ck_drafts *d, const char *source)
 	ck_names_free(&tags);
 }
 
-int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, struct ck_drafts **out, struct ck_error *err)
+int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, struct ck_drafts **out,
+		  struct ck_error *err)
 {
 	struct ck_drafts *d = calloc(1, sizeof(*d));
 	char path[PATH_MAX];

@@ -62,8 +62,9 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 	int fd = -1, rc = CK_OK;
 
 	for (size_t i = 0; i < in->count; i++)
-		ck_buf_printf(&text, "%" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", in->files[i].ident.ino, in->files[i].ident.size,
-			      in->files[i].ident.mtime_ns, ck_file_name_format(&in->files[i].name, name, sizeof(name)));
+		ck_buf_printf(&text, "%" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", in->files[i].ident.ino,
+			      in->files[i].ident.size, in->files[i].ident.mtime_ns,
+			      ck_file_name_format(&in->files[i].name, name, sizeof(name)));
 	if (text.failed)
 		rc = ck_fail_nomem(err);
 	else if (text.len > MAX_INTENT)
@@ -88,8 +89,9 @@ static bool parse_line(const uint8_t *line, size_t len, struct ck_intended *out)
 		return false;
 	memcpy(text, line, len);
 	text[len] = '\0';
-	return sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %63s", &out->ident.ino, &out->ident.size, &out->ident.mtime_ns,
-		      name) == 4 && ck_file_name_parse(name, &out->name);
+	return sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %63s", &out->ident.ino, &out->ident.size,
+		      &out->ident.mtime_ns, name) == 4 &&
+	       ck_file_name_parse(name, &out->name);
 }
 
 int ck_intent_load(struct ck_intent *in, const char *path, struct ck_error *err)
@@ -150,7 +152,8 @@ static int rename_new(const char *from, const char *to, struct ck_error *err)
 		unlink(from);
 		return CK_OK;
 	}
-	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1) : ck_fail_sys(err, "rename");
+	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1)
+			       : ck_fail_sys(err, "rename");
 }
 
 static int carry_out_one(const struct ck_intent *in, const struct ck_intended *file, struct ck_error *err)

@@ -170,8 +170,6 @@ static void free_node(struct ck_tree *tree, struct node *n)
 static void drop_content(struct ck_tree *tree, struct node *n)
 {
 	unlink_content(tree, n);
-	tree->cached--;
-	tree->cached_memory -= n->memory;
 	n->checkpoint = ck_checkpoint_unref(n->checkpoint);
 	n->text = ck_view_unref(n->text);
 	free(n->error);
@@ -182,18 +180,33 @@ static void drop_content(struct ck_tree *tree, struct node *n)
 		free_node(tree, n);
 }
 
+/* Whether someone reads it: then to drop it would free nothing, and when its file is replaced there
+   would be no way to tell the reader the size of what he has open. */
+static bool is_in_use(const struct node *n)
+{
+	return (n->checkpoint && ck_checkpoint_is_shared(n->checkpoint)) || (n->text && ck_view_is_shared(n->text));
+}
+
 static void shrink_cache(struct ck_tree *tree)
 {
-	/* The newest stays, however large: it is what someone waits for. */
-	while (tree->oldest != tree->newest && (tree->cached > CACHE_COUNT || tree->cached_memory > CACHE_MEMORY))
-		drop_content(tree, tree->oldest);
+	size_t count = 0, memory = 0;
+	struct node *n, *older;
+
+	for (n = tree->newest; n; n = older) {
+		older = n->older;
+		if (is_in_use(n))
+			continue;
+		count++;
+		memory += n->memory;
+		/* The newest stays, however large: it is what someone waits for. */
+		if (n != tree->newest && (count > CACHE_COUNT || memory > CACHE_MEMORY))
+			drop_content(tree, n);
+	}
 }
 
 void content_loaded(struct ck_tree *tree, struct node *n)
 {
 	link_content(tree, n);
-	tree->cached++;
-	tree->cached_memory += n->memory;
 	shrink_cache(tree);
 }
 

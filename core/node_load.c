@@ -26,16 +26,22 @@ static bool is_lasting(const struct ck_error *err)
 	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
 }
 
-/* Opens the stored file of a node; it must still be the one that the node stands for. */
-static int open_stored(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
+int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
 {
-	int rc = tree_open(tree, n->path, out, err);
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = tree_open(tree, n->path, out, &why);
 
-	if (!rc && !ck_ident_equal(ck_file_ident(*out), &n->ident)) {
+	if (!rc && ck_ident_equal(ck_file_ident(*out), &n->ident))
+		return CK_OK;
+	if (!rc)
 		ck_file_unref(*out);
-		rc = ck_fail(err, CK_ERR_STALE, "the file was replaced");
-		ck_error_file(err, n->path);
+	if (!rc || (rc == CK_ERR_SYS && why.sys == ENOENT)) {
+		ck_error_clear(&why);
+		rc = ck_fail(&why, CK_ERR_STALE, "the file was replaced");
+		ck_error_file(&why, n->path);
 	}
+	if (err && !err->code)
+		*err = why;
 	return rc;
 }
 
@@ -85,7 +91,7 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	int rc = n->type == NODE_MODEL ? read_n_layer(tree, n, &patch.n_layer, err) : CK_OK;
 
 	if (!rc)
-		rc = open_stored(tree, n, &file, err);
+		rc = node_open(tree, n, &file, err);
 	if (rc)
 		return rc;
 	rc = ck_checkpoint_open(file, &patch, &c, err);
@@ -104,7 +110,7 @@ static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error
 	struct ck_file *file;
 	int rc;
 
-	rc = open_stored(tree, n, &file, err);
+	rc = node_open(tree, n, &file, err);
 	if (rc)
 		return rc;
 	rc = ck_meta_read(file, &text, NULL, err);
@@ -193,4 +199,40 @@ int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct
 		*out = ck_view_ref(n->text);
 	pthread_mutex_unlock(&tree->lock);
 	return rc;
+}
+
+static int load_once(struct ck_tree *tree, struct node *n, struct ck_checkpoint **checkpoint, struct ck_error *err)
+{
+	struct ck_view *text = NULL;
+	int rc;
+
+	if (n->type != NODE_META)
+		return node_checkpoint(tree, n, checkpoint, err);
+	rc = node_text(tree, n, &text, err);
+	ck_view_unref(text);
+	return rc;
+}
+
+int node_of_stored(struct ck_tree *tree, const struct node *step, enum node_type type,
+		   const struct ck_file_name *name, struct node **out, struct ck_checkpoint **checkpoint,
+		   struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc;
+
+	for (unsigned tries = 0;; tries++) {
+		*out = NULL;
+		rc = key_of_stored(tree, step, type, name, path, &key, err);
+		if (rc)
+			return rc;
+		*out = node_get(tree, &key);
+		if (!*out)
+			return ck_fail_nomem(err);
+		rc = load_once(tree, *out, checkpoint, err);
+		if (rc != CK_ERR_STALE || tries == STALE_TRIES)
+			return rc;
+		node_put(tree, *out, 1);
+		ck_error_clear(err);
+	}
 }

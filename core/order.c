@@ -74,7 +74,8 @@ static void place_all(struct placed *files, size_t count, const char *journal, s
 
 /* NAMES, in the directory PATH, with their places in DIR/order, in that order; malloc'ed
    (free()), the names borrowed. */
-static int place_names(const char *dir, const char *path, const struct ck_names *names, struct placed **out, struct ck_error *err)
+static int place_names(const char *dir, const char *path, const struct ck_names *names, struct placed **out,
+		       struct ck_error *err)
 {
 	struct placed *files = calloc(names->count + 1, sizeof(*files));
 	struct ck_file *file = NULL;
@@ -87,7 +88,8 @@ static int place_names(const char *dir, const char *path, const struct ck_names 
 		return ck_fail_nomem(err);
 	for (size_t i = 0; i < names->count; i++) {
 		files[i] = (struct placed){ .name = names->names[i], .place = SIZE_MAX };
-		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) && lstat(at, &st) == 0)
+		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) &&
+		    lstat(at, &st) == 0)
 			files[i].ino = st.st_ino;
 	}
 	snprintf(at, sizeof(at), "%s/order", dir);

@@ -50,7 +50,8 @@ static bool ends_with(const char *name, const char *end)
 	return len >= n && strcmp(name + len - n, end) == 0;
 }
 
-static struct ck_part *add_part(struct draft_files *d, enum ck_file_kind kind, uint64_t rank, enum ck_part_kind how, const char *path)
+static struct ck_part *add_part(struct draft_files *d, enum ck_file_kind kind, uint64_t rank, enum ck_part_kind how,
+				const char *path)
 {
 	struct ck_plan *plan = d->plan;
 	struct ck_part *part;
@@ -87,7 +88,8 @@ static bool exists(const char *dir, const char *name)
 
 /* ---- tensors from .npy files ---- */
 
-/* Reads the header of one .npy into tensor I; shape and strides move into the arena. The file is opened again when its bytes are written: so many files need so few descriptors. */
+/* Reads the header of one .npy into tensor I; shape and strides move into the arena. The file is
+   opened again when its bytes are written: so many files need so few descriptors. */
 static int take_npy(struct ck_part *part, size_t i, const char *path, struct ck_error *err)
 {
 	int64_t shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
@@ -120,7 +122,8 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 	if (!ck_name_to_key(name, ".npy", key, &len))
 		return unfit(d, name, "expected KEY.npy, the key percent-encoded where a file name needs it");
 	if (ck_name_is_cut(name, ".npy"))
-		return unfit(d, name, "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
+		return unfit(d, name,
+			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
 	rc = join(path, part->path, name) ? take_npy(part, i, path, d->err) : unfit(d, name, "the path is too long");
 	if (rc) {
 		ck_error_subject(d->err, name, strlen(name));
@@ -143,13 +146,15 @@ static int take_npy_dir(struct draft_files *d, struct ck_part *part)
 	part->arena = ck_arena_new(SIZE_MAX / 2);
 	part->tensors = calloc(names.count + 1, sizeof(*part->tensors));
 	part->files = calloc(names.count + 1, sizeof(*part->files));
-	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path, &names, d->err) : ck_fail_nomem(d->err);
+	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path, &names, d->err)
+							 : ck_fail_nomem(d->err);
 	for (size_t i = 0; i < names.count && !rc; i++) {
 		/* ".x.npy" is the tensor ".x": a temporary name would go on behind it. */
 		if (is_passing(names.names[i]) && !ends_with(names.names[i], ".npy"))
 			continue;
-		rc = part->count < CK_MAX_TENSORS ? take_npy_name(d, part, part->count, names.names[i])
-						  : ck_fail(d->err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
+		rc = part->count < CK_MAX_TENSORS
+			     ? take_npy_name(d, part, part->count, names.names[i])
+			     : ck_fail(d->err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
 		part->count += !rc;
 	}
 	ck_names_free(&names);
@@ -164,7 +169,8 @@ static int state_dict(struct ck_part *part, struct ck_error *err)
 
 	for (size_t i = 0; i < part->count && !rc; i++) {
 		tensor.i = (int64_t)i;
-		rc = ck_dict_set(part->arena, part->root.dict, ck_str(part->tensors[i].key, part->tensors[i].key_len), tensor, err);
+		rc = ck_dict_set(part->arena, part->root.dict, ck_str(part->tensors[i].key, part->tensors[i].key_len),
+				 tensor, err);
 	}
 	if (!rc)
 		part->root.dict->ordered = true;
@@ -208,7 +214,7 @@ static int plan_model(struct draft_files *d)
 	static const struct {
 		const char *name;
 		enum ck_part_kind kind;
-	} forms[] = { { "model", CK_PART_NPY }, { "model.safetensors", CK_PART_SAFETENSORS }, { "model.pt", CK_PART_FILE } };
+	} forms[] = {{"model", CK_PART_NPY}, {"model.safetensors", CK_PART_SAFETENSORS}, {"model.pt", CK_PART_FILE}};
 	struct ck_part *part;
 	char path[PATH_MAX];
 	int found = -1, rc = CK_OK;
@@ -217,7 +223,9 @@ static int plan_model(struct draft_files *d)
 		if (!exists(d->files, forms[i].name))
 			continue;
 		if (found >= 0)
-			return unfit(d, forms[i].name, "the model is there in two forms: keep one of model/, model.safetensors and model.pt");
+			return unfit(
+				d, forms[i].name,
+				"the model is there in two forms: keep one of model/, model.safetensors and model.pt");
 		found = i;
 	}
 	if (found < 0)
@@ -375,7 +383,8 @@ static int plan_optim(struct draft_files *d, enum ck_draft_kind kind, int64_t on
 		snprintf(json, sizeof(json), "rank%" PRIu64 ".json", rank);
 		snprintf(pt, sizeof(pt), "rank%" PRIu64 ".pt", rank);
 		if (exists(optim, json) && exists(optim, pt))
-			rc = unfit(d, names.names[i], "the shard is there in two forms: keep rankN.pt, or rankN/ and rankN.json");
+			rc = unfit(d, names.names[i],
+				   "the shard is there in two forms: keep rankN.pt, or rankN/ and rankN.json");
 		else if (strcmp(rest, ".pt") == 0 || strcmp(rest, ".json") == 0)
 			rc = plan_rank(d, optim, rank, strcmp(rest, ".pt") == 0);
 		else if (!exists(optim, json) && kind != CK_DRAFT_OPTIM)
@@ -419,7 +428,8 @@ static int as_invalid(int rc, struct ck_error *err)
 	return CK_ERR_INVALID;
 }
 
-int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_plan *plan, struct ck_error *err)
+int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_plan *plan,
+		 struct ck_error *err)
 {
 	struct draft_files d = { .dir = dir, .step = step, .plan = plan, .err = err };
 	int rc;

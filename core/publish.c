@@ -127,9 +127,11 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 		return ck_fail_sys(err, "mkdir");
 	for (size_t i = 0; i < plan->count && !rc; i++) {
 		/* torch names the archive's directory after the file. */
-		ck_file_name_format(plan->parts[i].name.kind == CK_FILE_MODEL ? &model : &plan->parts[i].name, top, sizeof(top));
+		ck_file_name_format(plan->parts[i].name.kind == CK_FILE_MODEL ? &model : &plan->parts[i].name, top,
+				    sizeof(top));
 		*strrchr(top, '.') = '\0';
-		rc = part_paths(p, &plan->parts[i].name, from, to) ? ck_part_write(&plan->parts[i], from, top, err) : too_long(err);
+		rc = part_paths(p, &plan->parts[i].name, from, to) ? ck_part_write(&plan->parts[i], from, top, err)
+								   : too_long(err);
 		if (!rc)
 			rc = give_to_owner(p, from, err);
 	}
@@ -168,8 +170,8 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 		return CK_OK;
 	for (size_t i = 0; i < in->count; i++) {
 		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
-			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank, suffixes[k]) >=
-			    sizeof(path))
+			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank,
+					     suffixes[k]) >= sizeof(path))
 				return too_long(err);
 			ck_remove_tree(path);
 			if (access(path, F_OK) == 0 || errno != ENOENT)
@@ -259,7 +261,8 @@ static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck
 	return rc;
 }
 
-int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank, struct ck_error *err)
+int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
+	       struct ck_error *err)
 {
 	struct ck_plan plan = { 0 };
 	struct places p;

@@ -73,9 +73,9 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	const int64_t fresh_ms = (int64_t)(CK_TIMEOUT_CHANGING * 1000);
 	int64_t now = now_ms();
 	bool identity = n->ident.ino != 0;
-	struct stat found;
+	struct stat found = { 0 };      /* no file's */
+	struct ck_error why = CK_ERROR_INIT;
 	int64_t seen;
-	int rc = CK_OK;
 
 	pthread_mutex_lock(&tree->lock);
 	*st = n->st;
@@ -83,12 +83,19 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	pthread_mutex_unlock(&tree->lock);
 	if (seen && now - seen < fresh_ms)
 		return CK_OK;
-	if (tree_stat(tree, n->path, &found) < 0)
-		rc = ck_fail_sys(identity ? NULL : err, "stat");
-	/* A file that is gone or was replaced keeps, for whoever still holds it, the attributes
-	   that it had. */
-	if (rc || !is_same(n, &found))
-		return identity && seen ? CK_OK : rc ? rc : ck_fail(err, CK_ERR_STALE, "the file was replaced");
+	if (tree_stat(tree, n->path, &found) < 0 && !(identity && errno == ENOENT))
+		ck_fail_sys(&why, "stat");
+	else if (!is_same(n, &found))
+		ck_error_set(&why, CK_ERR_STALE, "the file was replaced");
+	if (why.code) {
+		/* A file that is gone or was replaced keeps, for whoever still holds it, the
+		   attributes that it had. */
+		if (identity && seen)
+			return CK_OK;
+		if (err && !err->code)
+			*err = why;
+		return (int)why.code;
+	}
 	*st = found;
 	pthread_mutex_lock(&tree->lock);
 	n->st = found;
@@ -373,15 +380,12 @@ static int open_file(const struct ck_tree *tree, struct node *n, struct ck_view 
 {
 	struct ck_file *file;
 	struct ck_view *view;
-	int rc = tree_open(tree, n->path, &file, err);
+	int rc = node_open(tree, n, &file, err);
 
 	if (rc)
 		return rc;
 	view = ck_view_new();
-	if (!ck_ident_equal(ck_file_ident(file), &n->ident))
-		rc = ck_fail(err, CK_ERR_STALE, "the file was replaced");
-	else
-		rc = view ? ck_view_add_range(view, file, 0, ck_file_size(file), err) : ck_fail_nomem(err);
+	rc = view ? ck_view_add_range(view, file, 0, ck_file_size(file), err) : ck_fail_nomem(err);
 	ck_file_unref(file);
 	if (rc)
 		ck_view_unref(view);

@@ -9,20 +9,13 @@ static bool step_opens(struct ck_tree *tree, struct node *tag, uint64_t step)
 {
 	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
 	struct ck_checkpoint *c = NULL;
-	char path[PATH_MAX];
-	struct node_key key;
 	struct node *n;
-	bool opens;
+	/* The node is the one that lookup makes below the step, so that the content is loaded once. */
+	bool opens = node_of_stored(tree, tag, NODE_MODEL, &name, &n, &c, NULL) == CK_OK;
 
-	if (key_of_stored(tree, tag, NODE_MODEL, &name, path, &key, NULL))
-		return false;
-	/* The key is the one that lookup makes below the step, so that the content is loaded once. */
-	n = node_get(tree, &key);
-	if (!n)
-		return false;
-	opens = node_checkpoint(tree, n, &c, NULL) == CK_OK;
 	ck_checkpoint_unref(c);
-	node_put(tree, n, 1);
+	if (n)
+		node_put(tree, n, 1);
 	return opens;
 }
 

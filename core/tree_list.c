@@ -140,20 +140,18 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 {
 	struct ck_error why = CK_ERROR_INIT;
 	struct ck_checkpoint *c = NULL;
-	char path[PATH_MAX], text[64];
 	struct node_key key;
+	char text[64];
 	struct node *n;
 	int rc;
 
-	rc = key_of_stored(tree, step, type, name, path, &key, err);
-	if (rc)
-		return CK_OK;   /* it went away meanwhile */
-	n = node_get(tree, &key);
+	rc = node_of_stored(tree, step, type, name, &n, &c, &why);
 	if (!n)
-		return ck_fail_nomem(err);
-	if (node_checkpoint(tree, n, &c, &why)) {
+		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* it went away meanwhile */
+	rc = CK_OK;
+	if (why.code && node_error_is_shown(&why)) {
 		snprintf(text, sizeof(text), "%s.error", stem);
-		rc = node_error_is_shown(&why) ? add(dir, text, ino_of(n, LOCAL_ERROR), S_IFREG, true, err) : CK_OK;
+		rc = add(dir, text, ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
 	}
 	for (size_t i = 0; c && i < TREE_FORMS && !rc; i++) {
 		const struct tree_form *f = &tree_forms[i];
@@ -165,32 +163,30 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
 	}
 	ck_checkpoint_unref(c);
+	if (!rc) {
+		key = (struct node_key){ .type = NODE_FILE, .path = n->path, .name = n->name, .ident = n->ident };
+		snprintf(text, sizeof(text), "%s.pt", stem);
+		rc = add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	}
 	node_put(tree, n, 1);
-	key.type = NODE_FILE;
-	key.meta = (struct ck_ident){ 0 };
-	snprintf(text, sizeof(text), "%s.pt", stem);
-	return rc ? rc : add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	return rc;
 }
 
 static int list_meta(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = step->name.step };
-	struct ck_view *text = NULL;
-	char path[PATH_MAX];
-	struct node_key key;
+	struct ck_error why = CK_ERROR_INIT;
 	struct node *n;
 	int rc;
 
-	if (key_of_stored(tree, step, NODE_META, &name, path, &key, NULL))
-		return CK_OK;
-	n = node_get(tree, &key);
+	rc = node_of_stored(tree, step, NODE_META, &name, &n, NULL, &why);
 	if (!n)
-		return ck_fail_nomem(err);
-	if (node_text(tree, n, &text, NULL) == CK_OK)
+		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK;
+	rc = CK_OK;
+	if (!why.code)
 		rc = add(dir, "meta.json", ino_of(n, LOCAL_SELF), S_IFREG, true, err);
-	else
+	else if (node_error_is_shown(&why))
 		rc = add(dir, "meta.error", ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
-	ck_view_unref(text);
 	node_put(tree, n, 1);
 	return rc;
 }

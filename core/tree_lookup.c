@@ -351,20 +351,33 @@ int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const 
 	}
 }
 
-int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
+static int lookup_once(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name,
+		       struct ck_attr *out, struct ck_error *err)
 {
-	struct node *n = node_find(tree, parent), *child;
-	uint32_t local;
-	int rc;
+	struct node *child;
+	uint32_t child_local;
+	int rc = tree_child(tree, parent, local, name, &child, &child_local, err);
 
-	out->entry_timeout = CK_TIMEOUT_CHANGING;
-	if (!n)
-		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	rc = tree_child(tree, n, local_of(parent), name, &child, &local, err);
 	if (rc)
 		return rc;
-	rc = tree_attr(tree, child, local, out, err);
+	rc = tree_attr(tree, child, child_local, out, err);
 	if (rc)
 		node_put(tree, child, 1);
+	return rc;
+}
+
+int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
+{
+	struct node *n = node_find(tree, parent);
+	unsigned tries = 0;
+	int rc;
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	/* A file that was replaced between the look at it and its opening: then the new one is meant. */
+	while ((rc = lookup_once(tree, n, local_of(parent), name, out, err)) == CK_ERR_STALE && tries++ < STALE_TRIES)
+		ck_error_clear(err);
+	if (rc)
+		out->entry_timeout = CK_TIMEOUT_CHANGING;
 	return rc;
 }

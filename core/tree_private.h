@@ -80,11 +80,9 @@ struct ck_tree {
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */
-	size_t cached, cached_memory;
 };
 
-/* The cache of contents keeps at most so many, and so much memory; what is in use lives on outside
-   of it. */
+/* The cache of contents keeps at most so many that nobody uses, and so much memory. */
 #define CACHE_COUNT 64
 #define CACHE_MEMORY ((size_t)24 << 20)
 
@@ -115,6 +113,8 @@ void node_table_free(struct ck_tree *tree);
 int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err);
 /* The same for META. */
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
+/* Opens the stored file of a node with an identity; CK_ERR_STALE when another is in its place, or none. */
+int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err);
 /* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
    about this moment (ENOMEM, EMFILE). */
 bool node_error_is_shown(const struct ck_error *err);
@@ -155,6 +155,17 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
    stored file can't be had. */
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
 		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err);
+/*
+ * The content of the stored file that is in its place now: *CHECKPOINT, a reference, for MODEL and
+ * OPTIM; that of META is loaded only. A file that is replaced between the look at it and its opening
+ * is looked for again. *OUT is the node, a reference, also where its content can't be had; NULL where
+ * there is no file (CK_ERR_NOENT).
+ */
+int node_of_stored(struct ck_tree *tree, const struct node *step, enum node_type type,
+		   const struct ck_file_name *name, struct node **out, struct ck_checkpoint **checkpoint,
+		   struct ck_error *err);
+/* How often the store may replace a file between two looks at it before we give up. */
+#define STALE_TRIES 8
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);

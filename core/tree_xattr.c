@@ -46,22 +46,17 @@ static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *o
 	enum node_type type = file->name.kind == CK_FILE_MODEL ? NODE_MODEL : NODE_OPTIM;
 	struct ck_error why = CK_ERROR_INIT;
 	struct ck_checkpoint *c = NULL;
-	char path[4096], line[768];
-	struct node_key key;
+	char line[768];
 	struct node *n;
-	int rc;
+	int rc = node_of_stored(tree, file, type, &file->name, &n, &c, &why);
 
-	rc = key_of_stored(tree, file, type, &file->name, path, &key, err);
-	if (rc)
-		return rc;
-	n = node_get(tree, &key);
-	if (!n)
-		return ck_fail_nomem(err);
-	rc = node_checkpoint(tree, n, &c, &why);
 	ck_checkpoint_unref(c);
-	node_put(tree, n, 1);
+	if (n)
+		node_put(tree, n, 1);
 	if (!rc)
 		ck_buf_str(out, "safe");
+	else if (rc == CK_ERR_NOENT)
+		return ck_fail(err, CK_ERR_STALE, "the file is gone");
 	else if (node_error_is_shown(&why))
 		ck_buf_printf(out, "refused: %s", ck_error_line(&why, line, sizeof(line)));
 	else if (err)

@@ -65,6 +65,11 @@ struct ck_view *ck_view_unref(struct ck_view *view)
 	return NULL;
 }
 
+bool ck_view_is_shared(struct ck_view *view)
+{
+	return atomic_load_explicit(&view->refs, memory_order_relaxed) > 1;
+}
+
 void ck_view_own(struct ck_view *view, void *owner, void (*release)(void *))
 {
 	view->owner = owner;

@@ -18,6 +18,8 @@ struct ck_view;
 struct ck_view *ck_view_new(void);
 struct ck_view *ck_view_ref(struct ck_view *view);
 struct ck_view *ck_view_unref(struct ck_view *view);    /* returns NULL; NULL is allowed */
+/* whether there are references beside the caller's */
+bool ck_view_is_shared(struct ck_view *view);
 
 /* The view keeps OWNER (one reference of the caller's, taken over also on failure) and gives it
    back with RELEASE when it ends: the checkpoint whose tensors the extents point to. At most one. */

@@ -196,6 +196,7 @@ static int run(struct options *o)
 		if (fs.ready_fd < 0)
 			goto out;
 	}
+	/* What a crash left is cleared now, before there is a mount. */
 	if (!o->read_only && ck_drafts_new(fs.tree, &tree, &fs.drafts, &err))
 		log_line(fs.log, ck_error_line(&err, line, sizeof(line)));
 	else

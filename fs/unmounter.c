@@ -71,13 +71,36 @@ static _Noreturn void await_order(int order, const char *mountpoint)
 	_exit(1);
 }
 
+/*
+ * fork, and in the parent the wait until the child has let go of what it inherited: as long as it has
+ * the locks of tags, a next mount could not tell that the daemon is gone.
+ */
+static pid_t fork_alone(void)
+{
+	int held[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(held, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		return 0;
+	close(held[1]);
+	/* Nothing is written: the end comes when the child's descriptors are closed. */
+	while (pid > 0 && read(held[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	close(held[0]);
+	return pid;
+}
+
 int unmounter_start(struct unmounter *u, const char *mountpoint)
 {
 	int pipes[2], error;
 
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;
-	u->pid = fork();
+	u->pid = fork_alone();
 	if (u->pid == 0) {
 		close(pipes[1]);
 		await_order(pipes[0], mountpoint);
