@@ -4,6 +4,8 @@
 
 load helpers
 
+teardown_file() { rm -rf /dev/shm/ckptfs-test.??????; }
+
 memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 
 @test "a sparse 8 GiB zip64 checkpoint mounts, lists and gives a tensor at once, in little memory" {
@@ -87,4 +89,52 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	find "$MNT/base/d12" -name 'lm_head.weight.npy' -print0 | xargs -0 cat | wc -c | grep -qx $((1000 * 152))
 	[[ $(find "/proc/$DAEMON/fd" | wc -l) -lt 600 ]]
 	sanitized || [[ $(memory VmRSS) -lt 65536 ]]
+}
+
+@test "past 4 GiB: a tensor of 4.3 GB is published with zip64" {
+	need_torch
+	local BIG=
+	# In memory where there is plenty of it: the disk would take most of the suite's time.
+	[[ $(df --output=avail -B1G /dev/shm | tail -n 1) -lt 6 || $(sed -n 's/^MemAvailable: *//p' /proc/meminfo | cut -d' ' -f1) -lt 10000000 ]] ||
+		BIG=$(mktemp -d /dev/shm/ckptfs-test.XXXXXX)
+	STORE=${BIG:-$BATS_TEST_TMPDIR}/store
+	cp -a "$(nanochat_store)" "$STORE"
+	mount_store "$STORE"
+	TAG=$MNT/base/d12 STORED=$STORE/base_checkpoints/d12
+	mkdir "$TAG/000600" "$TAG/000600/model"
+	"$PYTHON" - "$TAG/000600/model" <<-'END'
+		import sys
+		import numpy as np
+		def sparse(name, count):
+		    m = np.lib.format.open_memmap(sys.argv[1] + "/" + name, mode="w+", dtype="<f4", shape=(0,))
+		    with open(sys.argv[1] + "/" + name, "wb") as f:
+		        np.lib.format.write_array_header_1_0(f, {"descr": "<f4", "fortran_order": False, "shape": (count,)})
+		        start = f.tell()
+		        f.truncate(start + 4 * count)
+		        for i in (0, count // 2, count - 1):
+		            f.seek(start + 4 * i)
+		            f.write(np.float32(i % 1000 + 1).tobytes())
+		sparse("big.npy", 1080000000)
+		np.save(sys.argv[1] + "/small.npy", np.arange(5, dtype="<i8"))
+	END
+	cp "$TAG/000500/meta.json" "$TAG/000600/"
+	[[ -f $STORED/model_000600.pt && ! -e $STORED/.ckptfs/000600 ]]
+	"$PYTHON" - "$STORED/model_000600.pt" "$ORACLE" <<-'END'
+		import sys
+		sys.path.insert(0, sys.argv[2])
+		import ckpt
+		layout, places = ckpt.layout(sys.argv[1]), ckpt.storage_places(sys.argv[1])
+		big, small = layout["big"], layout["small"]
+		assert list(layout) == ["big", "small"] and big.size == (1080000000,), big.size
+		offset, size, stored = places[big.key]
+		assert size == 4320000000 and stored and offset % 64 == 0 and places[small.key][0] > 1 << 32, places
+		with open(sys.argv[1], "rb") as f:
+		    for i in (0, 1, 540000000, 1079999999):
+		        f.seek(offset + 4 * i)
+		        assert f.read(4) == ckpt.np.float32(0 if i == 1 else i % 1000 + 1).tobytes(), i
+		    f.seek(places[small.key][0])
+		    assert f.read(40) == ckpt.np.arange(5, dtype="<i8").tobytes()
+	END
+	unmount 0
+	rm -rf "$STORED/model_000600.pt" "$BIG"
 }
