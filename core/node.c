@@ -167,7 +167,7 @@ static void free_node(struct ck_tree *tree, struct node *n)
 	free(n);
 }
 
-static void drop_content(struct ck_tree *tree, struct node *n)
+void content_drop(struct ck_tree *tree, struct node *n)
 {
 	unlink_content(tree, n);
 	n->checkpoint = ck_checkpoint_unref(n->checkpoint);
@@ -200,7 +200,7 @@ static void shrink_cache(struct ck_tree *tree)
 		memory += n->memory;
 		/* The newest stays, however large: it is what someone waits for. */
 		if (n != tree->newest && (count > CACHE_COUNT || memory > CACHE_MEMORY))
-			drop_content(tree, n);
+			content_drop(tree, n);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 bool node_error_is_shown(const struct ck_error *err)
 {
@@ -127,6 +128,26 @@ static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error
 	return CK_OK;
 }
 
+#define YOUNG_NS INT64_C(2000000000)
+
+static bool is_young(const struct ck_ident *ident, int64_t now)
+{
+	int64_t age;
+
+	/* A time in the future says nothing. */
+	return ident->ino && !__builtin_sub_overflow(now, ident->mtime_ns, &age) && age > -YOUNG_NS && age < YOUNG_NS;
+}
+
+bool node_is_young(const struct node *n)
+{
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return is_young(&n->ident, now) || is_young(&n->meta, now);
+}
+
 /* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */
 static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
@@ -146,6 +167,8 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 
 	while (n->state == LOAD_RUNNING)
 		pthread_cond_wait(&tree->loaded, &tree->lock);
+	if (n->state != LOAD_NONE && n->young && !node_is_young(n))
+		content_drop(tree, n);
 	if (n->state == LOAD_READY) {
 		content_used(tree, n);
 		return CK_OK;
@@ -157,6 +180,7 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		return (int)n->error->code;
 	}
 	n->state = LOAD_RUNNING;
+	n->young = node_is_young(n);
 	n->refs++;
 	pthread_mutex_unlock(&tree->lock);
 	rc = load(tree, n, &own);

@@ -328,7 +328,8 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	} else if (stored) {
 		/* The names in model/ are those of one file's tensors: they never change while the
 		   directory is the same. */
-		out->entry_timeout = local >= LOCAL_NPY_0 ? CK_TIMEOUT_FIXED : CK_TIMEOUT_CHANGING;
+		if (local >= LOCAL_NPY_0 && !node_is_young(n))
+			out->entry_timeout = CK_TIMEOUT_FIXED;
 		rc = attr_of_stored(tree, n, local, &out->st, err);
 	} else {
 		rc = attr_of_dir(tree, n, local, &out->st, err);
@@ -428,13 +429,27 @@ static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struc
 	return rc;
 }
 
-int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, struct ck_error *err)
+/* Pages of a young file are kept till the next open only. Which of a node's files have such pages
+   isn't remembered: once there are some, no file's are kept. */
+static bool keeps_pages(struct ck_tree *tree, struct node *n)
+{
+	bool keep;
+
+	pthread_mutex_lock(&tree->lock);
+	n->young_pages = n->young_pages || node_is_young(n);
+	keep = !n->young_pages;
+	pthread_mutex_unlock(&tree->lock);
+	return keep;
+}
+
+int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *keep, struct ck_error *err)
 {
 	struct node *n = node_find(tree, ino);
 	uint32_t local = local_of(ino);
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	*keep = keeps_pages(tree, n);
 	switch (n->type) {
 	case NODE_FILE: case NODE_NATIVE:
 		return open_file(tree, n, out, err);

@@ -76,8 +76,8 @@ int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struc
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 
 /* The view that a file shows, the caller's reference. CK_ERR_STALE when the stored file was
-   replaced since the lookup. */
-int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, struct ck_error *err);
+   replaced since the lookup. *KEEP: what the kernel has cached of the file's bytes is right. */
+int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *keep, struct ck_error *err);
 
 /* The value of the extended attribute NAME (malloc'ed, *LEN bytes), CK_ERR_NOENT without one; the
    names, each with its NUL. */

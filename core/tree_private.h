@@ -54,6 +54,8 @@ struct node {
 	ck_ino parent;                  /* for ".." */
 	enum node_type type;
 	enum load_state state;
+	bool young;                     /* its content was loaded while the stored file was young */
+	bool young_pages;               /* and so were pages that the kernel may have */
 	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
 	struct ck_file_name name;
 	struct ck_ident ident;          /* META, MODEL, OPTIM, FILE: of the stored file */
@@ -115,6 +117,13 @@ int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint *
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
 /* Opens the stored file of a node with an identity; CK_ERR_STALE when another is in its place, or none. */
 int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err);
+/*
+ * Whether the node's stored file is young: it changed so lately that a write which has moved its
+ * mtime may still be moving bytes (a long write, one by mmap, the next one within a tick of the
+ * clock). Then its identity doesn't stand for its bytes yet, and what was read of it is read again
+ * once it is older.
+ */
+bool node_is_young(const struct node *n);
 /* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
    about this moment (ENOMEM, EMFILE). */
 bool node_error_is_shown(const struct ck_error *err);
@@ -123,6 +132,8 @@ bool node_error_is_shown(const struct ck_error *err);
    moves it to the front. */
 void content_loaded(struct ck_tree *tree, struct node *n);
 void content_used(struct ck_tree *tree, struct node *n);
+/* Also with the lock held: takes the content away from a node that the caller has a reference to. */
+void content_drop(struct ck_tree *tree, struct node *n);
 
 /* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c).
    What lies outside can't be opened (EACCES); a link to it has the attributes of a regular file. */

@@ -128,18 +128,18 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_view *view;
+	bool keep;
 
 	if (ck_is_draft(ino) || (fi->flags & O_ACCMODE) != O_RDONLY) {
 		open_draft(req, ino, fi);
 		return;
 	}
-	if (ck_tree_open(fs_of(req)->tree, ino, &view, &err)) {
+	if (ck_tree_open(fs_of(req)->tree, ino, &view, &keep, &err)) {
 		fs_reply_error(req, "open", &err);
 		return;
 	}
 	fi->fh = (uintptr_t)view;
-	/* An inode number stands for its bytes for ever, so what the kernel has cached is right. */
-	fi->keep_cache = 1;
+	fi->keep_cache = keep;
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) < 0)
 		ck_view_unref(view);

@@ -221,7 +221,7 @@ def tree(directory):
 @group
 def publishing(bench):
     """A new step, from .npy files."""
-    store = bench.make("publish", lambda d: stores.model(d, min(bench.options.bytes, 200_000_000)))
+    store = bench.make("publish", lambda d: stores.model(d, bench.options.bytes))
     source, plain, steps = bench.path("source"), bench.path("plain"), iter(range(1000, 2000))
     os.makedirs(plain)
     with ckptfs(bench, store) as m:
@@ -233,8 +233,21 @@ def publishing(bench):
             os.rmdir(m.path("000999"))
         except OSError as why:
             raise Skip("the mount takes no new steps: " + why.strerror) from why
-        ours, theirs = bench.turns(lambda: timed(publish, m.directory, source, next(steps), lambda step: [step]),
-                                   lambda: timed(publish, plain, source, next(steps), tree))
+
+        def ours_once():
+            step = next(steps)
+            took = timed(publish, m.directory, source, step, lambda directory: [directory])
+            for name in ("model_%06d.pt", "meta_%06d.json"):
+                os.unlink(m.path(name % step))
+            return took
+
+        def theirs_once():
+            step = next(steps)
+            took = timed(publish, plain, source, step, tree)
+            shutil.rmtree(os.path.join(plain, "%06d" % step))
+            return took
+
+        ours, theirs = bench.turns(ours_once, theirs_once)
         bench.add(name, "s", ours, theirs, "cp + sync", m.memory())
 
 
