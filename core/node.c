@@ -167,15 +167,31 @@ static void free_node(struct ck_tree *tree, struct node *n)
 	free(n);
 }
 
-void content_drop(struct ck_tree *tree, struct node *n)
+struct content content_take(struct ck_tree *tree, struct node *n)
 {
+	struct content content = { n->state, n->checkpoint, n->text, n->error, n->memory };
+
 	unlink_content(tree, n);
-	n->checkpoint = ck_checkpoint_unref(n->checkpoint);
-	n->text = ck_view_unref(n->text);
-	free(n->error);
+	n->checkpoint = NULL;
+	n->text = NULL;
 	n->error = NULL;
 	n->memory = 0;
 	n->state = LOAD_NONE;
+	return content;
+}
+
+void content_free(struct content *content)
+{
+	ck_checkpoint_unref(content->checkpoint);
+	ck_view_unref(content->text);
+	free(content->error);
+}
+
+static void drop_content(struct ck_tree *tree, struct node *n)
+{
+	struct content content = content_take(tree, n);
+
+	content_free(&content);
 	if (n->refs == 0 && n->base)
 		free_node(tree, n);
 }
@@ -200,7 +216,7 @@ static void shrink_cache(struct ck_tree *tree)
 		memory += n->memory;
 		/* The newest stays, however large: it is what someone waits for. */
 		if (n != tree->newest && (count > CACHE_COUNT || memory > CACHE_MEMORY))
-			content_drop(tree, n);
+			drop_content(tree, n);
 	}
 }
 

@@ -27,23 +27,30 @@ static bool is_lasting(const struct ck_error *err)
 	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
 }
 
-int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
+/* Opens the stored file that IDENT stands for. */
+static int open_same(const struct ck_tree *tree, const char *path, const struct ck_ident *ident, struct ck_file **out,
+		     struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	int rc = tree_open(tree, n->path, out, &why);
+	int rc = tree_open(tree, path, out, &why);
 
-	if (!rc && ck_ident_equal(ck_file_ident(*out), &n->ident))
+	if (!rc && ck_ident_equal(ck_file_ident(*out), ident))
 		return CK_OK;
 	if (!rc)
 		ck_file_unref(*out);
 	if (!rc || (rc == CK_ERR_SYS && why.sys == ENOENT)) {
 		ck_error_clear(&why);
 		rc = ck_fail(&why, CK_ERR_STALE, "the file was replaced");
-		ck_error_file(&why, n->path);
+		ck_error_file(&why, path);
 	}
 	if (err && !err->code)
 		*err = why;
 	return rc;
+}
+
+int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
+{
+	return open_same(tree, n->path, &n->ident, out, err);
 }
 
 /*
@@ -63,12 +70,9 @@ static int read_n_layer(const struct ck_tree *tree, const struct node *n, int64_
 	path_of_tag(n, dir);
 	if (n->meta.ino == 0 || !path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
 		return CK_OK;
-	rc = tree_open(tree, path, &file, &why);
+	rc = open_same(tree, path, &n->meta, &file, &why);
 	if (!rc) {
-		if (ck_ident_equal(ck_file_ident(file), &n->meta))
-			rc = ck_meta_read(file, NULL, &info, &why);
-		else
-			rc = ck_fail(&why, CK_ERR_STALE, "meta.json was replaced");
+		rc = ck_meta_read(file, NULL, &info, &why);
 		ck_file_unref(file);
 	}
 	if (!rc)
@@ -159,26 +163,15 @@ static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	return rc;
 }
 
-/* Called with the lock held and gives it back held; the content is there when it returns CK_OK. */
-static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *err)
+/* Loads the content, now or again, with the lock held before and after. */
+static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
+	struct content old = { .state = LOAD_NONE };
 	struct ck_error own = CK_ERROR_INIT;
 	int rc;
 
-	while (n->state == LOAD_RUNNING)
-		pthread_cond_wait(&tree->loaded, &tree->lock);
-	if (n->state != LOAD_NONE && n->young && !node_is_young(n))
-		content_drop(tree, n);
-	if (n->state == LOAD_READY) {
-		content_used(tree, n);
-		return CK_OK;
-	}
-	if (n->state == LOAD_FAILED) {
-		content_used(tree, n);
-		if (err && !err->code)
-			*err = *n->error;
-		return (int)n->error->code;
-	}
+	if (n->state != LOAD_NONE)
+		old = content_take(tree, n);
 	n->state = LOAD_RUNNING;
 	n->young = node_is_young(n);
 	n->refs++;
@@ -192,6 +185,18 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		n->memory = sizeof(own);
 		n->state = LOAD_FAILED;
 	}
+	/* A file that can't be read a second time, because another is in its place, has become no other:
+	   who has it open needs what was read first. */
+	if (rc && old.state == LOAD_READY && !node_error_is_shown(&own)) {
+		n->checkpoint = old.checkpoint;
+		n->text = old.text;
+		n->memory = old.memory;
+		n->state = LOAD_READY;
+		n->young = rc != CK_ERR_STALE;
+		rc = CK_OK;
+	} else {
+		content_free(&old);
+	}
 	if (rc && err && !err->code)
 		*err = own;
 	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
@@ -199,6 +204,21 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		content_loaded(tree, n);
 	pthread_cond_broadcast(&tree->loaded);
 	return rc;
+}
+
+/* Called with the lock held and gives it back held; the content is there when it returns CK_OK. */
+static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	while (n->state == LOAD_RUNNING)
+		pthread_cond_wait(&tree->loaded, &tree->lock);
+	if (n->state == LOAD_NONE || (n->young && !node_is_young(n)))
+		return load_now(tree, n, err);
+	content_used(tree, n);
+	if (n->state == LOAD_READY)
+		return CK_OK;
+	if (err && !err->code)
+		*err = *n->error;
+	return (int)n->error->code;
 }
 
 int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err)

@@ -121,7 +121,7 @@ int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file *
  * Whether the node's stored file is young: it changed so lately that a write which has moved its
  * mtime may still be moving bytes (a long write, one by mmap, the next one within a tick of the
  * clock). Then its identity doesn't stand for its bytes yet, and what was read of it is read again
- * once it is older.
+ * once the file is older.
  */
 bool node_is_young(const struct node *n);
 /* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
@@ -132,8 +132,16 @@ bool node_error_is_shown(const struct ck_error *err);
    moves it to the front. */
 void content_loaded(struct ck_tree *tree, struct node *n);
 void content_used(struct ck_tree *tree, struct node *n);
-/* Also with the lock held: takes the content away from a node that the caller has a reference to. */
-void content_drop(struct ck_tree *tree, struct node *n);
+/* Takes its content away from a node, out of the cache and to the caller. */
+struct content {
+	enum load_state state;
+	struct ck_checkpoint *checkpoint;
+	struct ck_view *text;
+	struct ck_error *error;
+	size_t memory;
+};
+struct content content_take(struct ck_tree *tree, struct node *n);
+void content_free(struct content *content);
 
 /* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c).
    What lies outside can't be opened (EACCES); a link to it has the attributes of a regular file. */

@@ -147,7 +147,7 @@ static int try_thread(void)
 	return pthread_join(thread, &result) || result != PTHREAD_CANCELED ? -1 : 0;
 }
 
-/* It ends with this program, which alone holds the pipe open. */
+/* It ends with this program, which alone holds the pipe open; also when an attach has stopped it. */
 static pid_t start_other(void)
 {
 	int pipes[2];
@@ -156,6 +156,7 @@ static pid_t start_other(void)
 
 	if (pid)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(pipes[1]);
 	_exit((int)read(pipes[0], &byte, 1));
 }
