@@ -120,7 +120,7 @@ asan: deps ## the whole test suite under AddressSanitizer, LeakSanitizer and UBS
 
 tsan: deps ## the mount's tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory SAN=thread tests
-	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh load.bats tree.bats model.bats fresh.bats
+	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh tests/storm.bats tests/load.bats tests/tree.bats tests/model.bats tests/fresh.bats tests/write.bats
 
 # Any string will do for the version here.
 LINT_FLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DCKPTFS_VERSION=__FILE__

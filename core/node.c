@@ -169,12 +169,13 @@ static void free_node(struct ck_tree *tree, struct node *n)
 
 struct content content_take(struct ck_tree *tree, struct node *n)
 {
-	struct content content = { n->state, n->checkpoint, n->text, n->error, n->memory };
+	struct content content = { n->state, n->checkpoint, n->text, n->error, n->memory, n->before };
 
 	unlink_content(tree, n);
 	n->checkpoint = NULL;
 	n->text = NULL;
 	n->error = NULL;
+	n->before = NULL;
 	n->memory = 0;
 	n->state = LOAD_NONE;
 	return content;
@@ -185,6 +186,11 @@ void content_free(struct content *content)
 	ck_checkpoint_unref(content->checkpoint);
 	ck_view_unref(content->text);
 	free(content->error);
+	if (content->before) {
+		ck_checkpoint_unref(content->before->checkpoint);
+		ck_view_unref(content->before->text);
+		free(content->before);
+	}
 }
 
 static void drop_content(struct ck_tree *tree, struct node *n)
@@ -196,11 +202,30 @@ static void drop_content(struct ck_tree *tree, struct node *n)
 		free_node(tree, n);
 }
 
+static bool is_read(struct ck_checkpoint *checkpoint, struct ck_view *text)
+{
+	return (checkpoint && ck_checkpoint_is_shared(checkpoint)) || (text && ck_view_is_shared(text));
+}
+
 /* Whether someone reads it: then to drop it would free nothing, and when its file is replaced there
    would be no way to tell the reader the size of what he has open. */
 static bool is_in_use(const struct node *n)
 {
-	return (n->checkpoint && ck_checkpoint_is_shared(n->checkpoint)) || (n->text && ck_view_is_shared(n->text));
+	return is_read(n->checkpoint, n->text) || (n->before && is_read(n->before->checkpoint, n->before->text));
+}
+
+void content_keep(struct node *n, struct content *old)
+{
+	struct content *before = is_read(old->checkpoint, old->text) ? calloc(1, sizeof(*before)) : NULL;
+
+	if (before) {
+		before->checkpoint = old->checkpoint;
+		before->text = old->text;
+		old->checkpoint = NULL;
+		old->text = NULL;
+	}
+	n->before = before;
+	content_free(old);
 }
 
 static void shrink_cache(struct ck_tree *tree)
@@ -245,14 +270,16 @@ void node_put(struct ck_tree *tree, struct node *n, uint64_t count)
 
 void node_table_free(struct ck_tree *tree)
 {
+	struct content content;
 	struct node *n, *next;
 
 	for (size_t i = 0; i < tree->bucket_count; i++) {
 		for (n = tree->buckets[i]; n; n = next) {
 			next = n->chain;
-			ck_checkpoint_unref(n->checkpoint);
-			ck_view_unref(n->text);
-			free(n->error);
+			if (n->state != LOAD_NONE) {
+				content = content_take(tree, n);
+				content_free(&content);
+			}
 			free(n);
 		}
 	}

@@ -191,9 +191,12 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 		n->checkpoint = old.checkpoint;
 		n->text = old.text;
 		n->memory = old.memory;
+		n->before = old.before;
 		n->state = LOAD_READY;
 		n->young = rc != CK_ERR_STALE;
 		rc = CK_OK;
+	} else if (n->state != LOAD_NONE) {
+		content_keep(n, &old);
 	} else {
 		content_free(&old);
 	}

@@ -67,6 +67,8 @@ struct node {
 	struct ck_view *text;           /* READY: META */
 	struct ck_error *error;         /* FAILED */
 	size_t memory;                  /* of the content */
+	/* what was read while the file was young, where someone still reads it */
+	struct content *before;
 	/* of the directory or the stored file; STEP: of its model file */
 	char path[];
 };
@@ -132,16 +134,20 @@ bool node_error_is_shown(const struct ck_error *err);
    moves it to the front. */
 void content_loaded(struct ck_tree *tree, struct node *n);
 void content_used(struct ck_tree *tree, struct node *n);
-/* Takes its content away from a node, out of the cache and to the caller. */
+/* What a node has, apart from it. */
 struct content {
 	enum load_state state;
 	struct ck_checkpoint *checkpoint;
 	struct ck_view *text;
 	struct ck_error *error;
 	size_t memory;
+	struct content *before;
 };
+/* Takes its content away from a node, out of the cache and to the caller. */
 struct content content_take(struct ck_tree *tree, struct node *n);
 void content_free(struct content *content);
+/* Makes OLD (taken over) the content that was before NODE's present one, as long as someone reads it. */
+void content_keep(struct node *n, struct content *old);
 
 /* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree_contain.c).
    What lies outside can't be opened (EACCES); a link to it has the attributes of a regular file. */

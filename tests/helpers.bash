@@ -190,4 +190,4 @@ no_mount() {
 }
 
 # A sanitized program is slower and larger: bounds on time and memory are for the real one.
-sanitized() { grep -q __asan_init "$CKPTFS"; }
+sanitized() { grep -qE "__asan_init|__tsan_init" "$CKPTFS"; }
