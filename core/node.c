@@ -164,6 +164,7 @@ static void free_node(struct ck_tree *tree, struct node *n)
 		at = &(*at)->chain;
 	*at = n->chain;
 	tree->node_count--;
+	free(n->young_pages);
 	free(n);
 }
 
@@ -280,6 +281,7 @@ void node_table_free(struct ck_tree *tree)
 				content = content_take(tree, n);
 				content_free(&content);
 			}
+			free(n->young_pages);
 			free(n);
 		}
 	}

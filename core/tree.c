@@ -429,15 +429,29 @@ static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struc
 	return rc;
 }
 
-/* Pages of a young file are kept till the next open only. Which of a node's files have such pages
-   isn't remembered: once there are some, no file's are kept. */
-static bool keeps_pages(struct ck_tree *tree, struct node *n)
+/*
+ * Whether what the kernel has of a file's pages may stay at this open. Not while the stored file is
+ * young, and not at the first open after that: pages of then may be wrong. A bit for each of the node's
+ * files tells which were opened then.
+ */
+static bool keeps_pages(struct ck_tree *tree, struct node *n, uint32_t local)
 {
-	bool keep;
+	bool young = node_is_young(n), keep = !young;
+	const uint8_t bit = (uint8_t)(1u << local % 8);
 
 	pthread_mutex_lock(&tree->lock);
-	n->young_pages = n->young_pages || node_is_young(n);
-	keep = !n->young_pages;
+	if (young && !n->young_pages)
+		n->young_pages = calloc(1, LOCAL_END / 8);
+	if (young && !n->young_pages) {
+		n->never_keeps = true;
+	} else if (n->young_pages) {
+		keep &= !(n->young_pages[local / 8] & bit);
+		if (young)
+			n->young_pages[local / 8] |= bit;
+		else
+			n->young_pages[local / 8] &= (uint8_t)~bit;
+	}
+	keep &= !n->never_keeps;
 	pthread_mutex_unlock(&tree->lock);
 	return keep;
 }
@@ -449,7 +463,7 @@ int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *k
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	*keep = keeps_pages(tree, n);
+	*keep = keeps_pages(tree, n, local);
 	switch (n->type) {
 	case NODE_FILE: case NODE_NATIVE:
 		return open_file(tree, n, out, err);

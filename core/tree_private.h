@@ -55,7 +55,10 @@ struct node {
 	enum node_type type;
 	enum load_state state;
 	bool young;                     /* its content was loaded while the stored file was young */
-	bool young_pages;               /* and so were pages that the kernel may have */
+	/* A bit for each local number: opened then, so that the kernel may have pages of then; NULL where
+	   nothing was. NEVER_KEEPS: there was no memory to note it. */
+	uint8_t *young_pages;
+	bool never_keeps;
 	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
 	struct ck_file_name name;
 	struct ck_ident ident;          /* META, MODEL, OPTIM, FILE: of the stored file */
