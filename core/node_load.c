@@ -68,7 +68,7 @@ static int read_n_layer(const struct ck_tree *tree, const struct node *n, int64_
 
 	*n_layer = -1;
 	path_of_tag(n, dir);
-	if (n->meta.ino == 0 || !path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
+	if (n->meta.ino == 0 || !ck_path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
 		return CK_OK;
 	rc = open_same(tree, path, &n->meta, &file, &why);
 	if (!rc) {

@@ -73,17 +73,12 @@ static struct ck_part *add_part(struct draft_files *d, enum ck_file_kind kind, u
 	return part;
 }
 
-static bool join(char *path, const char *dir, const char *name)
-{
-	return (size_t)snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
-}
-
 static bool exists(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
 	struct stat st;
 
-	return join(path, dir, name) && lstat(path, &st) == 0;
+	return ck_path_join(path, dir, name) && lstat(path, &st) == 0;
 }
 
 /* ---- tensors from .npy files ---- */
@@ -124,7 +119,8 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 	if (ck_name_is_cut(name, ".npy"))
 		return unfit(d, name,
 			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
-	rc = join(path, part->path, name) ? take_npy(part, i, path, d->err) : unfit(d, name, "the path is too long");
+	rc = ck_path_join(path, part->path, name) ? take_npy(part, i, path, d->err)
+						  : unfit(d, name, "the path is too long");
 	if (rc) {
 		ck_error_subject(d->err, name, strlen(name));
 		return rc;
@@ -230,7 +226,8 @@ static int plan_model(struct draft_files *d)
 	}
 	if (found < 0)
 		return unfit(d, "model", "no model: expected model/KEY.npy files, model.safetensors or model.pt");
-	part = join(path, d->files, forms[found].name) ? add_part(d, CK_FILE_MODEL, 0, forms[found].kind, path) : NULL;
+	part = ck_path_join(path, d->files, forms[found].name) ? add_part(d, CK_FILE_MODEL, 0, forms[found].kind, path)
+							       : NULL;
 	if (!part)
 		return ck_fail_nomem(d->err);
 	if (part->kind == CK_PART_FILE) {
@@ -268,7 +265,7 @@ static int plan_meta(struct draft_files *d)
 
 	if (!exists(d->files, "meta.json"))
 		return unfit(d, "meta.json", "it is missing");
-	if (!join(path, d->files, "meta.json") || !add_part(d, CK_FILE_META, 0, CK_PART_FILE, path))
+	if (!ck_path_join(path, d->files, "meta.json") || !add_part(d, CK_FILE_META, 0, CK_PART_FILE, path))
 		return ck_fail_nomem(d->err);
 	rc = load_text(path, CK_META_MAX_BYTES, &text, &len, d->err);
 	if (!rc)
@@ -327,7 +324,8 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank, bo
 	int rc;
 
 	snprintf(name, sizeof(name), "rank%" PRIu64 "%s", rank, pt ? ".pt" : "");
-	part = join(path, optim, name) ? add_part(d, CK_FILE_OPTIM, rank, pt ? CK_PART_FILE : CK_PART_NPY, path) : NULL;
+	part = ck_path_join(path, optim, name) ? add_part(d, CK_FILE_OPTIM, rank, pt ? CK_PART_FILE : CK_PART_NPY, path)
+					       : NULL;
 	if (!part)
 		return ck_fail_nomem(d->err);
 	if (pt) {
@@ -341,7 +339,7 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank, bo
 			rc = take_npy_dir(d, part);
 		}
 		if (!rc)
-			rc = join(json, optim, name) ? take_outline(d, part, json) : ck_fail_nomem(d->err);
+			rc = ck_path_join(json, optim, name) ? take_outline(d, part, json) : ck_fail_nomem(d->err);
 	}
 	ck_error_subject(d->err, name, strlen(name));
 	return rc;
@@ -368,7 +366,7 @@ static int plan_optim(struct draft_files *d, enum ck_draft_kind kind, int64_t on
 
 	if (!exists(d->files, "optim"))
 		return CK_OK;
-	rc = join(optim, d->files, "optim") ? ck_list_dir(optim, &names, d->err) : ck_fail_nomem(d->err);
+	rc = ck_path_join(optim, d->files, "optim") ? ck_list_dir(optim, &names, d->err) : ck_fail_nomem(d->err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
@@ -435,7 +433,7 @@ int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_
 	int rc;
 
 	*plan = (struct ck_plan){ 0 };
-	rc = join(d.files, dir, "files") ? CK_OK : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	rc = ck_path_join(d.files, dir, "files") ? CK_OK : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (!rc && kind != CK_DRAFT_OPTIM)
 		rc = check_names(&d);
 	if (!rc)

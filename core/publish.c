@@ -33,17 +33,12 @@ static int too_long(struct ck_error *err)
 	return ck_fail_sys(err, "the path in the store");
 }
 
-static bool join(char *path, const char *dir, const char *name)
-{
-	return (size_t)snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
-}
-
 static bool find_places(struct places *p, const char *tag, const char *dir)
 {
 	p->tag = tag;
 	p->dir = dir;
 	snprintf(p->home, sizeof(p->home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
-	return join(p->publish, dir, "publish") && join(p->intent, dir, "intent");
+	return ck_path_join(p->publish, dir, "publish") && ck_path_join(p->intent, dir, "intent");
 }
 
 /* Where the file of NAME is made, and where it goes. */
@@ -52,7 +47,7 @@ static bool part_paths(const struct places *p, const struct ck_file_name *name, 
 	char text[64];
 
 	ck_file_name_format(name, text, sizeof(text));
-	return join(from, p->publish, text) && join(to, p->tag, text);
+	return ck_path_join(from, p->publish, text) && ck_path_join(to, p->tag, text);
 }
 
 /* ---- removing ---- */
@@ -105,7 +100,7 @@ static int give_to_owner(const struct places *p, const char *path, struct ck_err
 	mode_t mode = 0644;
 	struct stat st;
 
-	if (!join(files, p->dir, "files") || !join(meta, files, "meta.json"))
+	if (!ck_path_join(files, p->dir, "files") || !ck_path_join(meta, files, "meta.json"))
 		return too_long(err);
 	if (stat(meta, &st) == 0)
 		mode = (st.st_mode & 0666) | 0200;
@@ -155,7 +150,7 @@ static bool has_model(const char *tag, uint64_t step)
 	char path[PATH_MAX], name[64];
 	struct stat st;
 
-	return join(path, tag, ck_file_name_format(&model, name, sizeof(name))) && stat(path, &st) == 0;
+	return ck_path_join(path, tag, ck_file_name_format(&model, name, sizeof(name))) && stat(path, &st) == 0;
 }
 
 /* Takes the shards that are in place out of a draft that goes on. */
@@ -321,7 +316,7 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
 	struct ck_file *file;
 	int rc;
 
-	if (!join(to, tag_path, ck_file_name_format(name, text, sizeof(text))))
+	if (!ck_path_join(to, tag_path, ck_file_name_format(name, text, sizeof(text))))
 		return too_long(err);
 	rc = ck_file_open(path, &file, err);
 	if (rc)

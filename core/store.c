@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,18 @@ const struct ck_source_dir ck_sources[4] = {
 	{ "rl", "chatrl_checkpoints", true },
 	{ "mid", "mid_checkpoints", false },  /* older nanochat */
 };
+
+bool ck_path_join(char *path, const char *dir, const char *name)
+{
+	size_t a = strlen(dir), b = strlen(name);
+
+	if (a + 1 + b >= PATH_MAX)
+		return false;
+	memmove(path, dir, a);
+	path[a] = '/';
+	memcpy(path + a + 1, name, b + 1);
+	return true;
+}
 
 /* Passes over PREFIX at *AT. */
 static bool take(const char **at, const char *prefix)

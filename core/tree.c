@@ -150,7 +150,7 @@ static bool has_rank_0(const char *tag, uint64_t step)
 	char path[PATH_MAX], text[64];
 	struct stat st;
 
-	return path_join(path, tag, ck_file_name_format(&name, text, sizeof(text))) && stat(path, &st) == 0;
+	return ck_path_join(path, tag, ck_file_name_format(&name, text, sizeof(text))) && stat(path, &st) == 0;
 }
 
 /* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a
@@ -168,7 +168,7 @@ static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct 
 	case NODE_BASE:
 		for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
 			found += ck_sources[i].always ||
-				 (path_join(path, n->path, ck_sources[i].dir) && stat(path, &st) == 0);
+				 (ck_path_join(path, n->path, ck_sources[i].dir) && stat(path, &st) == 0);
 		break;
 	case NODE_SOURCE:
 		if (ck_store_tags(n->path, &tags, NULL) == CK_OK) {

@@ -8,18 +8,6 @@
 
 /* ---- paths and keys ---- */
 
-bool path_join(char *path, const char *dir, const char *name)
-{
-	size_t a = strlen(dir), b = strlen(name);
-
-	if (a + 1 + b >= PATH_MAX)
-		return false;
-	memmove(path, dir, a);
-	path[a] = '/';
-	memcpy(path + a + 1, name, b + 1);
-	return true;
-}
-
 void path_of_tag(const struct node *n, char *path)
 {
 	size_t len = strlen(n->path);
@@ -49,7 +37,7 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 	struct stat st;
 
 	path_of_tag(step, dir);
-	if (!path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
+	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
 		return too_long(err);
 	if (tree_stat(tree, path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
@@ -60,7 +48,7 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 	if (type == NODE_OPTIM)
 		key->parent = ino_of(step, LOCAL_OPTIM);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
-	if (type == NODE_MODEL && path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
+	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
 	    tree_stat(tree, meta_path, &st) == 0)
 		key->meta = ck_ident_of(&st);
 	return CK_OK;
@@ -72,21 +60,21 @@ void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_
 	char text[64];
 
 	/* That the path fits was seen when the directory was read: the names in it fit. */
-	if (!path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
+	if (!ck_path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
 		path[0] = '\0';
 	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };
 }
 
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key)
 {
-	if (!path_join(path, source->path, name))
+	if (!ck_path_join(path, source->path, name))
 		path[0] = '\0';
 	*key = (struct node_key){ .type = NODE_TAG, .path = path, .parent = ino_of(source, LOCAL_SELF) };
 }
 
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key)
 {
-	if (!path_join(path, tree->store, ck_sources[i].dir))
+	if (!ck_path_join(path, tree->store, ck_sources[i].dir))
 		path[0] = '\0';
 	*key = (struct node_key){ .type = NODE_SOURCE, .path = path, .parent = ino_of(base, LOCAL_SELF) };
 }

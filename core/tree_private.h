@@ -197,8 +197,6 @@ int node_of_stored(struct ck_tree *tree, const struct node *step, enum node_type
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);
-/* PATH = DIR/NAME; false when it passes PATH_MAX. */
-bool path_join(char *path, const char *dir, const char *name);
 /* The tag's directory of a step or a stored file's node. */
 void path_of_tag(const struct node *n, char *path);
 
