@@ -195,8 +195,11 @@ static bool flag(const struct ck_value *metadata, const char *name)
 	return v && v->kind == CK_BOOL && v->i;
 }
 
-/* Everything that sizes, strides and offset can ask for, against what the storage holds. */
-static int check_reach(const struct ck_tensor *t, struct ck_error *err)
+/*
+ * Everything that sizes, strides and offset can ask for, against what the storage holds. An empty tensor may begin
+ * behind the end, as a row of a matrix without columns does; it is taken for one at the end.
+ */
+static int check_reach(struct ck_tensor *t, struct ck_error *err)
 {
 	uint64_t stored = ck_archive_entry(t->archive, t->entry)->size, first, end, shown;
 	unsigned width = ck_dtype_info(t->stored_dtype)->width;
@@ -205,6 +208,8 @@ static int check_reach(const struct ck_tensor *t, struct ck_error *err)
 	rc = ck_tensor_reach(t, &first, &end, err);
 	if (rc)
 		return rc;
+	if (end > stored / width && t->numel == 0)
+		t->offset = end = stored / width;
 	if (end > stored / width)
 		return ck_fail(err, CK_ERR_CORRUPT, "it reaches to element %" PRIu64 ", its storage has %" PRIu64, end,
 			       stored / width);
