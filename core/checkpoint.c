@@ -5,6 +5,7 @@
 #include "outline.h"
 #include "pickle.h"
 #include "rebuild.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -61,10 +62,15 @@ static void append(struct ck_buf *path, const char *s, size_t len)
 static void append_key(struct ck_buf *path, const struct ck_value *key)
 {
 	static const char *const words[] = { "False", "True" };
+	char c[4];
 
 	switch ((enum ck_kind)key->kind) {
-	case CK_STR: case CK_BYTES: case CK_BIGINT:
+	case CK_STR: case CK_BIGINT:
 		append(path, key->s, key->len);
+		break;
+	case CK_BYTES:      /* as Latin-1: a path is text, to whoever reads the outline */
+		for (uint32_t i = 0; i < key->len && path->len <= CK_MAX_KEY; i++)
+			append(path, c, ck_utf8_encode(c, (unsigned char)key->s[i]));
 		break;
 	case CK_BOOL:
 		ck_buf_str(path, words[key->i != 0]);
@@ -113,6 +119,18 @@ static int walk_member(struct walk *w, const struct ck_value *key, struct ck_val
 	return rc;
 }
 
+/* TOP: this is the outermost dict. */
+static int walk_dict(struct walk *w, struct ck_dict *dict, bool top)
+{
+	struct ck_value attributes = ck_str("$state", sizeof("$state") - 1);
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < dict->len && !rc; i++)
+		rc = walk_member(w, &dict->pairs[i].key, &dict->pairs[i].value, top);
+	/* A shard's outline has them; of a model nanochat takes the items alone. */
+	return rc || w->patch->model ? rc : walk_member(w, &attributes, &dict->state, false);
+}
+
 static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
 {
 	struct ck_value key;
@@ -129,14 +147,9 @@ static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
    reader. TOP: V is a member of the outermost dict. */
 static int walk_value(struct walk *w, struct ck_value *v, bool top)
 {
-	bool outermost = w->path.len == 0;
-	int rc = CK_OK;
-
 	switch ((enum ck_kind)v->kind) {
 	case CK_DICT:
-		for (uint32_t i = 0; i < v->dict->len && !rc; i++)
-			rc = walk_member(w, &v->dict->pairs[i].key, &v->dict->pairs[i].value, outermost);
-		return rc;
+		return walk_dict(w, v->dict, w->path.len == 0);
 	case CK_LIST: case CK_SET: case CK_FROZENSET:
 		return walk_items(w, v->list->items, v->list->len);
 	case CK_TUPLE:
