@@ -116,7 +116,8 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 
 	if (!ck_name_to_key(name, ".npy", key, &len))
 		return unfit(d, name, "expected KEY.npy, the key percent-encoded where a file name needs it");
-	if (ck_name_is_cut(name, ".npy"))
+	/* A shard's outline has the whole path, whose name is cut in the same way: see find_tensor. */
+	if (part->name.kind == CK_FILE_MODEL && ck_name_is_cut(name, ".npy"))
 		return unfit(d, name,
 			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
 	rc = ck_path_join(path, part->path, name) ? take_npy(part, i, path, d->err)
@@ -277,12 +278,15 @@ static int plan_meta(struct draft_files *d)
 
 /* ---- optimizer shards ---- */
 
+/* By the file's name: that of a long path is cut, and doesn't tell it. */
 static int64_t find_tensor(void *arg, const char *path, size_t len)
 {
 	const struct ck_part *part = arg;
+	char name[CK_NAME_MAX + 1];
 
+	ck_key_to_name(path, len, ".npy", name);
 	for (size_t i = 0; i < part->count; i++)
-		if (part->tensors[i].key_len == len && memcmp(part->tensors[i].key, path, len) == 0)
+		if (strcmp(part->files[i], name) == 0)
 			return (int64_t)i;
 	return -1;
 }
