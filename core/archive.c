@@ -8,11 +8,42 @@
 #include <unistd.h>
 #include <zlib.h>
 
+static unsigned char folded(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+/* A block at a time, each with the hash of those before it. */
+static uint64_t hash_folded(const struct ck_archive *archive, const char *name)
+{
+	unsigned char block[sizeof(uint64_t) + 64];
+	uint64_t hash = 0;
+	size_t len;
+
+	do {
+		memcpy(block, &hash, sizeof(hash));
+		for (len = sizeof(hash); len < sizeof(block) && *name; name++)
+			block[len++] = folded(*name);
+		hash = ck_hash_keyed(&archive->key, block, len);
+	} while (*name);
+	return hash;
+}
+
+static bool same_folded(const char *a, const char *b)
+{
+	while (*a && folded(*a) == folded(*b)) {
+		a++;
+		b++;
+	}
+	return folded(*a) == folded(*b);
+}
+
 uint32_t *ck_archive_index_at(const struct ck_archive *archive, const char *name)
 {
-	size_t at = (size_t)ck_hash_keyed(&archive->key, name, strlen(name)) & archive->mask;
+	size_t at = (size_t)hash_folded(archive, name) & archive->mask;
 
-	while (archive->index[at] != CK_NO_SLOT && strcmp(archive->slots[archive->index[at]].entry.name, name) != 0)
+	while (archive->index[at] != CK_NO_SLOT &&
+	       !same_folded(archive->slots[archive->index[at]].entry.name, name))
 		at = (at + 1) & archive->mask;
 	return &archive->index[at];
 }
@@ -55,7 +86,7 @@ int64_t ck_archive_find(const struct ck_archive *archive, const char *name)
 {
 	uint32_t slot = *ck_archive_index_at(archive, name);
 
-	return slot == CK_NO_SLOT ? -1 : (int64_t)slot;
+	return slot == CK_NO_SLOT || strcmp(archive->slots[slot].entry.name, name) != 0 ? -1 : (int64_t)slot;
 }
 
 struct ck_file *ck_archive_file(const struct ck_archive *archive)

@@ -42,7 +42,11 @@ struct ck_archive {
 	struct ck_inflater *inflater;   /* made for the first deflated entry */
 };
 
-/* The place in the index of the entry NAME, or the free place where it belongs. */
+/*
+ * The place in the index of the entry NAME, or the free place where it belongs. Small and capital letters are the
+ * same there, as to torch's zip reader, which finds DATA.PKL when asked for data.pkl: a file that has both would be
+ * one thing here and another to torch.load.
+ */
 uint32_t *ck_archive_index_at(const struct ck_archive *archive, const char *name);
 
 #endif

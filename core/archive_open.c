@@ -140,7 +140,8 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 
 	at = ck_archive_index_at(archive, slot->entry.name);
 	if (*at != CK_NO_SLOT)
-		return ck_fail(err, CK_ERR_CORRUPT, "two entries of this name");
+		return ck_fail(err, CK_ERR_CORRUPT, "two entries of this name%s",
+			       strcmp(archive->slots[*at].entry.name, slot->entry.name) ? ", but for capital letters" : "");
 	extent->slot = *at = (uint32_t)archive->count++;
 	return CK_OK;
 }
@@ -294,6 +295,8 @@ static int read_directory(struct opening *o, struct ck_error *err)
 		rc = check_extents(o, err);
 	if (!rc && ck_archive_find(o->archive, "data.pkl") < 0)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "no data.pkl: not a torch.save file");
+	if (!rc && ck_archive_find(o->archive, "constants.pkl") >= 0)
+		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "constants.pkl: a TorchScript archive, which torch.load would run");
 	return rc;
 }
 
