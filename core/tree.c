@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define READ_BLOCK (1 << 20)
+
 int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err)
 {
 	static const enum node_type types[] = {
@@ -106,6 +108,10 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 
 static void fill_file(struct stat *st, uint64_t size)
 {
+	/* cat and cp read in blocks of this size: a large one costs less than the eight of 128 KiB that
+	   they take by themselves. Network file systems say the same. */
+	if (size >= READ_BLOCK)
+		st->st_blksize = READ_BLOCK;
 	st->st_mode = S_IFREG | (st->st_mode & 0444);
 	st->st_nlink = 1;
 	st->st_rdev = 0;
