@@ -15,6 +15,8 @@
 #include "error.h"
 #include "store.h"
 
+/* Paths are real (real.h). */
+
 /*
  * Publishes the draft in DIR (TAG_PATH/.ckptfs/NAME) as STEP. KIND OPTIM: only the shards that are
  * complete, to a published step; with ONLY_RANK >= 0 that one. CK_ERR_INVALID: the draft is unfit,
@@ -32,8 +34,5 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
    removed. */
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone,
 		       struct ck_error *err);
-
-/* Removes PATH and all below it; best effort. */
-void ck_remove_tree(const char *path);
 
 #endif

@@ -98,11 +98,15 @@ enum ck_place_kind {
 };
 struct ck_place {
 	enum ck_place_kind kind;
-	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's */
+	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
 	char path[4096];
 	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
 };
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
+
+/* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
+   CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
+int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);
 
 /* An open directory: what it held when it was opened. Entry positions are 0 to count-1 and stay the
    same; "." and ".." come first. Used by one thread at a time. */
