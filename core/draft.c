@@ -154,6 +154,27 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
 	return rc;
 }
 
+int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err)
+{
+	char dir[PATH_MAX];
+	int rc = CK_OK;
+
+	pthread_mutex_lock(&d->lock);
+	strcpy(dir, draft->dir);
+	pthread_mutex_unlock(&d->lock);
+	if (atomic_exchange(&draft->unsynced, false)) {
+		rc = ck_order_sync(dir, err);
+		if (rc)
+			atomic_store(&draft->unsynced, true);
+	}
+	/* The draft, TAG/.ckptfs, TAG. */
+	for (int level = 0; way && level < 3 && !rc; level++) {
+		rc = ck_real_sync(dir, err);
+		*strrchr(dir, '/') = '\0';
+	}
+	return rc;
+}
+
 int draft_begin(struct draft *draft, struct ck_error *err)
 {
 	pthread_rwlock_rdlock(&draft->lock);

@@ -472,11 +472,14 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		if (rc)
 			return rc;
 	}
-	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM)
+	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM) {
 		rc = draft_publish(d, w.draft, -1, 0, err);
-	else
+	} else {
 		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
 						  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		if (!rc)
+			rc = draft_sync(d, w.draft, true, err);
+	}
 	where_put(d, &w);
 	return rc;
 }

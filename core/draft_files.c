@@ -72,8 +72,10 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 					  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (!rc && fstat(fd, &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
-	if (!rc && made && w->draft->kind != DRAFT_STAGED)
+	if (!rc && made && w->draft->kind != DRAFT_STAGED) {
 		rc = ck_order_append(w->draft->dir, st.st_ino, err);
+		atomic_store(&w->draft->unsynced, true);
+	}
 	if (rc) {
 		if (fd >= 0)
 			close(fd);
@@ -257,7 +259,12 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 	return rc;
 }
 
-int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err) { return ck_sync_fd(file->fd, err); }
+int ck_draft_fsync(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+{
+	int rc = ck_sync_fd(file->fd, err);
+
+	return rc ? rc : draft_sync(d, file->node->draft, false, err);
+}
 
 /*
  * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs

@@ -178,6 +178,7 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 	t->fd = take_lock(d, tag, home, create, err);
 	if (t->fd < 0) {
 		free(t);
+		ck_error_file(err, home);
 		return CK_ERR_SYS;
 	}
 	pthread_mutex_lock(&d->lock);

@@ -13,9 +13,14 @@ int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, str
 		[CK_LEVEL_BASE] = NODE_BASE, [CK_LEVEL_SOURCE] = NODE_SOURCE, [CK_LEVEL_TAG] = NODE_TAG};
 	struct node_key key = { .type = types[options->level], .path = options->store, .parent = CK_ROOT_INO };
 	struct ck_tree *tree = calloc(1, sizeof(*tree));
+	struct stat st;
 
 	if (!tree)
 		return ck_fail_nomem(err);
+	if (stat(options->store, &st) == 0) {
+		tree->store_dev = st.st_dev;
+		tree->store_ino = st.st_ino;
+	}
 	tree->options = *options;
 	tree->store = strdup(options->store);
 	tree->root = tree->store ? node_root(tree, &key) : NULL;
@@ -375,6 +380,13 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err)
 {
 	return statvfs(tree->store, out) < 0 ? ck_fail_sys(err, "statvfs") : CK_OK;
+}
+
+bool ck_tree_is_replaced(const struct ck_tree *tree)
+{
+	struct stat st;
+
+	return stat(tree->store, &st) == 0 && (st.st_dev != tree->store_dev || st.st_ino != tree->store_ino);
 }
 
 /* ---- opening ---- */

@@ -72,7 +72,7 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count);
 int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struct ck_error *err);
 
 /* The target of latest or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
-   more. */
+   more; CK_ERR_SYS ELOOP for a draft's number: somebody else made that link. */
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 
 /* The view that a file shows, the caller's reference. CK_ERR_STALE when the stored file was
@@ -86,6 +86,9 @@ int ck_tree_getxattr(struct ck_tree *tree, ck_ino ino, const char *name, char **
 int ck_tree_listxattr(struct ck_tree *tree, ck_ino ino, char **names, size_t *len, struct ck_error *err);
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err);
+
+/* Whether the store's directory is another than at the start: a sandbox knows that one. */
+bool ck_tree_is_replaced(const struct ck_tree *tree);
 
 /* Where an inode number stands in the store: for those who write beside the tree (draft.h). */
 enum ck_place_kind {
