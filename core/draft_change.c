@@ -212,7 +212,7 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 		rc = ck_fail_sys(err, "rmdir");
 	} else {
 		draft_set_gone(d, draft);
-		ck_real_remove_tree(draft->dir);
+		ck_remove_tree(draft->dir);
 	}
 	pthread_rwlock_unlock(&draft->lock);
 	draft_put(d, draft);
@@ -239,7 +239,7 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 		for (size_t i = 0; i < in_home.count; i++)
 			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
 		if (empty) {
-			ck_real_remove_tree(home);
+			ck_remove_tree(home);
 			tag_unlock(d, tag);
 		}
 	}

@@ -54,7 +54,7 @@ static void shrink(struct ck_drafts *d, struct draft *draft)
 	if (ck_real_rmdir(optim) < 0)
 		return;
 	draft_set_gone(d, draft);
-	ck_real_remove_tree(draft->dir);
+	ck_remove_tree(draft->dir);
 }
 
 static bool is_busy(struct ck_drafts *d, const struct draft *draft, unsigned own_writers)

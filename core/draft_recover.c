@@ -77,7 +77,7 @@ static void recover_draft(struct ck_drafts *d, const char *tag, const char *path
 	if (ck_real_stat(files, &st) < 0) {
 		/* Half-made, or half-removed. */
 		if (errno == ENOENT)
-			ck_real_remove_tree(path);
+			ck_remove_tree(path);
 		return;
 	}
 	rc = ck_publish_recover(tag, path, kind, &gone, &err);
@@ -86,7 +86,7 @@ static void recover_draft(struct ck_drafts *d, const char *tag, const char *path
 	if (rc)
 		draft_say(d, &err);
 	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(tag, files, step))
-		ck_real_remove_tree(path);
+		ck_remove_tree(path);
 	else if (!gone && kind == CK_DRAFT_STEP && ck_store_has_model(tag, step))
 		set_aside(path);
 }
@@ -102,7 +102,7 @@ static void recover_entry(struct ck_drafts *d, const char *tag, const char *home
 	if (!ck_path_join(path, home, name))
 		return;
 	if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0))
-		ck_real_remove_tree(path);
+		ck_remove_tree(path);
 	else if (ck_draft_parse(name, &kind, &step))
 		recover_draft(d, tag, path, kind, step);
 }

@@ -49,6 +49,43 @@ static bool part_paths(const struct places *p, const struct ck_file_name *name, 
 	return ck_path_join(from, p->publish, text) && ck_path_join(to, p->tag, text);
 }
 
+/* ---- removing ---- */
+
+/* PATH has room for PATH_MAX bytes, which is what bounds the depth. */
+static void remove_tree(char *path)
+{
+	size_t len = strlen(path);
+	struct ck_names names;
+	struct stat st;
+
+	if (ck_real_stat(path, &st) < 0)
+		return;
+	if (!S_ISDIR(st.st_mode)) {
+		ck_real_unlink(path);
+		return;
+	}
+	/* A copy of a published step's directory may be read-only to its owner, too. */
+	if (geteuid() != 0 && (st.st_mode & 0700) != 0700)
+		ck_real_chmod(path, 0700);
+	if (ck_list_real_dir(path, &names, NULL) == CK_OK) {
+		for (size_t i = 0; i < names.count; i++) {
+			if (ck_path_join(path, path, names.names[i]))
+				remove_tree(path);
+			path[len] = '\0';
+		}
+		ck_names_free(&names);
+	}
+	ck_real_rmdir(path);
+}
+
+void ck_remove_tree(const char *path)
+{
+	char at[PATH_MAX];
+
+	if (strlen(path) < sizeof(at))
+		remove_tree(strcpy(at, path));
+}
+
 /* A draft is first renamed: no crash leaves one with files missing. */
 static void remove_draft(const char *dir)
 {
@@ -57,9 +94,9 @@ static void remove_draft(const char *dir)
 	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
 		return;
 	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
-	ck_real_remove_tree(trash);
+	ck_remove_tree(trash);
 	if (ck_real_rename(dir, trash, 0) == 0 && ck_real_sync(home, NULL) == CK_OK)
-		ck_real_remove_tree(trash);
+		ck_remove_tree(trash);
 }
 
 /* ---- writing ---- */
@@ -79,7 +116,8 @@ static int give_to_owner(const struct places *p, const char *path, struct ck_err
 	if (ck_real_chmod(path, mode) < 0)
 		return ck_fail_sys(err, "chmod");
 	/* A file system without owners has nothing to give. */
-	if (geteuid() == 0 && ck_real_stat(files, &st) == 0 && ck_real_chown(path, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+	if (geteuid() == 0 && ck_real_stat(files, &st) == 0 && ck_real_chown(path, st.st_uid, st.st_gid) < 0 &&
+	    errno != EPERM)
 		return ck_fail_sys(err, "chown");
 	return CK_OK;
 }
@@ -134,7 +172,7 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
 			if (!ck_path_join(path, optim, name))
 				return too_long(err);
-			ck_real_remove_tree(path);
+			ck_remove_tree(path);
 			if (ck_real_stat(path, &st) == 0 || errno != ENOENT)
 				return ck_fail_sys(err, "removal of a published shard's draft");
 		}
@@ -146,7 +184,7 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 static void clear_up(const struct places *p)
 {
 	ck_real_unlink(p->intent);
-	ck_real_remove_tree(p->publish);
+	ck_remove_tree(p->publish);
 }
 
 /* Where a file of the step is in neither place, or its place is another's, there is no step to

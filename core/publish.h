@@ -35,4 +35,7 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone,
 		       struct ck_error *err);
 
+/* Removes PATH and all below it; best effort. */
+void ck_remove_tree(const char *path);
+
 #endif

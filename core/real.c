@@ -1,7 +1,5 @@
 #include "real.h"
 
-#include "store.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <linux/openat2.h>
@@ -181,39 +179,4 @@ int ck_real_sync(const char *path, struct ck_error *err)
 	rc = ck_sync_fd(fd, err);
 	close(fd);
 	return rc;
-}
-
-/* PATH has room for PATH_MAX bytes, which is what bounds the depth. */
-static void remove_tree(char *path)
-{
-	size_t len = strlen(path);
-	struct ck_names names;
-	struct stat st;
-
-	if (ck_real_stat(path, &st) < 0)
-		return;
-	if (!S_ISDIR(st.st_mode)) {
-		ck_real_unlink(path);
-		return;
-	}
-	/* A copy of a published step's directory may be read-only to its owner, too. */
-	if (geteuid() != 0 && (st.st_mode & 0700) != 0700)
-		ck_real_chmod(path, 0700);
-	if (ck_list_real_dir(path, &names, NULL) == CK_OK) {
-		for (size_t i = 0; i < names.count; i++) {
-			if (ck_path_join(path, path, names.names[i]))
-				remove_tree(path);
-			path[len] = '\0';
-		}
-		ck_names_free(&names);
-	}
-	ck_real_rmdir(path);
-}
-
-void ck_real_remove_tree(const char *path)
-{
-	char at[PATH_MAX];
-
-	if (strlen(path) < sizeof(at))
-		remove_tree(strcpy(at, path));
 }

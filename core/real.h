@@ -36,7 +36,4 @@ int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err);
 /* fsync of the file or directory at PATH. CK_ERR_SYS. */
 int ck_real_sync(const char *path, struct ck_error *err);
 
-/* Removes PATH and all below it; best effort. */
-void ck_real_remove_tree(const char *path);
-
 #endif

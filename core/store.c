@@ -170,7 +170,7 @@ bool ck_store_has_model(const char *tag_path, uint64_t step)
    gives 0. DIR is closed; NULL says that it couldn't be opened. */
 typedef int (*visit_fn)(int dir, const struct dirent *entry, void *arg);
 
-static int visit_all(DIR *dir, const char *path, visit_fn visit, void *arg, struct ck_error *err)
+static int each_entry(DIR *dir, const char *path, visit_fn visit, void *arg, struct ck_error *err)
 {
 	struct dirent *entry = NULL;
 	int rc = CK_OK;
@@ -197,11 +197,6 @@ out:
 	return rc;
 }
 
-static int each_entry(const char *path, visit_fn visit, void *arg, struct ck_error *err)
-{
-	return visit_all(opendir(path), path, visit, arg, err);
-}
-
 struct signs {
 	bool base, source, tag;
 };
@@ -224,7 +219,7 @@ static int see(int dir, const struct dirent *entry, void *arg)
 int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err)
 {
 	struct signs seen = { 0 };
-	int rc = each_entry(path, see, &seen, err);
+	int rc = each_entry(opendir(path), path, see, &seen, err);
 
 	if (rc)
 		return rc;
@@ -275,7 +270,7 @@ static int by_number(const void *left, const void *right)
 
 static int list_numbers(const char *path, struct numbers *n, uint64_t **out, size_t *count, struct ck_error *err)
 {
-	int rc = each_entry(path, take_numbers, n, err);
+	int rc = each_entry(opendir(path), path, take_numbers, n, err);
 
 	if (rc) {
 		free(n->data);
@@ -351,7 +346,7 @@ static int take_any(int dir, const struct dirent *entry, void *arg)
 static int list_names(DIR *dir, const char *path, visit_fn visit, struct ck_names *out, struct ck_error *err)
 {
 	struct ck_names names = { 0 };
-	int rc = visit_all(dir, path, visit, &names, err);
+	int rc = each_entry(dir, path, visit, &names, err);
 
 	if (rc) {
 		ck_names_free(&names);
