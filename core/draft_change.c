@@ -15,7 +15,8 @@
 
 static int give(const char *path, struct ck_owner owner, struct ck_error *err)
 {
-	if (geteuid() == 0 && (owner.uid || owner.gid) && ck_real_chown(path, owner.uid, owner.gid) < 0 && errno != EPERM)
+	if (geteuid() == 0 && (owner.uid || owner.gid) && ck_real_chown(path, owner.uid, owner.gid) < 0 &&
+	    errno != EPERM)
 		return ck_fail_sys(err, "chown");
 	return CK_OK;
 }
@@ -172,7 +173,9 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 		rc = ck_fail_sys(err, "stat");
 	} else {
 		node = dnode_kill(d, &st);
-		rc = (dir ? ck_real_rmdir(path) : ck_real_unlink(path)) < 0 ? ck_fail_sys(err, dir ? "rmdir" : "unlink") : CK_OK;
+		rc = (dir ? ck_real_rmdir(path) : ck_real_unlink(path)) < 0
+			     ? ck_fail_sys(err, dir ? "rmdir" : "unlink")
+			     : CK_OK;
 	}
 	if (rc)
 		dnode_revive(d, node);
@@ -472,7 +475,8 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		if (rc)
 			return rc;
 	}
-	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM) {
+	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) ||
+	    w.draft->kind == CK_DRAFT_OPTIM) {
 		rc = draft_publish(d, w.draft, -1, 0, err);
 	} else {
 		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)

@@ -212,7 +212,7 @@ in_place_of_our_files() {
 	cp "$STORED/model_000001.pt" "$tag/000600/model.pt"
 	echo '{"step": 600}' >"$tag/000600/meta.json"
 	cmp "$OUT/d20/model_000500.pt" "$OUT/d20/model_000600.pt"
-	[[ -z $(ls -A "$OUT/d20/.ckptfs" | grep -v -x -e lock -e staged) ]]
+	[[ -z $(find "$OUT/d20/.ckptfs" -mindepth 1 ! -name lock ! -name staged) ]]
 }
 
 @test "a tag that has become a link while a draft of it is written" {
