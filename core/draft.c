@@ -2,6 +2,7 @@
 
 #include "io.h"
 #include "plan.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,23 +21,20 @@ static bool draft_dir(char *path, const char *tag, enum ck_draft_kind kind, uint
 
 	if (kind != DRAFT_STAGED)
 		ck_draft_format(kind, step, name, sizeof(name));
-	return (size_t)snprintf(path, PATH_MAX, "%s/" CK_DRAFT_DIR "/%s", tag, name) < PATH_MAX;
+	return ck_path_join(path, tag, CK_DRAFT_DIR) && ck_path_join(path, path, name);
 }
 
 bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path)
 {
-	bool fits;
-
 	pthread_mutex_lock(&d->lock);
-	fits = (size_t)snprintf(path, PATH_MAX, "%s%s", draft->dir, draft->kind == DRAFT_STAGED ? "" : "/files") <
-	       PATH_MAX;
+	strcpy(path, draft->dir);
 	pthread_mutex_unlock(&d->lock);
-	return fits;
+	return draft->kind == DRAFT_STAGED || ck_path_join(path, path, "files");
 }
 
 static int make_dir(const char *path, struct ck_error *err)
 {
-	return mkdir(path, 0777) < 0 && errno != EEXIST ? ck_fail_sys(err, "mkdir") : CK_OK;
+	return ck_real_mkdir(path, 0777) < 0 && errno != EEXIST ? ck_fail_sys(err, "mkdir") : CK_OK;
 }
 
 /* The draft's directories on disk. Half-made ones (no files/) are no draft, and are cleared at the next mount. */
@@ -101,7 +99,7 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 		return ck_fail_nomem(err);
 	if (create)
 		rc = make_on_disk(d, draft, err);
-	else if (!draft_files_path(d, draft, files) || stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
+	else if (!draft_files_path(d, draft, files) || ck_real_stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
 		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
 	else    /* perhaps another mount's: nobody may take what we use for a leftover */
 		rc = tag_lock(d, tag, false, err);
@@ -141,7 +139,7 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
 
 	/* A rename waits for no data; whoever looks for either name finds the one that is there. */
 	pthread_mutex_lock(&d->lock);
-	if (renameat2(AT_FDCWD, draft->dir, AT_FDCWD, dir, RENAME_NOREPLACE) < 0) {
+	if (ck_real_rename(draft->dir, dir, RENAME_NOREPLACE) < 0) {
 		rc = ck_fail_sys(err, "rename");
 	} else {
 		/* One that is looked for, in vain. */
@@ -153,6 +151,27 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
 		draft->step = step;
 	}
 	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err)
+{
+	char dir[PATH_MAX];
+	int rc = CK_OK;
+
+	pthread_mutex_lock(&d->lock);
+	strcpy(dir, draft->dir);
+	pthread_mutex_unlock(&d->lock);
+	if (atomic_exchange(&draft->unsynced, false)) {
+		rc = ck_order_sync(dir, err);
+		if (rc)
+			atomic_store(&draft->unsynced, true);
+	}
+	/* The draft, TAG/.ckptfs, TAG. */
+	for (int level = 0; way && level < 3 && !rc; level++) {
+		rc = ck_real_sync(dir, err);
+		*strrchr(dir, '/') = '\0';
+	}
 	return rc;
 }
 
@@ -444,8 +463,10 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	if (fits && draft->kind == DRAFT_STAGED)
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
-	return fits && draft_files_path(d, draft, base) &&
-	       (size_t)snprintf(path, PATH_MAX, "%s%s", base, tail + at) < PATH_MAX;
+	if (!fits || !draft_files_path(d, draft, base))
+		return false;
+	/* TAIL begins with a slash, where there is one. */
+	return tail[at] ? ck_path_join(path, base, tail + at + 1) : strcpy(path, base) != NULL;
 }
 
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out)

@@ -98,7 +98,8 @@ int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t
 		  struct ck_error *err);
 int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t offset, const void *buf, size_t len,
 		   struct ck_error *err);
-int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err);
+/* fsync(2), also of the file's place in the order of the draft's files. */
+int ck_draft_fsync(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);
 /*
  * close(2) of one descriptor by CLOSER: publishes where this file completes something. What fails
  * here reaches the writer. A descriptor that a child has from the opener, who still lives, completes
@@ -109,7 +110,8 @@ int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer
 void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file);
 
 /* fsync(2) of a directory: of a draft's own directory it publishes the draft (CK_ERR_INVALID where
-   it is unfit, CK_ERR_SYS EBUSY while files of it are open for writing). */
+   it is unfit, CK_ERR_SYS EBUSY while files of it are open for writing). Elsewhere in a draft, and of
+   a .partial, the way to it and the order of its files are on disk, too. */
 int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err);
 
 #endif

@@ -1,5 +1,7 @@
 #include "draft_private.h"
 
+#include "real.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@ static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_dr
 		return ck_fail(err, CK_ERR_STALE, "the file is gone");
 	if (!dnode_path(d, node, NULL, path))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	return lstat(path, st) < 0 ? ck_fail_sys(err, "stat") : CK_OK;
+	return ck_real_stat(path, st) < 0 ? ck_fail_sys(err, "stat") : CK_OK;
 }
 
 int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, struct ck_attr *out,
@@ -58,14 +60,14 @@ static int apply(const char *path, int fd, const struct ck_change *c, struct ck_
 	uid_t uid = c->uid ? c->st.st_uid : (uid_t)-1;
 	gid_t gid = c->gid ? c->st.st_gid : (gid_t)-1;
 
-	if (c->mode && (fd >= 0 ? fchmod(fd, c->st.st_mode & 07777) : chmod(path, c->st.st_mode & 07777)) < 0)
+	if (c->mode && (fd >= 0 ? fchmod(fd, c->st.st_mode & 07777) : ck_real_chmod(path, c->st.st_mode & 07777)) < 0)
 		return ck_fail_sys(err, "chmod");
-	if ((c->uid || c->gid) && (fd >= 0 ? fchown(fd, uid, gid) : lchown(path, uid, gid)) < 0)
+	if ((c->uid || c->gid) && (fd >= 0 ? fchown(fd, uid, gid) : ck_real_chown(path, uid, gid)) < 0)
 		return ck_fail_sys(err, "chown");
-	if (c->size && (fd >= 0 ? ftruncate(fd, c->st.st_size) : truncate(path, c->st.st_size)) < 0)
+	if (c->size && (fd >= 0 ? ftruncate(fd, c->st.st_size) : ck_real_truncate(path, c->st.st_size)) < 0)
 		return ck_fail_sys(err, "truncate");
 	if ((c->atime || c->mtime) &&
-	    (fd >= 0 ? futimens(fd, times) : utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW)) < 0)
+	    (fd >= 0 ? futimens(fd, times) : ck_real_utimens(path, times)) < 0)
 		return ck_fail_sys(err, "utimens");
 	return CK_OK;
 }
@@ -122,7 +124,7 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 			 struct ck_error *err)
 {
 	struct ck_place place;
-	char path[PATH_MAX], name[64];
+	char name[64];
 	int rc = ck_tree_place(d->tree, ino, &place, err);
 
 	if (rc)
@@ -130,12 +132,13 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 	if (change->size ||
 	    (place.kind != CK_PLACE_TAG && place.kind != CK_PLACE_SOURCE && place.kind != CK_PLACE_NATIVE))
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
-	name[0] = '\0';
-	if (place.kind == CK_PLACE_NATIVE)
+	if (place.kind == CK_PLACE_NATIVE) {
 		ck_file_name_format(&place.name, name, sizeof(name));
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", place.path, name) >= sizeof(path))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	rc = apply(path, -1, change, err);
+		rc = ck_path_join(place.path, place.path, name) ? ck_tree_real(d->tree, place.path, err)
+								: ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	}
+	if (!rc)
+		rc = apply(place.path, -1, change, err);
 	return rc ? rc : ck_tree_getattr(d->tree, ino, out, err);
 }
 

@@ -1,7 +1,8 @@
 #include "draft_private.h"
 
-#include "io.h"
+#include "plan.h"
 #include "publish.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,17 +15,18 @@
 
 static int give(const char *path, struct ck_owner owner, struct ck_error *err)
 {
-	if (geteuid() == 0 && (owner.uid || owner.gid) && lchown(path, owner.uid, owner.gid) < 0 && errno != EPERM)
+	if (geteuid() == 0 && (owner.uid || owner.gid) && ck_real_chown(path, owner.uid, owner.gid) < 0 &&
+	    errno != EPERM)
 		return ck_fail_sys(err, "chown");
 	return CK_OK;
 }
 
 static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct ck_error *err)
 {
-	if (mkdir(path, mode & 0777) < 0)
+	if (ck_real_mkdir(path, mode & 0777) < 0)
 		return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "the name is taken") : ck_fail_sys(err, "mkdir");
 	/* MODE is what the writer's umask left of it; ours has no say. */
-	return chmod(path, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : give(path, owner, err);
+	return ck_real_chmod(path, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : give(path, owner, err);
 }
 
 static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode,
@@ -35,21 +37,21 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 
 	if (name[0] == '.' || strcmp(name, "largest") == 0)
 		return ck_fail(err, CK_ERR_INVALID, "no name for a tag");
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, name) >= sizeof(path))
+	if (!ck_path_join(path, source, name))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	/* nanochat makes a source's directory when it first saves there. Both are fsynced now: publishing
 	   relies on the way to a tag being on disk. */
-	if (mkdir(source, 0777) == 0) {
+	if (ck_real_mkdir(source, 0777) == 0) {
 		rc = give(source, owner, err);
-		if (!rc && (size_t)snprintf(home, sizeof(home), "%s/..", source) < sizeof(home))
-			rc = ck_sync_dir(home, err);
+		if (!rc && ck_path_join(home, source, ".."))
+			rc = ck_real_sync(home, err);
 	} else {
 		rc = errno == EEXIST ? CK_OK : ck_fail_sys(err, "mkdir");
 	}
 	if (!rc)
 		rc = make_dir(path, mode, owner, err);
 	if (!rc)
-		rc = ck_sync_dir(source, err);
+		rc = ck_real_sync(source, err);
 	return rc ? rc : ck_tree_lookup(d->tree, parent, name, out, err);
 }
 
@@ -72,7 +74,7 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	rc = draft_get(d, place->path, kind, step, true, &draft, err);
 	if (rc)
 		return rc;
-	if (draft_files_path(d, draft, path) && (give(path, owner, err) || chmod(path, mode & 0777) < 0))
+	if (draft_files_path(d, draft, path) && (give(path, owner, err) || ck_real_chmod(path, mode & 0777) < 0))
 		rc = ck_fail_sys(err, "chmod");
 	if (!rc)
 		rc = ck_drafts_lookup(d, parent, name, out, err);
@@ -145,9 +147,9 @@ static int unlink_native(const struct ck_place *place, const char *name, struct 
 {
 	char path[PATH_MAX];
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", place->path, name) >= sizeof(path))
+	if (!ck_path_join(path, place->path, name))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	return unlink(path) < 0 ? ck_fail_sys(err, "unlink") : CK_OK;
+	return ck_real_unlink(path) < 0 ? ck_fail_sys(err, "unlink") : CK_OK;
 }
 
 static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool dir, struct ck_error *err)
@@ -167,11 +169,13 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 	}
 	if (!where_path(d, &w, name, path)) {
 		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	} else if (lstat(path, &st) < 0) {
+	} else if (ck_real_stat(path, &st) < 0) {
 		rc = ck_fail_sys(err, "stat");
 	} else {
 		node = dnode_kill(d, &st);
-		rc = (dir ? rmdir(path) : unlink(path)) < 0 ? ck_fail_sys(err, dir ? "rmdir" : "unlink") : CK_OK;
+		rc = (dir ? ck_real_rmdir(path) : ck_real_unlink(path)) < 0
+			     ? ck_fail_sys(err, dir ? "rmdir" : "unlink")
+			     : CK_OK;
 	}
 	if (rc)
 		dnode_revive(d, node);
@@ -207,7 +211,7 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 	if (rc)
 		return rc;
 	pthread_rwlock_wrlock(&draft->lock);
-	if (!draft_files_path(d, draft, path) || rmdir(path) < 0) {
+	if (!draft_files_path(d, draft, path) || ck_real_rmdir(path) < 0) {
 		rc = ck_fail_sys(err, "rmdir");
 	} else {
 		draft_set_gone(d, draft);
@@ -226,15 +230,14 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 	bool empty;
 	int rc;
 
-	if ((size_t)snprintf(tag, sizeof(tag), "%s/%s", source, name) >= sizeof(tag) ||
-	    (size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home))
+	if (!ck_path_join(tag, source, name) || !ck_path_join(home, tag, CK_DRAFT_DIR))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	rc = ck_list_dir(tag, &in_tag, err);
+	rc = ck_list_real_dir(tag, &in_tag, err);
 	if (rc)
 		return rc;
 	empty = in_tag.count == 0;
 	if (in_tag.count == 1 && strcmp(in_tag.names[0], CK_DRAFT_DIR) == 0 &&
-	    ck_list_dir(home, &in_home, NULL) == CK_OK) {
+	    ck_list_real_dir(home, &in_home, NULL) == CK_OK) {
 		empty = true;
 		for (size_t i = 0; i < in_home.count; i++)
 			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
@@ -247,7 +250,7 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 	ck_names_free(&in_home);
 	if (!empty)
 		errno = ENOTEMPTY;
-	return !empty || rmdir(tag) < 0 ? ck_fail_sys(err, "rmdir") : CK_OK;
+	return !empty || ck_real_rmdir(tag) < 0 ? ck_fail_sys(err, "rmdir") : CK_OK;
 }
 
 /* optim/ of a published step, where it stands only for shards that are being written. */
@@ -259,7 +262,7 @@ static int remove_optim(struct ck_drafts *d, const struct ck_place *place, struc
 
 	if (rc)
 		return rc;
-	if (!dnode_path(d, w.dir, NULL, path) || rmdir(path) < 0)
+	if (!dnode_path(d, w.dir, NULL, path) || ck_real_rmdir(path) < 0)
 		rc = ck_fail_sys(err, "rmdir");
 	where_put(d, &w);
 	return rc ? rc : remove_draft(d, place->path, CK_DRAFT_OPTIM, place->name.step, err);
@@ -298,11 +301,11 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 
 	if (!where_path(d, from, name, old_path) || !where_path(d, to, new_name, new_path))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	if (lstat(old_path, &moved) < 0)
+	if (ck_real_stat(old_path, &moved) < 0)
 		return ck_fail_sys(err, "rename");
-	if (lstat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
+	if (ck_real_stat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
 		node = dnode_kill(d, &replaced);
-	if (renameat2(AT_FDCWD, old_path, AT_FDCWD, new_path, flags) < 0) {
+	if (ck_real_rename(old_path, new_path, flags) < 0) {
 		int rc = ck_fail_sys(err, "rename");
 
 		dnode_revive(d, node);
@@ -323,7 +326,7 @@ static int rename_staged(struct ck_drafts *d, struct where *w, const char *name,
 	struct stat st;
 	int rc;
 
-	if (!where_path(d, w, name, path) || lstat(path, &st) < 0)
+	if (!where_path(d, w, name, path) || ck_real_stat(path, &st) < 0)
 		return ck_fail_sys(err, "rename");
 	rc = ck_publish_native(w->draft->tag, path, native, err);
 	if (!rc)
@@ -411,7 +414,7 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 		rc = draft_publish(d, draft, -1, 0, err);
 		goto out;
 	}
-	if ((size_t)snprintf(path, sizeof(path), "%s/" CK_DRAFT_DIR "/%s", place->path, new_name) >= sizeof(path)) {
+	if (!ck_path_join(path, place->path, CK_DRAFT_DIR) || !ck_path_join(path, path, new_name)) {
 		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
 		goto out;
 	}
@@ -466,17 +469,21 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		if (rc || place.kind == CK_PLACE_OTHER)
 			return rc;
 		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, false, &w, NULL))
-			return ck_sync_dir(place.path, err);
+			return ck_real_sync(place.path, err);
 	} else {
 		rc = where_find(d, ino, false, &w, err);
 		if (rc)
 			return rc;
 	}
-	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) || w.draft->kind == CK_DRAFT_OPTIM)
+	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) ||
+	    w.draft->kind == CK_DRAFT_OPTIM) {
 		rc = draft_publish(d, w.draft, -1, 0, err);
-	else
-		rc = where_path(d, &w, ".", path) ? ck_sync_dir(path, err)
+	} else {
+		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
 						  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		if (!rc)
+			rc = draft_sync(d, w.draft, true, err);
+	}
 	where_put(d, &w);
 	return rc;
 }

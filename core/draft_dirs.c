@@ -1,5 +1,7 @@
 #include "draft_private.h"
 
+#include "real.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ static struct dnode *root_of(struct ck_drafts *d, struct draft *draft)
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (!draft_files_path(d, draft, path) || stat(path, &st) < 0)
+	if (!draft_files_path(d, draft, path) || ck_real_stat(path, &st) < 0)
 		return NULL;
 	return dnode_get(d, draft, NULL, "", &st);
 }
@@ -32,9 +34,9 @@ int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, 
 	w->dir = NULL;
 	root = root_of(d, w->draft);
 	if (root && dnode_path(d, root, "optim", path)) {
-		if (create && mkdir(path, 0777) < 0 && errno != EEXIST)
+		if (create && ck_real_mkdir(path, 0777) < 0 && errno != EEXIST)
 			rc = ck_fail_sys(err, "mkdir");
-		if (!rc && stat(path, &st) == 0)
+		if (!rc && ck_real_stat(path, &st) == 0)
 			w->dir = dnode_get(d, w->draft, root, "optim", &st);
 	}
 	dnode_put(d, root);
@@ -92,7 +94,7 @@ bool where_path(struct ck_drafts *d, const struct where *w, const char *name, ch
 
 	if (w->dir)
 		return dnode_path(d, w->dir, name, path);
-	return draft_files_path(d, w->draft, base) && (size_t)snprintf(path, PATH_MAX, "%s/%s", base, name) < PATH_MAX;
+	return draft_files_path(d, w->draft, base) && ck_path_join(path, base, name);
 }
 
 /* A name that a program gives to what it will rename: it begins with a dot, or ends as such names do. */
@@ -142,7 +144,7 @@ static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, str
 
 	if (!where_path(d, w, name, path))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	if (lstat(path, &st) < 0)
+	if (ck_real_stat(path, &st) < 0)
 		return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
 	node = dnode_get(d, w->draft, w->dir, name, &st);
 	if (!node)
@@ -159,7 +161,7 @@ static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_at
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (!node || !dnode_path(d, node, NULL, path) || stat(path, &st) < 0)
+	if (!node || !dnode_path(d, node, NULL, path) || ck_real_stat(path, &st) < 0)
 		return ck_fail(err, CK_ERR_NOENT, "no such draft");
 	dnode_look_up(d, node);
 	dnode_attr(node, &st, out);
@@ -236,12 +238,12 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 
 	if (!(w->dir ? dnode_path(d, w->dir, NULL, base) : draft_files_path(d, w->draft, base)))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	rc = ck_list_dir(base, &names, err);
+	rc = ck_list_real_dir(base, &names, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
 		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') ||
-		    !where_path(d, w, names.names[i], path) || lstat(path, &st) < 0)
+		    !where_path(d, w, names.names[i], path) || ck_real_stat(path, &st) < 0)
 			continue;
 		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
@@ -252,22 +254,20 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_names names;
-	char path[PATH_MAX + 64];
+	char path[PATH_MAX];
 	struct stat st;
 	int rc = ck_store_drafts(place->path, &names, err);
 
 	for (size_t i = 0; !rc && i < names.count; i++) {
-		struct ck_file_name model = { .kind = CK_FILE_MODEL };
 		enum ck_draft_kind kind;
-		char text[64];
+		uint64_t step;
 
-		ck_draft_parse(names.names[i], &kind, &model.step);
-		snprintf(path, sizeof(path), "%s/%s", place->path, ck_file_name_format(&model, text, sizeof(text)));
+		ck_draft_parse(names.names[i], &kind, &step);
 		/* A published step has the name; its draft, if there still is one, is being removed. */
-		if (kind == CK_DRAFT_STEP && stat(path, &st) == 0)
+		if (kind == CK_DRAFT_STEP && ck_store_has_model(place->path, step))
 			continue;
-		snprintf(path, sizeof(path), "%s/" CK_DRAFT_DIR "/%s/files", place->path, names.names[i]);
-		if (stat(path, &st) == 0)
+		if (ck_path_join(path, place->path, CK_DRAFT_DIR) && ck_path_join(path, path, names.names[i]) &&
+		    ck_path_join(path, path, "files") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), S_IFDIR, err);
 	}
 	if (!rc)

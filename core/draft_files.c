@@ -1,8 +1,8 @@
 #include "draft_private.h"
 
-#include "io.h"
 #include "plan.h"
 #include "publish.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the kernel does itself (append, the creation) is not for the store's file; a link in its place
-   is not followed. */
-static int store_flags(int flags) { return (flags & (O_ACCMODE | O_TRUNC)) | O_CLOEXEC | O_NOFOLLOW; }
+/* What the kernel does itself (append, the creation) is not for the store's file. */
+static int store_flags(int flags) { return flags & (O_ACCMODE | O_TRUNC); }
 
 /* An open file of NODE, whose reference it takes; FD too, also on failure. */
 static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, pid_t opener,
@@ -45,10 +44,10 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owner owner, bool *made, int *fd,
 			struct ck_error *err)
 {
-	*fd = open(path, store_flags(flags) | O_CREAT | O_EXCL, mode & 0777);
+	*fd = ck_real_open(path, store_flags(flags) | O_CREAT | O_EXCL, mode & 0777);
 	*made = *fd >= 0;
 	if (*fd < 0 && errno == EEXIST && !(flags & O_EXCL))
-		*fd = open(path, store_flags(flags));
+		*fd = ck_real_open(path, store_flags(flags), 0);
 	if (*fd < 0)
 		return ck_fail_sys(err, "open");
 	if (!*made)
@@ -73,13 +72,15 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 					  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (!rc && fstat(fd, &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
-	if (!rc && made && w->draft->kind != DRAFT_STAGED)
+	if (!rc && made && w->draft->kind != DRAFT_STAGED) {
 		rc = ck_order_append(w->draft->dir, st.st_ino, err);
+		atomic_store(&w->draft->unsynced, true);
+	}
 	if (rc) {
 		if (fd >= 0)
 			close(fd);
 		if (made)
-			unlink(path);
+			ck_real_unlink(path);
 		return rc;
 	}
 	node = dnode_get(d, w->draft, w->dir, name, &st);
@@ -134,7 +135,8 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 		dnode_put(d, node);
 		return rc;
 	}
-	fd = !node->dead && dnode_path(d, node, NULL, path) ? open(path, store_flags(flags)) : (errno = ESTALE, -1);
+	fd = !node->dead && dnode_path(d, node, NULL, path) ? ck_real_open(path, store_flags(flags), 0)
+							    : (errno = ESTALE, -1);
 	rc = fd < 0 ? ck_fail_sys(err, "open") : CK_OK;
 	if (rc)
 		dnode_put(d, node);
@@ -257,7 +259,12 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 	return rc;
 }
 
-int ck_draft_fsync(struct ck_draft_file *file, struct ck_error *err) { return ck_sync_fd(file->fd, err); }
+int ck_draft_fsync(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+{
+	int rc = ck_sync_fd(file->fd, err);
+
+	return rc ? rc : draft_sync(d, file->node->draft, false, err);
+}
 
 /*
  * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs
@@ -326,6 +333,6 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	pthread_mutex_unlock(&d->lock);
 	/* A save that was cut short (its writer was killed) leaves nothing. */
 	if (file->has_native && !file->published && dnode_path(d, file->node, NULL, path))
-		unlink(path);
+		ck_real_unlink(path);
 	draft_file_put(d, file);
 }

@@ -1,7 +1,7 @@
 #include "draft_private.h"
 
-#include "io.h"
 #include "publish.h"
+#include "real.h"
 #include "view.h"
 
 #include <errno.h>
@@ -78,15 +78,18 @@ bool native_has_old(struct ck_draft_file *file)
 int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
 		struct ck_draft_file **file, struct ck_error *err)
 {
-	char path[PATH_MAX + 64], name[64];
+	char path[PATH_MAX], name[64];
 	struct ck_file *old = NULL;
 	struct ck_attr attr;
 	struct where w = { 0 };
 	struct stat st;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/%s", place->path, ck_file_name_format(&place->name, name, sizeof(name)));
-	rc = ck_file_open(path, &old, err);
+	rc = ck_path_join(path, place->path, ck_file_name_format(&place->name, name, sizeof(name)))
+		     ? ck_tree_real(d->tree, path, err)
+		     : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	if (!rc)
+		rc = ck_real_file(path, &old, err);
 	if (!rc && fstat(ck_file_fd(old), &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
 	if (!rc)

@@ -26,6 +26,7 @@ struct draft {
 	/* Open files that may be written to; and those of them that were closed after the last
 	   write: their release is on its way, unless they are open a second time. */
 	unsigned writers, closed;
+	atomic_bool unsynced;   /* files came to its order since that was fsynced */
 	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
 	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
@@ -111,6 +112,10 @@ bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path
 /* Renames the draft on disk to DIR, where nothing may be. The caller holds its lock exclusively. */
 int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step,
 	       struct ck_error *err);
+
+/* fsync of the order of the draft's files, if any came; with WAY also of the directories by which the
+   draft is found. */
+int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err);
 
 /* The draft was published or removed. */
 void draft_set_gone(struct ck_drafts *d, struct draft *draft);

@@ -1,7 +1,7 @@
 #include "draft_private.h"
 
-#include "io.h"
 #include "publish.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +22,11 @@ static void report(struct ck_drafts *d, const struct draft *draft, const struct 
 	ck_error_line(why, line, sizeof(line) - 1);
 	if (d->log)
 		d->log(d->log_arg, line);
-	if ((size_t)snprintf(path, sizeof(path), "%s/files%s/DRAFT.error", draft->dir,
-			     draft->kind == CK_DRAFT_OPTIM ? "/optim" : "") >= sizeof(path))
+	if (!ck_path_join(path, draft->dir,
+			  draft->kind == CK_DRAFT_OPTIM ? "files/optim/DRAFT.error" : "files/DRAFT.error"))
 		return;
 	strcat(line, "\n");
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0)
 		return; /* a full disk: the log has the line */
 	ck_write_full(fd, 0, line, strlen(line), NULL);
@@ -48,11 +48,10 @@ static void shrink(struct ck_drafts *d, struct draft *draft)
 {
 	char optim[PATH_MAX], path[PATH_MAX];
 
-	if ((size_t)snprintf(optim, sizeof(optim), "%s/files/optim", draft->dir) >= sizeof(optim) ||
-	    (size_t)snprintf(path, sizeof(path), "%s/DRAFT.error", optim) >= sizeof(path))
+	if (!ck_path_join(optim, draft->dir, "files/optim") || !ck_path_join(path, optim, "DRAFT.error"))
 		return;
-	unlink(path);
-	if (rmdir(optim) < 0)
+	ck_real_unlink(path);
+	if (ck_real_rmdir(optim) < 0)
 		return;
 	draft_set_gone(d, draft);
 	ck_remove_tree(draft->dir);
@@ -121,7 +120,7 @@ static bool is_empty(struct ck_drafts *d, struct dnode *node)
 	char path[PATH_MAX];
 	struct stat st;
 
-	return !dnode_path(d, node, NULL, path) || stat(path, &st) < 0 || st.st_size == 0;
+	return !dnode_path(d, node, NULL, path) || ck_real_stat(path, &st) < 0 || st.st_size == 0;
 }
 
 /* Whether NODE is a commit record: a step's meta.json, or one of a shard, whose rank is then *RANK. Nobody but a rename

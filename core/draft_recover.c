@@ -2,6 +2,7 @@
 
 #include "plan.h"
 #include "publish.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,24 +12,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-static bool is_published(const char *tag, uint64_t step)
-{
-	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
-	char path[PATH_MAX], name[64];
-	struct stat st;
-
-	return (size_t)snprintf(path, sizeof(path), "%s/%s", tag, ck_file_name_format(&model, name, sizeof(name))) <
-		       sizeof(path) &&
-	       stat(path, &st) == 0;
-}
-
 /* A draft whose step came to be by another way gets a name by which it can be reached. */
 static void set_aside(const char *dir)
 {
 	char path[PATH_MAX];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s.partial", dir) < sizeof(path))
-		renameat2(AT_FDCWD, dir, AT_FDCWD, path, RENAME_NOREPLACE);
+		ck_real_rename(dir, path, RENAME_NOREPLACE);
 }
 
 /* Whether a draft of shards has none left: at most our report of an earlier try is there. While
@@ -38,16 +28,16 @@ static bool is_spent(const char *tag, const char *files, uint64_t step)
 	struct ck_names names;
 	char optim[PATH_MAX];
 	uint64_t *ranks;
+	struct stat st;
 	size_t count;
 	bool spent;
 
-	if ((size_t)snprintf(optim, sizeof(optim), "%s/optim", files) >= sizeof(optim) ||
-	    ck_store_ranks(tag, step, &ranks, &count, NULL))
+	if (!ck_path_join(optim, files, "optim") || ck_store_ranks(tag, step, &ranks, &count, NULL))
 		return false;
 	free(ranks);
-	if (access(optim, F_OK) < 0 && errno == ENOENT)
+	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
 		return true;
-	if (count == 0 || ck_list_dir(optim, &names, NULL))
+	if (count == 0 || ck_list_real_dir(optim, &names, NULL))
 		return false;
 	spent = names.count == 0 || (names.count == 1 && strcmp(names.names[0], "DRAFT.error") == 0);
 	ck_names_free(&names);
@@ -58,15 +48,16 @@ static bool is_spent(const char *tag, const char *files, uint64_t step)
 static int complete_order(const char *dir, const char *files, struct ck_error *err)
 {
 	struct ck_names names = { 0 };
-	char path[PATH_MAX];
+	char path[PATH_MAX], optim[PATH_MAX];
+	struct stat st;
 	int rc = CK_OK;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/model", files) < sizeof(path))
+	if (ck_path_join(path, files, "model"))
 		rc = ck_order_complete(dir, path, err);
-	if (!rc && (size_t)snprintf(path, sizeof(path), "%s/optim", files) < sizeof(path) && access(path, F_OK) == 0)
-		rc = ck_list_dir(path, &names, err);
+	if (!rc && ck_path_join(optim, files, "optim") && ck_real_stat(optim, &st) == 0)
+		rc = ck_list_real_dir(optim, &names, err);
 	for (size_t i = 0; i < names.count && !rc; i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/optim/%s", files, names.names[i]) < sizeof(path))
+		if (ck_path_join(path, optim, names.names[i]))
 			rc = ck_order_complete(dir, path, err);
 	ck_names_free(&names);
 	return rc;
@@ -81,9 +72,9 @@ static void recover_draft(struct ck_drafts *d, const char *tag, const char *path
 	bool gone = false;
 	int rc;
 
-	if ((size_t)snprintf(files, sizeof(files), "%s/files", path) >= sizeof(files))
+	if (!ck_path_join(files, path, "files"))
 		return;
-	if (stat(files, &st) < 0) {
+	if (ck_real_stat(files, &st) < 0) {
 		/* Half-made, or half-removed. */
 		if (errno == ENOENT)
 			ck_remove_tree(path);
@@ -96,7 +87,7 @@ static void recover_draft(struct ck_drafts *d, const char *tag, const char *path
 		draft_say(d, &err);
 	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(tag, files, step))
 		ck_remove_tree(path);
-	else if (!gone && kind == CK_DRAFT_STEP && is_published(tag, step))
+	else if (!gone && kind == CK_DRAFT_STEP && ck_store_has_model(tag, step))
 		set_aside(path);
 }
 
@@ -108,7 +99,7 @@ static void recover_entry(struct ck_drafts *d, const char *tag, const char *home
 	char path[PATH_MAX];
 	uint64_t step;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", home, name) >= sizeof(path))
+	if (!ck_path_join(path, home, name))
 		return;
 	if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0))
 		ck_remove_tree(path);
@@ -121,7 +112,7 @@ static void recover_tag(struct ck_drafts *d, const char *tag, const char *home)
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_names names;
 
-	if (ck_list_dir(home, &names, &err)) {
+	if (ck_list_real_dir(home, &names, &err)) {
 		draft_say(d, &err);
 		return;
 	}
@@ -146,14 +137,14 @@ static int take_lock(struct ck_drafts *d, const char *tag, const char *home, boo
 	char path[PATH_MAX];
 	int fd = -1;
 
-	if (create && mkdir(home, 0777) < 0 && errno != EEXIST) {
+	if (create && ck_real_mkdir(home, 0777) < 0 && errno != EEXIST) {
 		ck_error_set_sys(err, "mkdir");
 		return -1;
 	}
-	if ((size_t)snprintf(path, sizeof(path), "%s/lock", home) >= sizeof(path))
-		errno = ENAMETOOLONG;
+	if (ck_path_join(path, home, "lock"))
+		fd = ck_real_open(path, O_RDWR | O_CREAT, 0666);
 	else
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		errno = ENAMETOOLONG;
 	if (fd < 0) {
 		ck_error_set_sys(err, "open of the tag's lock");
 		return -1;
@@ -178,7 +169,7 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 	pthread_mutex_unlock(&d->lock);
 	if (held)
 		return CK_OK;
-	if ((size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home))
+	if (!ck_path_join(home, tag, CK_DRAFT_DIR))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	t = malloc(sizeof(*t) + strlen(tag) + 1);
 	if (!t)
@@ -187,6 +178,7 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 	t->fd = take_lock(d, tag, home, create, err);
 	if (t->fd < 0) {
 		free(t);
+		ck_error_file(err, home);
 		return CK_ERR_SYS;
 	}
 	pthread_mutex_lock(&d->lock);
@@ -214,27 +206,28 @@ void tag_unlock(struct ck_drafts *d, const char *tag)
 	pthread_mutex_unlock(&d->lock);
 }
 
-static void enter_tag(struct ck_drafts *d, const char *tag)
+/* TAG takes PATH_MAX bytes, and becomes a real path. */
+static void enter_tag(struct ck_drafts *d, char *tag)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	char home[PATH_MAX];
 	struct stat st;
 
-	if ((size_t)snprintf(home, sizeof(home), "%s/" CK_DRAFT_DIR, tag) >= sizeof(home) || stat(home, &st) < 0)
+	if (ck_tree_real(d->tree, tag, NULL) || !ck_path_join(home, tag, CK_DRAFT_DIR) || ck_real_stat(home, &st) < 0)
 		return;
 	if (tag_lock(d, tag, false, &err) && err.sys != EACCES && err.sys != EROFS)
 		draft_say(d, &err);
 }
 
-static void enter_source(struct ck_drafts *d, const char *source)
+static void enter_source(struct ck_drafts *d, char *source)
 {
 	struct ck_names tags;
 	char path[PATH_MAX];
 
-	if (ck_store_tags(source, &tags, NULL))
+	if (ck_tree_real(d->tree, source, NULL) || ck_store_tags(source, &tags, NULL))
 		return;
 	for (size_t i = 0; i < tags.count; i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, tags.names[i]) < sizeof(path))
+		if (ck_path_join(path, source, tags.names[i]))
 			enter_tag(d, path);
 	ck_names_free(&tags);
 }
@@ -252,12 +245,17 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->log_arg = options->log_arg;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->released, NULL);
+	if (strlen(options->store) >= sizeof(path)) {
+		ck_drafts_free(d);
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	}
+	strcpy(path, options->store);
 	if (options->level == CK_LEVEL_TAG)
-		enter_tag(d, options->store);
+		enter_tag(d, path);
 	if (options->level == CK_LEVEL_SOURCE)
-		enter_source(d, options->store);
+		enter_source(d, path);
 	for (size_t i = 0; options->level == CK_LEVEL_BASE && i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", options->store, ck_sources[i].dir) < sizeof(path))
+		if (ck_path_join(path, options->store, ck_sources[i].dir))
 			enter_source(d, path);
 	*out = d;
 	return CK_OK;

@@ -2,6 +2,7 @@
 
 #include "buf.h"
 #include "cursor.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +19,14 @@ static bool place_of(const char *dir, const struct ck_file_name *name, char *pat
 {
 	char text[64];
 
-	return (size_t)snprintf(path, PATH_MAX, "%s/%s", dir, ck_file_name_format(name, text, sizeof(text))) < PATH_MAX;
+	return ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text)));
 }
 
 static bool ident_at(const char *path, struct ck_ident *out)
 {
 	struct stat st;
 
-	if (lstat(path, &st) < 0)
+	if (ck_real_stat(path, &st) < 0)
 		return false;
 	*out = ck_ident_of(&st);
 	out->dev = 0;
@@ -69,7 +70,7 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 		rc = ck_fail_nomem(err);
 	else if (text.len > MAX_INTENT)
 		rc = ck_fail(err, CK_ERR_INVALID, "too many shards for one step");
-	if (!rc && (fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
+	if (!rc && (fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0)
 		rc = ck_fail_sys(err, "open");
 	if (!rc)
 		rc = ck_write_full(fd, 0, text.data, text.len, err);
@@ -98,15 +99,16 @@ int ck_intent_load(struct ck_intent *in, const char *path, struct ck_error *err)
 {
 	struct ck_intended file = { 0 };
 	struct ck_file *stored;
+	struct stat st;
 	struct ck_cursor c;
 	const uint8_t *line;
 	char *text;
 	size_t len;
 	int rc;
 
-	if (access(path, F_OK) < 0 && errno == ENOENT)
+	if (ck_real_stat(path, &st) < 0 && errno == ENOENT)
 		return CK_OK;
-	rc = ck_file_open(path, &stored, err);
+	rc = ck_real_file(path, &stored, err);
 	if (rc)
 		return rc;
 	rc = ck_file_load(stored, MAX_INTENT, &text, &len, err);
@@ -146,10 +148,10 @@ bool ck_intent_in_place(const struct ck_intent *in, size_t i)
 /* rename that never replaces. Where the file system knows no such rename, a hard link is as good. */
 static int rename_new(const char *from, const char *to, struct ck_error *err)
 {
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+	if (ck_real_rename(from, to, RENAME_NOREPLACE) == 0)
 		return CK_OK;
-	if (errno == EINVAL && link(from, to) == 0) {
-		unlink(from);
+	if (errno == EINVAL && ck_real_link(from, to) == 0) {
+		ck_real_unlink(from);
 		return CK_OK;
 	}
 	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1)
@@ -159,13 +161,14 @@ static int rename_new(const char *from, const char *to, struct ck_error *err)
 static int carry_out_one(const struct ck_intent *in, const struct ck_intended *file, struct ck_error *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
+	struct stat st;
 
 	if (is_at(in->tag, file, to))
 		return CK_OK;
 	if (is_at(in->made, file, from))
 		return rename_new(from, to, err);
 	/* It was in place, and another has been saved there since. */
-	if (access(to, F_OK) == 0)
+	if (ck_real_stat(to, &st) == 0)
 		return CK_OK;
 	return ck_fail(err, CK_ERR_NOENT, "a file of the step is gone");
 }
@@ -176,7 +179,7 @@ int ck_intent_carry_out(const struct ck_intent *in, struct ck_error *err)
 
 	for (size_t i = 0; i < in->count && !rc; i++)
 		rc = carry_out_one(in, &in->files[i], err);
-	return rc ? rc : ck_sync_dir(in->tag, err);
+	return rc ? rc : ck_real_sync(in->tag, err);
 }
 
 int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
@@ -185,7 +188,7 @@ int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 	int rc = CK_OK;
 
 	for (size_t i = in->count; i-- > 0 && !rc;)
-		if (is_at(in->tag, &in->files[i], path) && unlink(path) < 0)
+		if (is_at(in->tag, &in->files[i], path) && ck_real_unlink(path) < 0)
 			rc = ck_fail_sys(err, "unlink");
-	return rc ? rc : ck_sync_dir(in->tag, err);
+	return rc ? rc : ck_real_sync(in->tag, err);
 }

@@ -2,12 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct ck_file {
@@ -66,7 +63,7 @@ fail:
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
 {
 	/* O_NONBLOCK: a FIFO in the store must not hold the daemon; for a regular file it changes nothing. */
-	int fd = open(path, CK_OPEN_FILE), rc;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc;
 
 	if (fd < 0) {
 		rc = ck_fail_sys(err, "open");
@@ -81,20 +78,6 @@ bool ck_is_within(const char *inner, const char *outer)
 	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
 
 	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
-int ck_open_below(const char *root, const char *path, int flags)
-{
-	struct open_how how = { .flags = (unsigned)flags, .resolve = RESOLVE_NO_SYMLINKS };
-	char real[PATH_MAX];
-
-	if (!realpath(path, real))
-		return -1;
-	if (!ck_is_within(real, root)) {
-		errno = EXDEV;
-		return -1;
-	}
-	return (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
 }
 
 struct ck_file *ck_file_ref(struct ck_file *file)
@@ -233,15 +216,4 @@ int ck_write_full(int fd, uint64_t offset, const void *buf, size_t len, struct c
 int ck_sync_fd(int fd, struct ck_error *err)
 {
 	return fsync(fd) < 0 ? ck_fail_sys(err, "fsync") : CK_OK;
-}
-
-int ck_sync_dir(const char *path, struct ck_error *err)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return ck_fail_sys(err, "open");
-	rc = ck_sync_fd(fd, err);
-	close(fd);
-	return rc;
 }

@@ -32,14 +32,6 @@ struct ck_file;
    CK_ERR_SYS (ENOENT, EACCES, EMFILE, ...); CK_ERR_INVALID when it is no regular file. */
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
 
-/* The flags that it opens with. */
-#define CK_OPEN_FILE (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-
-/* open(2) of PATH, which must lie below the directory ROOT (a real path) when every symlink is
-   followed: a descriptor, or -1 with errno, EXDEV when it lies outside. No race with whoever
-   changes the links. Needs Linux 5.6, else ENOSYS. */
-int ck_open_below(const char *root, const char *path, int flags);
-
 /* Whether INNER is OUTER or lies below it; both are real paths. */
 bool ck_is_within(const char *inner, const char *outer);
 
@@ -69,8 +61,7 @@ int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len
 /* Writes all LEN bytes at OFFSET of the descriptor FD. CK_ERR_SYS (ENOSPC, EDQUOT, EIO, ...). */
 int ck_write_full(int fd, uint64_t offset, const void *buf, size_t len, struct ck_error *err);
 
-/* fsync of a descriptor, and of the directory at PATH. CK_ERR_SYS. */
+/* fsync. CK_ERR_SYS. */
 int ck_sync_fd(int fd, struct ck_error *err);
-int ck_sync_dir(const char *path, struct ck_error *err);
 
 #endif

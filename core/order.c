@@ -1,6 +1,6 @@
 #include "plan.h"
 
-#include "io.h"
+#include "real.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +16,13 @@
 int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err)
 {
 	char path[PATH_MAX];
-	int fd, rc = CK_OK;
+	int fd = -1, rc = CK_OK;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/order", dir);
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (ck_path_join(path, dir, "order"))
+		fd = ck_real_open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+	else
+		errno = ENAMETOOLONG;
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
 	/* One small write with O_APPEND is whole or not at all, also with several writers: no
@@ -31,6 +33,19 @@ int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err)
 	if (n != sizeof(ino))
 		rc = ck_fail_sys(err, "write to the draft's order");
 	close(fd);
+	return rc;
+}
+
+int ck_order_sync(const char *dir, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	char path[PATH_MAX];
+	int rc = ck_path_join(path, dir, "order") ? ck_real_sync(path, &why) : CK_OK;
+
+	if (rc && why.sys == ENOENT)
+		return CK_OK;
+	if (rc && err && !err->code)
+		*err = why;
 	return rc;
 }
 
@@ -88,14 +103,12 @@ static int place_names(const char *dir, const char *path, const struct ck_names 
 		return ck_fail_nomem(err);
 	for (size_t i = 0; i < names->count; i++) {
 		files[i] = (struct placed){ .name = names->names[i], .place = SIZE_MAX };
-		if ((size_t)snprintf(at, sizeof(at), "%s/%s", path, names->names[i]) < sizeof(at) &&
-		    lstat(at, &st) == 0)
+		if (ck_path_join(at, path, names->names[i]) && ck_real_stat(at, &st) == 0)
 			files[i].ino = st.st_ino;
 	}
-	snprintf(at, sizeof(at), "%s/order", dir);
 	/* Without a journal (a draft made by hand) the order is by name. */
-	if (access(at, F_OK) == 0 || errno != ENOENT)
-		rc = ck_file_open(at, &file, err);
+	if (ck_path_join(at, dir, "order") && (ck_real_stat(at, &st) == 0 || errno != ENOENT))
+		rc = ck_real_file(at, &file, err);
 	if (!rc && file)
 		rc = ck_file_load(file, MAX_JOURNAL, &journal, &len, err);
 	if (!rc)
@@ -129,9 +142,9 @@ int ck_order_complete(const char *dir, const char *path, struct ck_error *err)
 	struct stat st;
 	int rc;
 
-	if (lstat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOENT)
+	if (ck_real_stat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOENT)
 		return CK_OK;
-	rc = ck_list_dir(path, &names, err);
+	rc = ck_list_real_dir(path, &names, err);
 	if (rc)
 		return rc;
 	rc = place_names(dir, path, &names, &files, err);

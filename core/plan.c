@@ -6,6 +6,7 @@
 #include "meta.h"
 #include "npy.h"
 #include "outline.h"
+#include "real.h"
 #include "safetensors.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static bool exists(const char *dir, const char *name)
 	char path[PATH_MAX];
 	struct stat st;
 
-	return ck_path_join(path, dir, name) && lstat(path, &st) == 0;
+	return ck_path_join(path, dir, name) && ck_real_stat(path, &st) == 0;
 }
 
 /* ---- tensors from .npy files ---- */
@@ -93,7 +94,7 @@ static int take_npy(struct ck_part *part, size_t i, const char *path, struct ck_
 	size_t bytes;
 	int rc;
 
-	rc = ck_file_open(path, &file, err);
+	rc = ck_real_file(path, &file, err);
 	if (rc)
 		return rc == CK_ERR_INVALID ? rc : ck_fail(err, (enum ck_code)rc, "can't be opened");
 	rc = ck_npy_read(file, t, shape, strides, err);
@@ -136,7 +137,7 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 static int take_npy_dir(struct draft_files *d, struct ck_part *part)
 {
 	struct ck_names names;
-	int rc = ck_list_dir(part->path, &names, d->err);
+	int rc = ck_list_real_dir(part->path, &names, d->err);
 
 	if (rc)
 		return rc;
@@ -178,7 +179,7 @@ static int state_dict(struct ck_part *part, struct ck_error *err)
 
 static int take_safetensors(struct ck_part *part, struct ck_error *err)
 {
-	int rc = ck_file_open(part->path, &part->file, err);
+	int rc = ck_real_file(part->path, &part->file, err);
 
 	if (rc)
 		return rc;
@@ -194,7 +195,7 @@ static int check_pt(const char *path, bool model, struct ck_error *err)
 	struct ck_patch patch = { .model = model, .n_layer = -1 };
 	struct ck_checkpoint *c = NULL;
 	struct ck_file *file;
-	int rc = ck_file_open(path, &file, err);
+	int rc = ck_real_file(path, &file, err);
 
 	if (rc)
 		return rc;
@@ -249,7 +250,7 @@ static int plan_model(struct draft_files *d)
 static int load_text(const char *path, size_t max, char **text, size_t *len, struct ck_error *err)
 {
 	struct ck_file *file;
-	int rc = ck_file_open(path, &file, err);
+	int rc = ck_real_file(path, &file, err);
 
 	if (rc)
 		return rc;
@@ -336,7 +337,7 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank, bo
 		rc = check_pt(path, false, d->err);
 	} else {
 		snprintf(name, sizeof(name), "rank%" PRIu64 ".json", rank);
-		if (lstat(path, &st) < 0) {     /* a shard without tensors is its .json alone */
+		if (ck_real_stat(path, &st) < 0) {     /* a shard without tensors is its .json alone */
 			part->arena = ck_arena_new(SIZE_MAX / 2);
 			rc = part->arena ? CK_OK : ck_fail_nomem(d->err);
 		} else {
@@ -370,7 +371,7 @@ static int plan_optim(struct draft_files *d, enum ck_draft_kind kind, int64_t on
 
 	if (!exists(d->files, "optim"))
 		return CK_OK;
-	rc = ck_path_join(optim, d->files, "optim") ? ck_list_dir(optim, &names, d->err) : ck_fail_nomem(d->err);
+	rc = ck_path_join(optim, d->files, "optim") ? ck_list_real_dir(optim, &names, d->err) : ck_fail_nomem(d->err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
@@ -401,7 +402,7 @@ static int check_names(struct draft_files *d)
 {
 	static const char *const known[] = { "meta.json", "model", "model.safetensors", "model.pt", "optim" };
 	struct ck_names names;
-	int rc = ck_list_dir(d->files, &names, d->err);
+	int rc = ck_list_real_dir(d->files, &names, d->err);
 
 	if (rc)
 		return rc;

@@ -55,6 +55,9 @@ int ck_part_write(struct ck_part *part, const char *path, const char *top, struc
 /* Appends INO to DIR/order. */
 int ck_order_append(const char *dir, uint64_t ino, struct ck_error *err);
 
+/* fsync of DIR/order, if there is one. */
+int ck_order_sync(const char *dir, struct ck_error *err);
+
 /* Sorts NAMES (in the directory PATH) by their files' places in DIR/order; files that aren't in it
    go behind, by name. */
 int ck_order_sort(const char *dir, const char *path, struct ck_names *names, struct ck_error *err);

@@ -1,7 +1,7 @@
 #include "plan.h"
 
-#include "io.h"
 #include "npy.h"
+#include "real.h"
 #include "serializer.h"
 
 #include <errno.h>
@@ -41,8 +41,9 @@ static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *
 		goto fail;
 	}
 	ck_view_own(view, npy, close_npy);
-	snprintf(path, sizeof(path), "%s/%s", part->path, part->files[i]);
-	rc = ck_file_open(path, &npy->file, err);
+	rc = ck_path_join(path, part->path, part->files[i])
+		     ? ck_real_file(path, &npy->file, err)
+		     : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (!rc)
 		rc = ck_npy_read(npy->file, &npy->tensor, npy->shape, npy->strides, err);
 	if (!rc && (npy->tensor.numel != part->tensors[i].numel || npy->tensor.dtype != part->tensors[i].dtype))
@@ -74,7 +75,7 @@ static int copy(const struct ck_part *part, int fd, struct ck_error *err)
 {
 	struct ck_view *view = ck_view_new();
 	struct ck_file *file = NULL;
-	int rc = view ? ck_file_open(part->path, &file, err) : ck_fail_nomem(err);
+	int rc = view ? ck_real_file(part->path, &file, err) : ck_fail_nomem(err);
 
 	if (!rc)
 		rc = ck_view_add_range(view, file, 0, ck_file_size(file), err);
@@ -91,12 +92,8 @@ static int copy(const struct ck_part *part, int fd, struct ck_error *err)
    hard links, or the file is not ours to link. */
 static bool link_synced(const char *from, const char *to, int *rc, struct ck_error *err)
 {
-	int fd = open(from, O_RDONLY | O_CLOEXEC);
-
-	*rc = fd < 0 ? ck_fail_sys(err, "open") : ck_sync_fd(fd, err);
-	if (fd >= 0)
-		close(fd);
-	return *rc || link(from, to) == 0;
+	*rc = ck_real_sync(from, err);
+	return *rc || ck_real_link(from, to) == 0;
 }
 
 int ck_part_write(struct ck_part *part, const char *path, const char *top, struct ck_error *err)
@@ -105,7 +102,7 @@ int ck_part_write(struct ck_part *part, const char *path, const char *top, struc
 
 	if (part->kind == CK_PART_FILE && link_synced(part->path, path, &rc, err))
 		return rc;
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = ck_real_open(path, O_RDWR | O_CREAT | O_EXCL, 0644);
 	if (fd < 0)
 		return ck_fail_sys(err, "open");
 	rc = part->kind == CK_PART_FILE ? copy(part, fd, err) : save(part, fd, top, err);

@@ -5,11 +5,10 @@
 #include "io.h"
 #include "meta.h"
 #include "plan.h"
+#include "real.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -52,29 +51,39 @@ static bool part_paths(const struct places *p, const struct ck_file_name *name, 
 
 /* ---- removing ---- */
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+/* PATH has room for PATH_MAX bytes, which is what bounds the depth. */
+static void remove_tree(char *path)
 {
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	remove(path);
-	return 0;
-}
+	size_t len = strlen(path);
+	struct ck_names names;
+	struct stat st;
 
-/* A copy of a published step's directory may be read-only to its owner, too. */
-static int open_up(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)ftw;
-	if ((flag == FTW_D || flag == FTW_DNR) && (st->st_mode & 0700) != 0700)
-		chmod(path, 0700);
-	return 0;
+	if (ck_real_stat(path, &st) < 0)
+		return;
+	if (!S_ISDIR(st.st_mode)) {
+		ck_real_unlink(path);
+		return;
+	}
+	/* A copy of a published step's directory may be read-only to its owner, too. */
+	if (geteuid() != 0 && (st.st_mode & 0700) != 0700)
+		ck_real_chmod(path, 0700);
+	if (ck_list_real_dir(path, &names, NULL) == CK_OK) {
+		for (size_t i = 0; i < names.count; i++) {
+			if (ck_path_join(path, path, names.names[i]))
+				remove_tree(path);
+			path[len] = '\0';
+		}
+		ck_names_free(&names);
+	}
+	ck_real_rmdir(path);
 }
 
 void ck_remove_tree(const char *path)
 {
-	if (geteuid() != 0)
-		nftw(path, open_up, 16, FTW_PHYS);
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	char at[PATH_MAX];
+
+	if (strlen(path) < sizeof(at))
+		remove_tree(strcpy(at, path));
 }
 
 /* A draft is first renamed: no crash leaves one with files missing. */
@@ -86,7 +95,7 @@ static void remove_draft(const char *dir)
 		return;
 	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
 	ck_remove_tree(trash);
-	if (rename(dir, trash) == 0 && ck_sync_dir(home, NULL) == CK_OK)
+	if (ck_real_rename(dir, trash, 0) == 0 && ck_real_sync(home, NULL) == CK_OK)
 		ck_remove_tree(trash);
 }
 
@@ -102,12 +111,13 @@ static int give_to_owner(const struct places *p, const char *path, struct ck_err
 
 	if (!ck_path_join(files, p->dir, "files") || !ck_path_join(meta, files, "meta.json"))
 		return too_long(err);
-	if (stat(meta, &st) == 0)
+	if (ck_real_stat(meta, &st) == 0)
 		mode = (st.st_mode & 0666) | 0200;
-	if (chmod(path, mode) < 0)
+	if (ck_real_chmod(path, mode) < 0)
 		return ck_fail_sys(err, "chmod");
 	/* A file system without owners has nothing to give. */
-	if (geteuid() == 0 && stat(files, &st) == 0 && lchown(path, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+	if (geteuid() == 0 && ck_real_stat(files, &st) == 0 && ck_real_chown(path, st.st_uid, st.st_gid) < 0 &&
+	    errno != EPERM)
 		return ck_fail_sys(err, "chown");
 	return CK_OK;
 }
@@ -118,7 +128,7 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 	char top[64], from[PATH_MAX], to[PATH_MAX];
 	int rc = CK_OK;
 
-	if (mkdir(p->publish, 0700) < 0)
+	if (ck_real_mkdir(p->publish, 0700) < 0)
 		return ck_fail_sys(err, "mkdir");
 	for (size_t i = 0; i < plan->count && !rc; i++) {
 		/* torch names the archive's directory after the file. */
@@ -130,56 +140,50 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 		if (!rc)
 			rc = give_to_owner(p, from, err);
 	}
-	return rc ? rc : ck_sync_dir(p->publish, err);
+	return rc ? rc : ck_real_sync(p->publish, err);
 }
 
-/* The intent, and the directories by which it is found again. A tag that was made through the
-   mount is on disk since then. */
+/* The intent, the order of what is left if it is taken back, and the directories by which they are
+   found again. A tag that was made through the mount is on disk since then. */
 static int sync_way(const struct places *p, struct ck_error *err)
 {
-	int rc = ck_sync_dir(p->dir, err);
+	int rc = ck_order_sync(p->dir, err);
 
 	if (!rc)
-		rc = ck_sync_dir(p->home, err);
-	return rc ? rc : ck_sync_dir(p->tag, err);
-}
-
-static bool has_model(const char *tag, uint64_t step)
-{
-	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
-	char path[PATH_MAX], name[64];
-	struct stat st;
-
-	return ck_path_join(path, tag, ck_file_name_format(&model, name, sizeof(name))) && stat(path, &st) == 0;
+		rc = ck_real_sync(p->dir, err);
+	if (!rc)
+		rc = ck_real_sync(p->home, err);
+	return rc ? rc : ck_real_sync(p->tag, err);
 }
 
 /* Takes the shards that are in place out of a draft that goes on. */
 static int remove_ranks(const struct places *p, const struct ck_intent *in, struct ck_error *err)
 {
 	static const char *const suffixes[] = { "", ".json", ".pt" };
-	char optim[PATH_MAX], path[PATH_MAX];
+	char optim[PATH_MAX], path[PATH_MAX], name[64];
+	struct stat st;
 
-	if ((size_t)snprintf(optim, sizeof(optim), "%s/files/optim", p->dir) >= sizeof(optim))
+	if (!ck_path_join(optim, p->dir, "files/optim"))
 		return too_long(err);
-	if (access(optim, F_OK) < 0 && errno == ENOENT)
+	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
 		return CK_OK;
 	for (size_t i = 0; i < in->count; i++) {
 		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
-			if ((size_t)snprintf(path, sizeof(path), "%s/rank%" PRIu64 "%s", optim, in->files[i].name.rank,
-					     suffixes[k]) >= sizeof(path))
+			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
+			if (!ck_path_join(path, optim, name))
 				return too_long(err);
 			ck_remove_tree(path);
-			if (access(path, F_OK) == 0 || errno != ENOENT)
+			if (ck_real_stat(path, &st) == 0 || errno != ENOENT)
 				return ck_fail_sys(err, "removal of a published shard's draft");
 		}
 	}
-	return ck_sync_dir(optim, err);
+	return ck_real_sync(optim, err);
 }
 
 /* The intent is done with, and what was made for it. */
 static void clear_up(const struct places *p)
 {
-	unlink(p->intent);
+	ck_real_unlink(p->intent);
 	ck_remove_tree(p->publish);
 }
 
@@ -215,12 +219,12 @@ static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, s
 		goto out;
 	last = &in.files[in.count - 1];
 	if (kind == CK_DRAFT_OPTIM) {
-		rc = ck_sync_dir(p->tag, err);
+		rc = ck_real_sync(p->tag, err);
 		if (!rc)
 			rc = remove_ranks(p, &in, err);
 	} else if (last->name.kind == CK_FILE_MODEL && ck_intent_in_place(&in, in.count - 1)) {
 		rc = finish(&in, gone, err);
-	} else if (!has_model(p->tag, last->name.step)) {
+	} else if (!ck_store_has_model(p->tag, last->name.step)) {
 		rc = ck_intent_take_back(&in, err);
 	}       /* else it is somebody else's step, that we keep our hands off */
 out:
@@ -271,7 +275,7 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 		rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
 	if (rc || plan.count == 0)
 		goto out;
-	if (kind != CK_DRAFT_OPTIM && has_model(tag_path, step)) {
+	if (kind != CK_DRAFT_OPTIM && ck_store_has_model(tag_path, step)) {
 		rc = ck_fail(err, CK_ERR_EXIST, "the step is there already");
 		goto out;
 	}
@@ -318,7 +322,7 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
 
 	if (!ck_path_join(to, tag_path, ck_file_name_format(name, text, sizeof(text))))
 		return too_long(err);
-	rc = ck_file_open(path, &file, err);
+	rc = ck_real_file(path, &file, err);
 	if (rc)
 		return rc;
 	rc = check_native(file, name->kind, err);
@@ -330,9 +334,9 @@ int ck_publish_native(const char *tag_path, const char *path, const struct ck_fi
 	if (!rc)
 		rc = ck_sync_fd(ck_file_fd(file), err);
 	ck_file_unref(file);
-	if (!rc && rename(path, to) < 0)
+	if (!rc && ck_real_rename(path, to, 0) < 0)
 		rc = ck_fail_sys(err, "rename");
-	return rc ? rc : ck_sync_dir(tag_path, err);
+	return rc ? rc : ck_real_sync(tag_path, err);
 }
 
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err)

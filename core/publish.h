@@ -15,6 +15,8 @@
 #include "error.h"
 #include "store.h"
 
+/* Paths are real (real.h). */
+
 /*
  * Publishes the draft in DIR (TAG_PATH/.ckptfs/NAME) as STEP. KIND OPTIM: only the shards that are
  * complete, to a published step; with ONLY_RANK >= 0 that one. CK_ERR_INVALID: the draft is unfit,

@@ -1,5 +1,7 @@
 #include "store.h"
 
+#include "real.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -154,13 +156,22 @@ static bool is_type(int dir, const struct dirent *entry, unsigned char type)
 	return fstatat(dir, entry->d_name, &st, 0) == 0 && IFTODT(st.st_mode) == type;
 }
 
-/* Calls VISIT for each entry of the directory at PATH but "." and ".."; it goes on while VISIT
-   gives 0. */
+bool ck_store_has_model(const char *tag_path, uint64_t step)
+{
+	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
+	char path[PATH_MAX], name[64];
+	struct stat st;
+
+	return ck_path_join(path, tag_path, ck_file_name_format(&model, name, sizeof(name))) &&
+	       ck_real_stat(path, &st) == 0;
+}
+
+/* Calls VISIT for each entry of DIR, the directory at PATH, but "." and ".."; it goes on while VISIT
+   gives 0. DIR is closed; NULL says that it couldn't be opened. */
 typedef int (*visit_fn)(int dir, const struct dirent *entry, void *arg);
 
-static int each_entry(const char *path, visit_fn visit, void *arg, struct ck_error *err)
+static int each_entry(DIR *dir, const char *path, visit_fn visit, void *arg, struct ck_error *err)
 {
-	DIR *dir = opendir(path);
 	struct dirent *entry = NULL;
 	int rc = CK_OK;
 
@@ -208,7 +219,7 @@ static int see(int dir, const struct dirent *entry, void *arg)
 int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err)
 {
 	struct signs seen = { 0 };
-	int rc = each_entry(path, see, &seen, err);
+	int rc = each_entry(opendir(path), path, see, &seen, err);
 
 	if (rc)
 		return rc;
@@ -259,7 +270,7 @@ static int by_number(const void *left, const void *right)
 
 static int list_numbers(const char *path, struct numbers *n, uint64_t **out, size_t *count, struct ck_error *err)
 {
-	int rc = each_entry(path, take_numbers, n, err);
+	int rc = each_entry(opendir(path), path, take_numbers, n, err);
 
 	if (rc) {
 		free(n->data);
@@ -332,10 +343,10 @@ static int take_any(int dir, const struct dirent *entry, void *arg)
 	return take_name(arg, entry->d_name);
 }
 
-static int list_names(const char *path, visit_fn visit, struct ck_names *out, struct ck_error *err)
+static int list_names(DIR *dir, const char *path, visit_fn visit, struct ck_names *out, struct ck_error *err)
 {
 	struct ck_names names = { 0 };
-	int rc = each_entry(path, visit, &names, err);
+	int rc = each_entry(dir, path, visit, &names, err);
 
 	if (rc) {
 		ck_names_free(&names);
@@ -349,25 +360,40 @@ static int list_names(const char *path, visit_fn visit, struct ck_names *out, st
 
 int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err)
 {
-	return list_names(path, take_any, out, err);
+	return list_names(opendir(path), path, take_any, out, err);
+}
+
+static DIR *open_real_dir(const char *path)
+{
+	int fd = ck_real_open(path, O_RDONLY | O_DIRECTORY, 0);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd >= 0 && !dir)
+		close(fd);
+	return dir;
+}
+
+int ck_list_real_dir(const char *path, struct ck_names *out, struct ck_error *err)
+{
+	return list_names(open_real_dir(path), path, take_any, out, err);
 }
 
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err)
 {
-	return list_names(source_path, take_tag, out, err);
+	return list_names(opendir(source_path), source_path, take_tag, out, err);
 }
 
 int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	char *path = NULL;
-	int rc;
+	char path[PATH_MAX];
+	int rc = CK_OK;
 
-	if (asprintf(&path, "%s/" CK_DRAFT_DIR, tag_path) < 0)
-		return ck_fail_nomem(err);
-	rc = list_names(path, take_draft, out, &why);
-	free(path);
-	if (rc == CK_ERR_SYS && why.sys == ENOENT) {
+	*out = (struct ck_names){ 0 };
+	if (ck_path_join(path, tag_path, CK_DRAFT_DIR))
+		rc = list_names(open_real_dir(path), path, take_draft, out, &why);
+	/* A link is none of ours. */
+	if (rc == CK_ERR_SYS && (why.sys == ENOENT || why.sys == ENOTDIR || why.sys == ELOOP)) {
 		*out = (struct ck_names){ 0 };
 		return CK_OK;
 	}

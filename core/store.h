@@ -64,6 +64,9 @@ int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err
 int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
 int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err);
 
+/* Whether STEP's model has its name in the tag, whose path is real (real.h): also as a link. */
+bool ck_store_has_model(const char *tag_path, uint64_t step);
+
 /* The tags: subdirectories (or symlinks to one) of a checkpoints directory but for dot-directories,
    sorted by name. Free with ck_names_free. */
 struct ck_names {
@@ -72,10 +75,12 @@ struct ck_names {
 };
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err);
 /* The drafts of a tag that the mount shows (STEP, PARTIAL), sorted by name; none where there is no
-   CK_DRAFT_DIR. */
+   CK_DRAFT_DIR. TAG_PATH is real (real.h). */
 int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err);
 /* Every name in a directory but "." and "..", sorted. CK_ERR_SYS. */
 int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err);
+/* The same, of a real path (real.h). */
+int ck_list_real_dir(const char *path, struct ck_names *out, struct ck_error *err);
 void ck_names_free(struct ck_names *names);
 
 /* Sorts TAGS as find_largest_model prefers them: d<number> from high to low (a tie: the exact name

@@ -15,9 +15,14 @@ int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, str
 		[CK_LEVEL_BASE] = NODE_BASE, [CK_LEVEL_SOURCE] = NODE_SOURCE, [CK_LEVEL_TAG] = NODE_TAG};
 	struct node_key key = { .type = types[options->level], .path = options->store, .parent = CK_ROOT_INO };
 	struct ck_tree *tree = calloc(1, sizeof(*tree));
+	struct stat st;
 
 	if (!tree)
 		return ck_fail_nomem(err);
+	if (stat(options->store, &st) == 0) {
+		tree->store_dev = st.st_dev;
+		tree->store_ino = st.st_ino;
+	}
 	tree->options = *options;
 	tree->store = strdup(options->store);
 	tree->root = tree->store ? node_root(tree, &key) : NULL;
@@ -161,7 +166,8 @@ static bool has_rank_0(const char *tag, uint64_t step)
 
 /* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a
    tag opens no checkpoint. */
-static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct ck_error *err)
+static int count_subdirs(const struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count,
+			 struct ck_error *err)
 {
 	struct ck_names tags;
 	uint64_t *numbers;
@@ -187,7 +193,8 @@ static int count_subdirs(struct node *n, uint32_t local, nlink_t *count, struct 
 		if (rc)
 			return rc;
 		free(numbers);
-		if (ck_store_drafts(n->path, &tags, NULL) == CK_OK) {
+		strcpy(path, n->path);
+		if (ck_tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &tags, NULL) == CK_OK) {
 			found += tags.count;
 			ck_names_free(&tags);
 		}
@@ -300,7 +307,7 @@ static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, str
 	int rc = tree_check_inside(tree, n, err);
 
 	if (!rc)
-		rc = count_subdirs(n, local, &subdirs, err);
+		rc = count_subdirs(tree, n, local, &subdirs, err);
 	if (!rc)
 		fill_dir(tree, st, subdirs);
 	return rc;
@@ -373,12 +380,19 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 		strcpy(out->path, n->path);
 	else if (out->kind != CK_PLACE_OTHER)
 		path_of_tag(n, out->path);
-	return CK_OK;
+	return out->kind == CK_PLACE_OTHER ? CK_OK : ck_tree_real(tree, out->path, err);
 }
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err)
 {
 	return statvfs(tree->store, out) < 0 ? ck_fail_sys(err, "statvfs") : CK_OK;
+}
+
+bool ck_tree_is_replaced(const struct ck_tree *tree)
+{
+	struct stat st;
+
+	return stat(tree->store, &st) == 0 && (st.st_dev != tree->store_dev || st.st_ino != tree->store_ino);
 }
 
 /* ---- opening ---- */

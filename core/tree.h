@@ -72,7 +72,7 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count);
 int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struct ck_error *err);
 
 /* The target of latest or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
-   more. */
+   more; CK_ERR_SYS ELOOP for a draft's number: somebody else made that link. */
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 
 /* The view that a file shows, the caller's reference. CK_ERR_STALE when the stored file was
@@ -87,6 +87,9 @@ int ck_tree_listxattr(struct ck_tree *tree, ck_ino ino, char **names, size_t *le
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err);
 
+/* Whether the store's directory is another than at the start: a sandbox knows that one. */
+bool ck_tree_is_replaced(const struct ck_tree *tree);
+
 /* Where an inode number stands in the store: for those who write beside the tree (draft.h). */
 enum ck_place_kind {
 	CK_PLACE_SOURCE,        /* a checkpoints directory */
@@ -98,11 +101,15 @@ enum ck_place_kind {
 };
 struct ck_place {
 	enum ck_place_kind kind;
-	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's */
+	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
 	char path[4096];
 	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
 };
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
+
+/* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
+   CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
+int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);
 
 /* An open directory: what it held when it was opened. Entry positions are 0 to count-1 and stay the
    same; "." and ".." come first. Used by one thread at a time. */

@@ -79,6 +79,8 @@ struct node {
 struct ck_tree {
 	struct ck_tree_options options;
 	char *store;
+	dev_t store_dev;                /* which directory that was at the start */
+	ino_t store_ino;
 	struct node *root;
 	/* Guards the table, refs, states, contents and attributes of all nodes, and the cache's
 	   list. Never held while a file is read. */

@@ -179,7 +179,7 @@ void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 
 	(void)ino, (void)datasync;
 	if (fs_draft_file(fi))
-		ck_draft_fsync(fs_draft_file(fi), &err);
+		ck_draft_fsync(fs_of(req)->drafts, fs_draft_file(fi), &err);
 	reply_status(req, "fsync", &err);
 }
 

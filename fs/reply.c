@@ -34,10 +34,13 @@ static bool is_fault(const struct ck_error *err)
 
 void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *err)
 {
-	char line[800], text[700];
+	const char *hint = "";
+	char line[900], text[700];
 
 	if (is_fault(err)) {
-		snprintf(line, sizeof(line), "%s: %s", context, ck_error_line(err, text, sizeof(text)));
+		if (err->sys == EACCES && ck_tree_is_replaced(fs_of(req)->tree))
+			hint = "; the store's directory is another one than when it was mounted: mount it anew";
+		snprintf(line, sizeof(line), "%s: %s%s", context, ck_error_line(err, text, sizeof(text)), hint);
 		log_line(fs_of(req)->log, line);
 	}
 	fuse_reply_err(req, fs_errno(err));

@@ -268,6 +268,25 @@ WRITES_OUTSIDE=({write,append,create,mkdir,unlink,rename,link}-outside write-thr
 	run ! grep -E '^(execve|core-limit 0)' "$BATS_TEST_TMPDIR/got"
 }
 
+@test "another directory in the store's place: EACCES, and the log says what to do" {
+	can_confine
+	# The store must not lie in the temporary directory, which is in bounds.
+	mkdir "$BATS_TEST_TMPDIR/tmp"
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp
+	mount_store "$S"
+	mkdir "$MNT/base/d12/000005.partial"
+	mv "$S" "$S.away"
+	cp -a "$S.away" "$S"
+	refuses "Permission denied" mkdir "$MNT/base/d12/000006.partial"
+	refuses "Permission denied" cp "$S/base_checkpoints/d12/model_000001.pt" "$MNT/base/d12/model_000007.pt"
+	[[ $(grep -c "^ckptfs: mkdir: .*Permission denied; the store's directory is another one .*: mount it anew$" "$LOG") -eq 1 ]]
+	reads
+	# The old one is in bounds.
+	rm -r "$S"
+	mv "$S.away" "$S"
+	mkdir "$MNT/base/d12/000006.partial"
+}
+
 # A checkpoint, a tag and a source that lie elsewhere, and links that stay inside.
 link_out() {
 	OUT=$BATS_TEST_TMPDIR/bigger-disk

@@ -27,6 +27,7 @@ class Scenario:
     step = 600
     shards = {}
     native = False
+    publishes = True
     piece = 4000
     pages = 1               # by so many goes the space that is left on a full disk
 

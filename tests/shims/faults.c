@@ -111,11 +111,26 @@ static uint64_t ino_of(int fd)
 	return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-static uint64_t ino_at(const char *path)
+static uint64_t ino_at(int dir, const char *name)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 ? st.st_ino : 0;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+}
+
+/* The path of NAME in DIR, into PATH. */
+static const char *path_at(int dir, const char *name, char *path)
+{
+	char link[64];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	len = readlink(link, path, PATH_MAX);
+	if (len < 0 || (size_t)len + 1 + strlen(name) >= PATH_MAX)
+		die();
+	path[len] = '/';
+	strcpy(path + len + 1, name);
+	return path;
 }
 
 static void note(const void *data, size_t len, const char *format, ...)
@@ -153,27 +168,29 @@ static void note(const void *data, size_t len, const char *format, ...)
 		die();                                          \
 	return got
 
-static int open_noted(const char *path, int flags, mode_t mode)
+static int open_noted(int dir, const char *name, int flags, mode_t mode)
 {
-	uint64_t before = ino_at(path);
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	uint64_t before = ino_at(dir, name);
+	int fd = (int)syscall(SYS_openat, dir, name, flags, mode);
+	char path[PATH_MAX];
 
 	if (fd >= 0 && !before)
-		note(NULL, 0, "create\t%s\t%" PRIu64, path, ino_of(fd));
+		note(NULL, 0, "create\t%s\t%" PRIu64, path_at(dir, name, path), ino_of(fd));
 	else if (fd >= 0 && flags & O_TRUNC)
 		note(NULL, 0, "truncate\t%" PRIu64 "\t0", ino_of(fd));
 	return fd;
 }
 
-static int open_call(const char *path, int flags, mode_t mode)
+static int open_call(int dir, const char *name, int flags, mode_t mode)
 {
 	if (!(flags & (O_CREAT | O_TRUNC)))
-		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-	CALL("open", int, open_noted(path, flags, mode), (void)0);
+		return (int)syscall(SYS_openat, dir, name, flags, mode);
+	CALL("open", int, open_noted(dir, name, flags, mode), (void)0);
 }
 
-#define OPEN(name)                                                              \
-	int name(const char *path, int flags, ...)                              \
+/* What changes the store names a file by its directory's descriptor. */
+#define OPENAT(call)                                                            \
+	int call(int dir, const char *name, int flags, ...)                     \
 	{                                                                       \
 		va_list args;                                                   \
 		mode_t mode = 0;                                                \
@@ -182,14 +199,14 @@ static int open_call(const char *path, int flags, mode_t mode)
 		if (flags & O_CREAT)                                            \
 			mode = va_arg(args, mode_t);                            \
 		va_end(args);                                                   \
-		return open_call(path, flags, mode);                            \
+		return open_call(dir, name, flags, mode);                       \
 	}
-OPEN(open)
-OPEN(open64)
-int __open_2(const char *path, int flags);
-int __open64_2(const char *path, int flags);
-int __open_2(const char *path, int flags) { return open_call(path, flags, 0); }
-int __open64_2(const char *path, int flags) { return open_call(path, flags, 0); }
+OPENAT(openat)
+OPENAT(openat64)
+int __openat_2(int dir, const char *name, int flags);
+int __openat64_2(int dir, const char *name, int flags);
+int __openat_2(int dir, const char *name, int flags) { return open_call(dir, name, flags, 0); }
+int __openat64_2(int dir, const char *name, int flags) { return open_call(dir, name, flags, 0); }
 
 /* The kernel's own files, in which the daemon sets the read-ahead, are none of the store's. */
 static bool is_file(int fd)
@@ -251,52 +268,36 @@ int ftruncate64(int fd, off64_t size)
 	return ftruncate(fd, size);
 }
 
-int truncate(const char *path, off_t size)
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-	CALL("truncate", int, (int)syscall(SYS_truncate, path, size),
-	     note(NULL, 0, "truncate\t%" PRIu64 "\t%lld", ino_at(path), (long long)size));
+	char path[2][PATH_MAX];
+
+	CALL("rename", int, (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags),
+	     note(NULL, 0, "rename\t%s\t%s", path_at(from_dir, from, path[0]), path_at(to_dir, to, path[1])));
 }
 
-int truncate64(const char *path, off64_t size)
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
-	return truncate(path, size);
+	char path[2][PATH_MAX];
+
+	CALL("link", int, (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags),
+	     note(NULL, 0, "link\t%s\t%s", path_at(from_dir, from, path[0]), path_at(to_dir, to, path[1])));
 }
 
-int renameat2(int old_dir, const char *from, int new_dir, const char *to, unsigned flags)
+int unlinkat(int dir, const char *name, int flags)
 {
-	CALL("rename", int, (int)syscall(SYS_renameat2, old_dir, from, new_dir, to, flags), note(NULL, 0, "rename\t%s\t%s", from, to));
+	char path[PATH_MAX];
+
+	CALL(flags & AT_REMOVEDIR ? "rmdir" : "unlink", int, (int)syscall(SYS_unlinkat, dir, name, flags),
+	     note(NULL, 0, "unlink\t%s", path_at(dir, name, path)));
 }
 
-int rename(const char *from, const char *to)
+int mkdirat(int dir, const char *name, mode_t mode)
 {
-	return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0);
-}
+	char path[PATH_MAX];
 
-int link(const char *from, const char *to)
-{
-	CALL("link", int, (int)syscall(SYS_link, from, to), note(NULL, 0, "link\t%s\t%s", from, to));
-}
-
-int unlink(const char *path)
-{
-	CALL("unlink", int, (int)syscall(SYS_unlink, path), note(NULL, 0, "unlink\t%s", path));
-}
-
-int rmdir(const char *path)
-{
-	CALL("rmdir", int, (int)syscall(SYS_rmdir, path), note(NULL, 0, "unlink\t%s", path));
-}
-
-int remove(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) ? rmdir(path) : unlink(path);
-}
-
-int mkdir(const char *path, mode_t mode)
-{
-	CALL("mkdir", int, (int)syscall(SYS_mkdir, path, mode), note(NULL, 0, "mkdir\t%s\t%" PRIu64, path, ino_at(path)));
+	CALL("mkdir", int, (int)syscall(SYS_mkdirat, dir, name, mode),
+	     note(NULL, 0, "mkdir\t%s\t%" PRIu64, path_at(dir, name, path), ino_at(dir, name)));
 }
 
 int chmod(const char *path, mode_t mode)
@@ -309,9 +310,9 @@ int fchown(int fd, uid_t uid, gid_t gid)
 	CALL("attr", int, (int)syscall(SYS_fchown, fd, uid, gid), (void)0);
 }
 
-int lchown(const char *path, uid_t uid, gid_t gid)
+int fchownat(int dir, const char *name, uid_t uid, gid_t gid, int flags)
 {
-	CALL("attr", int, (int)syscall(SYS_lchown, path, uid, gid), (void)0);
+	CALL("attr", int, (int)syscall(SYS_fchownat, dir, name, uid, gid, flags), (void)0);
 }
 
 /* ---- reading, of the store's files alone ---- */
