@@ -1,6 +1,6 @@
 /*
- * draft_private - the inside of the drafts, for the files that make it up: draft.c (the tables),
- * draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files),
+ * draft_private - the inside of the drafts, for the files that make it up: draft.c (the drafts),
+ * dnode.c (their inodes), draft_dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft_files.c (open files),
  * draft_native.c (those under nanochat's names),
  * draft_attr.c, draft_publish.c (the doors), draft_recover.c (what a mount clears).
  */
@@ -30,11 +30,11 @@ struct draft {
 	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
 	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
-	char tag[PATH_MAX];     /* the tag's directory */
+	char *tag;              /* the tag's directory */
 	/* A rename changes these three, with both locks held. */
 	bool partial;
 	uint64_t step;
-	char dir[PATH_MAX];     /* TAG/.ckptfs/NAME */
+	char *dir;              /* TAG/.ckptfs/NAME */
 };
 
 /* Which file of the store's own file system it is. */
@@ -105,6 +105,7 @@ struct ck_drafts {
 int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
 	      struct draft **out, struct ck_error *err);
 void draft_put(struct ck_drafts *d, struct draft *draft);
+void draft_put_locked(struct ck_drafts *d, struct draft *draft);       /* with D's lock held */
 
 /* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged ones. */
 bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path);
@@ -117,12 +118,14 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
    draft is found. */
 int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err);
 
-/* The draft was published or removed. */
-void draft_set_gone(struct ck_drafts *d, struct draft *draft);
-
 /* Shared use: from begin to end the draft isn't published and isn't gone. CK_ERR_STALE. */
 int draft_begin(struct draft *draft, struct ck_error *err);
 void draft_end(struct draft *draft);
+
+/* ---- dnode.c ---- */
+
+/* The draft was published or removed: its inodes are dead. */
+void draft_set_gone(struct ck_drafts *d, struct draft *draft);
 
 /* The inode of NAME in PARENT (NULL: the draft's own directory), whose attributes are ST; a
    reference. NULL when out of memory. */
@@ -148,6 +151,8 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 /* The inode number of the file whose attributes are ST. */
 ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
 void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out);
+
+/* ---- draft.c, draft_recover.c ---- */
 
 /* A line for the log. */
 void draft_say(struct ck_drafts *d, const struct ck_error *err);

@@ -216,8 +216,7 @@ static int count_subdirs(const struct ck_tree *tree, struct node *n, uint32_t lo
 	return CK_OK;
 }
 
-/* Which form of the checkpoint, and which tensor, a local number stands for. */
-static int form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *form, size_t *i, struct ck_error *err)
+int tree_form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *form, size_t *i, struct ck_error *err)
 {
 	static const enum ck_form forms[] = {
 		[LOCAL_SAFETENSORS] = CK_FORM_SAFETENSORS, [LOCAL_TSV] = CK_FORM_TSV, [LOCAL_OUTLINE] = CK_FORM_OUTLINE,
@@ -244,7 +243,7 @@ static int attr_of_stored(struct ck_tree *tree, struct node *n, uint32_t local, 
 	rc = node_checkpoint(tree, n, &c, err);
 	if (rc)
 		return rc;
-	rc = form_of(c, local, &form, &i, err);
+	rc = tree_form_of(c, local, &form, &i, err);
 	if (!rc)
 		rc = ck_checkpoint_size(c, form, i, &size, err);
 	if (!rc)
@@ -253,8 +252,7 @@ static int attr_of_stored(struct ck_tree *tree, struct node *n, uint32_t local, 
 	return rc;
 }
 
-/* The line of an .error file: what loading the node says. CK_ERR_NOENT when it loads after all. */
-static int error_text(struct ck_tree *tree, struct node *n, char *line, size_t size, struct ck_error *err)
+int tree_error_text(struct ck_tree *tree, struct node *n, char *line, size_t size, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	struct ck_checkpoint *c = NULL;
@@ -327,7 +325,7 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	if ((n->type == NODE_SOURCE || n->type == NODE_TAG) && local == LOCAL_LINK) {
 		rc = attr_of_link(tree, n, &out->st, err);
 	} else if ((stored || n->type == NODE_META) && local == LOCAL_ERROR) {
-		rc = error_text(tree, n, line, sizeof(line), err);
+		rc = tree_error_text(tree, n, line, sizeof(line), err);
 		if (!rc)
 			fill_file(&out->st, strlen(line));
 	} else if (n->type == NODE_META) {
@@ -393,105 +391,4 @@ bool ck_tree_is_replaced(const struct ck_tree *tree)
 	struct stat st;
 
 	return stat(tree->store, &st) == 0 && (st.st_dev != tree->store_dev || st.st_ino != tree->store_ino);
-}
-
-/* ---- opening ---- */
-
-static int open_file(const struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
-{
-	struct ck_file *file;
-	struct ck_view *view;
-	int rc = node_open(tree, n, &file, err);
-
-	if (rc)
-		return rc;
-	view = ck_view_new();
-	rc = view ? ck_view_add_range(view, file, 0, ck_file_size(file), err) : ck_fail_nomem(err);
-	ck_file_unref(file);
-	if (rc)
-		ck_view_unref(view);
-	else
-		*out = view;
-	return rc;
-}
-
-static int open_error(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
-{
-	struct ck_view *view;
-	char line[768];
-	int rc = error_text(tree, n, line, sizeof(line), err);
-
-	if (rc)
-		return rc;
-	view = ck_view_new();
-	rc = view ? ck_view_add_bytes(view, line, strlen(line), err) : ck_fail_nomem(err);
-	if (rc)
-		ck_view_unref(view);
-	else
-		*out = view;
-	return rc;
-}
-
-static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_view **out, struct ck_error *err)
-{
-	struct ck_checkpoint *c;
-	enum ck_form form;
-	size_t i;
-	int rc;
-
-	rc = node_checkpoint(tree, n, &c, err);
-	if (rc)
-		return rc;
-	rc = form_of(c, local, &form, &i, err);
-	if (!rc)
-		rc = ck_checkpoint_view(c, form, i, out, err);
-	ck_checkpoint_unref(c);
-	return rc;
-}
-
-/*
- * Whether what the kernel has of a file's pages may stay at this open. Not while the stored file is
- * young, and not at the first open after that: pages of then may be wrong. A bit for each of the node's
- * files tells which were opened then.
- */
-static bool keeps_pages(struct ck_tree *tree, struct node *n, uint32_t local)
-{
-	bool young = node_is_young(n), keep = !young;
-	const uint8_t bit = (uint8_t)(1u << local % 8);
-
-	pthread_mutex_lock(&tree->lock);
-	if (young && !n->young_pages)
-		n->young_pages = calloc(1, LOCAL_END / 8);
-	if (young && !n->young_pages) {
-		n->never_keeps = true;
-	} else if (n->young_pages) {
-		keep &= !(n->young_pages[local / 8] & bit);
-		if (young)
-			n->young_pages[local / 8] |= bit;
-		else
-			n->young_pages[local / 8] &= (uint8_t)~bit;
-	}
-	keep &= !n->never_keeps;
-	pthread_mutex_unlock(&tree->lock);
-	return keep;
-}
-
-int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *keep, struct ck_error *err)
-{
-	struct node *n = node_find(tree, ino);
-	uint32_t local = local_of(ino);
-
-	if (!n)
-		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	*keep = keeps_pages(tree, n, local);
-	switch (n->type) {
-	case NODE_FILE: case NODE_NATIVE:
-		return open_file(tree, n, out, err);
-	case NODE_META:
-		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : node_text(tree, n, out, err);
-	case NODE_MODEL: case NODE_OPTIM:
-		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : open_form(tree, n, local, out, err);
-	default:
-		return ck_fail(err, CK_ERR_INVALID, "a directory has no bytes");
-	}
 }

@@ -1,6 +1,6 @@
 /*
  * tree_private - the inside of the tree, for the files that make it up: node.c (the table and the
- * cache of contents), tree.c (attributes, opening), tree_lookup.c (names to nodes), tree_list.c
+ * cache of contents), tree.c (attributes), tree_open.c, tree_lookup.c (names to nodes), tree_list.c
  * (listing), tree_choice.c (latest and largest), tree_xattr.c.
  */
 #ifndef CK_TREE_PRIVATE_H
@@ -37,6 +37,7 @@ enum local {
 	LOCAL_SAFETENSORS = 4,
 	LOCAL_TSV = 5,
 	LOCAL_OUTLINE = 6,
+	LOCAL_FEW,              /* behind the last of those that a node has one of */
 	LOCAL_NPY_0 = 1 << 18,  /* + the tensor's index: KEY.npy */
 	LOCAL_RAW_0 = 2 << 18,  /* + the tensor's index: the bare tensor */
 	LOCAL_END = 3 << 18,
@@ -55,9 +56,10 @@ struct node {
 	enum node_type type;
 	enum load_state state;
 	bool young;                     /* its content was loaded while the stored file was young */
-	/* A bit for each local number: opened then, so that the kernel may have pages of then; NULL where
-	   nothing was. NEVER_KEEPS: there was no memory to note it. */
+	/* A bit for each of the node's files: opened then, so that the kernel may have pages of then.
+	   NEVER_KEEPS: there was no memory to note it. */
 	uint8_t *young_pages;
+	uint32_t young_bytes;
 	bool never_keeps;
 	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
 	struct ck_file_name name;
@@ -179,6 +181,10 @@ extern const struct tree_form tree_forms[TREE_FORMS];
 /* Finds the child NAME: its node (a reference) and local part. CK_ERR_NOENT. */
 int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
 	       uint32_t *child_local, struct ck_error *err);
+/* Which form of the checkpoint, and which tensor, a local number stands for. CK_ERR_STALE. */
+int tree_form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *form, size_t *i, struct ck_error *err);
+/* The line of an .error file: what loading the node says. CK_ERR_NOENT when it loads after all. */
+int tree_error_text(struct ck_tree *tree, struct node *n, char *line, size_t size, struct ck_error *err);
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
 
 /* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the
