@@ -77,6 +77,12 @@ size_t ck_archive_count(const struct ck_archive *archive)
 	return archive->count;
 }
 
+size_t ck_archive_memory(const struct ck_archive *archive)
+{
+	return sizeof(*archive) + archive->count * sizeof(*archive->slots) + archive->names_len +
+	       (archive->mask + 1) * sizeof(*archive->index);
+}
+
 const struct ck_entry *ck_archive_entry(const struct ck_archive *archive, size_t i)
 {
 	return &archive->slots[i].entry;

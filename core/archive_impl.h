@@ -32,7 +32,7 @@ struct ck_archive {
 	atomic_uint refs;
 	struct ck_file *file;
 	struct ck_slot *slots;
-	size_t count;
+	size_t count, names_len;
 	char *names;                    /* each whole, "TOP/data/0", and NUL-terminated */
 	size_t top_len;                 /* of "TOP/" */
 	uint32_t *index;                /* open addressing: slot numbers, at most half full */

@@ -2,10 +2,15 @@
 #include "zipdir.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DIRECTORY (UINT64_C(64) << 20)      /* bytes of a central directory, which libzip holds in memory */
+/* Bytes of memory while a directory is read: for an entry, mostly libzip's; and for a byte of the directory, which is
+   largely names, kept by libzip and by us. */
+#define ENTRY_COST 310u
+#define BYTE_COST 2u
+#define MANY_ENTRIES 1024u
 #define MAX_ODD_NAMES 8192u                     /* entries other than data/NUMBER */
 
 /* Where one entry lies at least: a local header without extra field, and the stored bytes. */
@@ -254,10 +259,10 @@ static int allocate(struct opening *o, struct ck_error *err)
 		return ck_fail(err, CK_ERR_CORRUPT, "no entries: not a torch.save file");
 	if (count > CK_ARCHIVE_MAX_ENTRIES)
 		return ck_fail(err, CK_ERR_LIMIT, "%zu entries; at most %u are read", count, CK_ARCHIVE_MAX_ENTRIES);
-	if (o->end.size > MAX_DIRECTORY)
+	if (o->end.size > (CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST)
 		return ck_fail(err, CK_ERR_LIMIT,
-			       "a central directory of %" PRIu64 " bytes; at most %" PRIu64 " are read", o->end.size,
-			       MAX_DIRECTORY);
+			       "a central directory of %" PRIu64 " bytes; at most %" PRIu64 " are read where it has %zu "
+			       "entries", o->end.size, (uint64_t)(CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST, count);
 	while (places < 2 * count)
 		places *= 2;
 	archive->slots = calloc(count, sizeof(*archive->slots));
@@ -293,6 +298,7 @@ static int read_directory(struct opening *o, struct ck_error *err)
 		rc = walk(o, err);
 	if (!rc)
 		rc = check_extents(o, err);
+	o->archive->names_len = (size_t)(o->name_to - o->archive->names);
 	if (!rc && ck_archive_find(o->archive, "data.pkl") < 0)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "no data.pkl: not a torch.save file");
 	if (!rc && ck_archive_find(o->archive, "constants.pkl") >= 0)
@@ -327,6 +333,9 @@ int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_err
 		zip_discard(o.zip);
 	ck_zipsource_free(o.src);
 	free(o.extents);
+	/* libzip takes small pieces, which malloc would keep at hand. What comes next, the pickle, takes large ones. */
+	if (o.end.count > MANY_ENTRIES)
+		malloc_trim(0);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
 		ck_archive_unref(o.archive);

@@ -21,6 +21,10 @@ static char *grow(struct ck_buf *b, size_t len)
 		return NULL;
 	if (__builtin_add_overflow(b->len, len, &need) || need > SIZE_MAX / 2)
 		goto fail;
+	if (b->max && need > b->max) {
+		b->full = true;
+		goto fail;
+	}
 	if (need > b->cap) {
 		while (cap < need)
 			cap *= 2;

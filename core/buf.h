@@ -14,6 +14,8 @@ struct ck_buf {
 	size_t len;
 	size_t cap;
 	bool failed;        /* out of memory at some append */
+	bool full;          /* failed, because it would have passed `max` */
+	size_t max;         /* how long it may become; 0: as long as memory has room */
 };
 
 #define CK_BUF_INIT { 0 }

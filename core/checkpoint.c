@@ -8,9 +8,13 @@
 #include "utf8.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#define MANY_VALUES ((size_t)1 << 20)
 #define PREFIX "_orig_mod."     /* what torch.compile puts before every key; build_model takes it off */
 
 /* The walk through the values: finds tensors, names them by their path, replaces each by a
@@ -99,7 +103,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 static bool may_hold_tensors(const struct ck_value *v)
 {
 	return v->kind == CK_DICT || v->kind == CK_LIST || v->kind == CK_TUPLE || v->kind == CK_SET ||
-	       v->kind == CK_FROZENSET || v->kind == CK_CALL;
+	       v->kind == CK_FROZENSET || v->kind == CK_CALL || v->kind == CK_MADE;
 }
 
 /* One member of a container: its path is the container's and KEY. */
@@ -154,8 +158,8 @@ static int walk_value(struct walk *w, struct ck_value *v, bool top)
 		return walk_items(w, v->list->items, v->list->len);
 	case CK_TUPLE:
 		return walk_items(w, v->items, v->len);
-	case CK_CALL:
-		return ck_is_tensor_call(v) ? take_tensor(w, v, top) : CK_OK;
+	case CK_CALL: case CK_MADE:
+		return ck_is_tensor(v) ? take_tensor(w, v, top) : CK_OK;
 	default:
 		return CK_OK;
 	}
@@ -209,6 +213,11 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 	return rc;
 }
 
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "more memory than the %zu MiB that opening a file may take", CK_OPEN_BYTES >> 20);
+}
+
 /* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
 static size_t pickle_limit(const struct ck_entry *entry)
 {
@@ -219,42 +228,100 @@ static size_t pickle_limit(const struct ck_entry *entry)
 	return CK_PICKLE_MAX_BYTES;
 }
 
+/* data.pkl while it is read. */
+struct reading {
+	struct ck_checkpoint *c;
+	bool big_endian;
+	char *pickle;
+	size_t len, passed;     /* the first PASSED bytes of PICKLE were given back to the system */
+};
+
+/*
+ * A tensor is a hundred bytes of pickle and four times that as values: so its call is taken apart at once, and its values
+ * go. One that can't be stays as it is: only the walk knows the key that the error should name.
+ */
+static int made_call(void *arg, struct ck_arena *values, size_t since, struct ck_value *call, struct ck_error *err)
+{
+	const struct reading *r = arg;
+	struct ck_tensor t;
+
+	if (!ck_is_tensor(call) || ck_rebuild(call, r->c->archive, r->big_endian, r->c->arena, &t, NULL))
+		return CK_OK;
+	if (since != SIZE_MAX)
+		ck_arena_rewind(values, since);
+	return ck_made_new(&t, values, call, err);
+}
+
+/* The values grow while the pickle shrinks: whole pages of it go, but for the first, where malloc keeps its books. */
+static void passed_pickle(void *arg, size_t pos)
+{
+	struct reading *r = arg;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)r->pickle;
+	uintptr_t from = (start + r->passed + page - 1) / page * page, to = (start + pos) / page * page;
+
+	if (from >= to || madvise((void *)from, to - from, MADV_DONTNEED))
+		return;
+	ck_budget_give(&r->c->budget, pos - r->passed);
+	r->passed = pos;
+}
+
+static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_value *root, struct ck_error *err)
+{
+	const struct ck_pickle_user user = { .made = made_call, .passed = passed_pickle, .arg = r };
+	size_t entry = (size_t)ck_archive_find(r->c->archive, "data.pkl");
+	int rc = ck_archive_load(r->c->archive, entry, pickle_limit(ck_archive_entry(r->c->archive, entry)),
+				 &r->pickle, &r->len, err);
+
+	if (rc)
+		return rc;
+	rc = ck_budget_take(&r->c->budget, r->len) ? CK_OK : no_room(err);
+	if (rc) {
+		free(r->pickle);
+		return rc;
+	}
+	rc = ck_pickle_read(r->pickle, r->len, values, &user, root, err);
+	free(r->pickle);
+	ck_budget_give(&r->c->budget, r->len - r->passed);
+	if (rc)
+		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
+	return rc;
+}
+
 /* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the
    outline. */
 static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
 {
 	struct walk w = { .c = c, .patch = patch, .err = err };
+	struct reading r = { .c = c };
 	struct ck_arena *values = NULL;
 	struct ck_value root;
-	size_t entry = (size_t)ck_archive_find(c->archive, "data.pkl"), len;
-	char *pickle = NULL;
+	bool many;
 	int rc;
 
 	rc = read_byteorder(c->archive, &w.big_endian, err);
 	if (rc)
 		return rc;
-	rc = ck_archive_load(c->archive, entry, pickle_limit(ck_archive_entry(c->archive, entry)), &pickle, &len, err);
+	r.big_endian = w.big_endian;
+	values = ck_arena_new_within(&c->budget);
+	rc = values ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
 	if (rc)
-		return rc;
-	values = ck_arena_new(ck_pickle_budget(len));
-	rc = values ? ck_pickle_read(pickle, len, values, &root, err) : ck_fail_nomem(err);
-	free(pickle);
-	if (rc) {
-		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
 		goto out;
-	}
-	if (ck_is_tensor_call(&root))
+	if (ck_is_tensor(&root))
 		ck_buf_str(&w.path, "tensor");
 	rc = walk_value(&w, &root, false);
 	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
 		rc = patch_lambdas(c, patch->n_layer, err);
 	if (!rc && !patch->model)
-		rc = ck_outline_write(&c->outline, &root, c->tensors, 2, err);
+		rc = ck_outline_write(&c->outline, &root, c->tensors, 2, c->budget.left, err);
 	if (!rc && c->outline.failed)
 		rc = ck_fail_nomem(err);
 out:
 	ck_buf_free(&w.path);
+	many = values && ck_arena_used(values) > MANY_VALUES;
 	ck_arena_free(values);
+	/* Some lay between what is kept: malloc would hold their pages. */
+	if (many)
+		malloc_trim(0);
 	return rc;
 }
 
@@ -269,8 +336,11 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	atomic_init(&c->refs, 1);
 	c->model = patch->model;
 	c->hash_key = ck_hash_key_new();
-	c->arena = ck_arena_new(CK_CHECKPOINT_ARENA);
+	c->budget.left = CK_OPEN_BYTES;
+	c->arena = ck_arena_new_within(&c->budget);
 	rc = c->arena ? ck_archive_open(file, &c->archive, err) : ck_fail_nomem(err);
+	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
+		rc = no_room(err);
 	if (!rc)
 		rc = read_values(c, patch, err);
 	if (!rc)

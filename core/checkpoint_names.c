@@ -29,10 +29,16 @@ int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, s
 	return c->count ? (int64_t)c->index[slot_of(c, key, len)] - 1 : -1;
 }
 
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "tensors and keys that need more memory than opening a file may");
+}
+
 /* Room for one more tensor and for it in the index. */
 static int grow(struct ck_checkpoint *c, struct ck_error *err)
 {
 	size_t cap = c->cap ? c->cap * 2 : 64;
+	size_t more = (cap - c->cap) * (sizeof(*c->tensors) + 2 * sizeof(*c->index));
 	struct ck_tensor *tensors;
 	uint32_t *index;
 
@@ -40,6 +46,8 @@ static int grow(struct ck_checkpoint *c, struct ck_error *err)
 		return CK_OK;
 	if (c->count >= CK_MAX_TENSORS)
 		return ck_fail(err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
+	if (!ck_budget_take(&c->budget, more))
+		return no_room(err);
 	tensors = realloc(c->tensors, cap * sizeof(*tensors));
 	if (!tensors)
 		return ck_fail_nomem(err);
@@ -54,11 +62,6 @@ static int grow(struct ck_checkpoint *c, struct ck_error *err)
 	for (size_t i = 0; i < c->count; i++)
 		index[slot_of(c, tensors[i].key, tensors[i].key_len)] = (uint32_t)i + 1;
 	return CK_OK;
-}
-
-static int no_room(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_LIMIT, "keys that need more memory than a checkpoint may");
 }
 
 /* The first of KEY~2, KEY~3, ... that is free. */
@@ -181,7 +184,6 @@ size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 {
 	size_t indexes = c->cut_index ? 2 : 1;
 
-	/* The archive's index: an entry is about a hundred bytes with its name. */
 	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
-	       indexes * c->index_size * sizeof(*c->index) + c->outline.cap + ck_archive_count(c->archive) * 100;
+	       indexes * c->index_size * sizeof(*c->index) + c->outline.cap + ck_archive_memory(c->archive);
 }

@@ -13,11 +13,7 @@
 
 #include <stdatomic.h>
 
-/*
- * What one file may make us keep: keys (a path holds those of all containers around it, so a long one can come
- * often) and shapes. A key is at most CK_MAX_KEY bytes.
- */
-#define CK_CHECKPOINT_ARENA ((size_t)32 << 20)
+/* A key is at most so long: a path holds those of all containers around it, so a long one can come often. */
 #define CK_MAX_KEY 65536u
 
 struct ck_checkpoint {
@@ -25,6 +21,7 @@ struct ck_checkpoint {
 	bool model;
 	bool no_safetensors;            /* some dtype or key can't stand in a safetensors file */
 	struct ck_archive *archive;
+	struct ck_budget budget;        /* of opening it: what is kept, and what is needed meanwhile */
 	struct ck_arena *arena;         /* keys, shapes, strides */
 	struct ck_tensor *tensors;
 	size_t count, cap;

@@ -18,7 +18,7 @@
 #define CK_JSON_MAX_DEPTH 400
 
 /* Text that is made: at depth 400 an indented "[]" of three bytes takes eight hundred. */
-#define CK_JSON_MAX_WRITTEN ((size_t)32 << 20)
+#define CK_JSON_MAX_WRITTEN ((size_t)16 << 20)
 
 /*
  * Reads TEXT (LEN bytes, UTF-8) as json.loads: NaN, Infinity, -Infinity, integers of any size (CK_BIGINT past int64),

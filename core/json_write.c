@@ -219,6 +219,13 @@ static int put_key(struct ck_json_out *o, const struct ck_value *key, struct ck_
 	return CK_OK;
 }
 
+/* Why nothing can be appended any more. */
+static int stopped(const struct ck_buf *out, struct ck_error *err)
+{
+	return out->full ? ck_fail(err, CK_ERR_LIMIT, "JSON: more than %zu bytes as it is written", out->max)
+			 : ck_fail_nomem(err);
+}
+
 static int put_value(struct ck_json_out *o, const struct ck_value *v, struct ck_error *err);
 
 static int put_items(struct ck_json_out *o, const struct ck_value *items, uint32_t len, struct ck_error *err)
@@ -254,8 +261,8 @@ static int put_dict(struct ck_json_out *o, const struct ck_dict *dict, struct ck
 
 static int put_value(struct ck_json_out *o, const struct ck_value *v, struct ck_error *err)
 {
-	if (o->buf->len > CK_JSON_MAX_WRITTEN)
-		return ck_fail(err, CK_ERR_LIMIT, "JSON: more than %zu bytes when indented", CK_JSON_MAX_WRITTEN);
+	if (o->buf->failed)
+		return stopped(o->buf, err);
 	if (put_scalar(o->buf, v))
 		return CK_OK;
 	if (v->kind == CK_STR) {
@@ -281,9 +288,14 @@ static int put_value(struct ck_json_out *o, const struct ck_value *v, struct ck_
 int ck_json_write(struct ck_buf *out, const struct ck_value *value, int indent, struct ck_error *err)
 {
 	struct ck_json_out o = { .buf = out, .indent = indent };
-	int rc = put_value(&o, value, err);
+	const size_t max = out->max;
+	int rc;
 
+	if (!max)
+		out->max = out->len + CK_JSON_MAX_WRITTEN;
+	rc = put_value(&o, value, err);
 	if (rc == CK_OK && out->failed)
-		rc = ck_fail_nomem(err);
+		rc = stopped(out, err);
+	out->max = max;
 	return rc;
 }

@@ -7,7 +7,7 @@
 #include "buf.h"
 #include "io.h"
 
-#define CK_META_MAX_BYTES ((size_t)16 << 20)
+#define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat's has a few thousand bytes */
 
 struct ck_meta_info {
 	/* model_config.n_layer, or -1 where the file doesn't say or it is no int in [0, 100000] */
@@ -23,8 +23,8 @@ struct ck_meta_info {
  */
 int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err);
 
-/* Checks TEXT as a draft's meta.json: CK_ERR_INVALID when it isn't a JSON object, CK_ERR_LIMIT as
-   above. */
+/* Checks TEXT as a draft's meta.json, which ck_meta_read should be able to read: CK_ERR_INVALID when it isn't a JSON
+   object, CK_ERR_LIMIT as above. */
 int ck_meta_check(const char *text, size_t len, struct ck_error *err);
 
 #endif

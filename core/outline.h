@@ -25,14 +25,14 @@
 #include "value.h"
 
 /* An outline is at most that long: containers that a pickle shares are written out at each place. */
-#define CK_OUTLINE_MAX_BYTES ((size_t)32 << 20)
+#define CK_OUTLINE_MAX_BYTES ((size_t)24 << 20)
 
 /*
  * Appends the outline of VALUE (CK_TENSOR values index TENSORS, whose keys are the paths) with INDENT as json.dump's.
- * CK_ERR_LIMIT past CK_OUTLINE_MAX_BYTES or 130 levels.
+ * CK_ERR_LIMIT past CK_OUTLINE_MAX_BYTES, or MAX if that is less, or 130 levels.
  */
 int ck_outline_write(struct ck_buf *out, const struct ck_value *value, const struct ck_tensor *tensors, int indent,
-		     struct ck_error *err);
+		     size_t max, struct ck_error *err);
 
 /* The budget that an arena for an outline of LEN bytes should have. */
 size_t ck_outline_budget(size_t len);

@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* What the values of an outline may take. A shard of 100,000 tensors needs half of it. */
+#define MOST_VALUES ((size_t)128 << 20)
+
 struct reader {
 	struct ck_arena *arena;
 	ck_outline_find_fn find;
@@ -417,7 +420,9 @@ static int convert(struct reader *r, struct ck_value *v)
 /* A dict of ints needs most for its size: read as an object, then built again with its own keys. */
 size_t ck_outline_budget(size_t len)
 {
-	return ((size_t)8 << 20) + 32 * (len < CK_OUTLINE_MAX_BYTES ? len : CK_OUTLINE_MAX_BYTES);
+	size_t budget = ((size_t)8 << 20) + 32 * (len < CK_OUTLINE_MAX_BYTES ? len : CK_OUTLINE_MAX_BYTES);
+
+	return budget < MOST_VALUES ? budget : MOST_VALUES;
 }
 
 int ck_outline_read(const char *text, size_t len, struct ck_arena *arena, ck_outline_find_fn find,

@@ -15,10 +15,17 @@ _Static_assert(MAX_DEPTH * 3 + 3 <= CK_JSON_MAX_DEPTH, "an outline could be too 
 struct writer {
 	struct ck_json_out json;
 	const struct ck_tensor *tensors;
-	size_t base;            /* where in the buffer the outline begins */
 	unsigned depth;
+	size_t max;
 	struct ck_error *err;
 };
+
+/* Why nothing can be appended any more. */
+static int stopped(const struct writer *w)
+{
+	return w->json.buf->full ? ck_fail(w->err, CK_ERR_LIMIT, "an outline of more than %zu bytes", w->max)
+				 : ck_fail_nomem(w->err);
+}
 
 static int put_value(struct writer *w, const struct ck_value *v);
 
@@ -67,7 +74,7 @@ static int put_latin1(struct writer *w, const char *form, const struct ck_value 
 
 	open_form(w, form);
 	ck_buf_byte(w->json.buf, '"');
-	for (uint32_t i = 0; i < v->len; i++)
+	for (uint32_t i = 0; i < v->len && !w->json.buf->failed; i++)
 		ck_json_escape(w->json.buf, c, ck_utf8_encode(c, (unsigned char)v->s[i]));
 	ck_buf_byte(w->json.buf, '"');
 	ck_json_close(&w->json, '}');
@@ -132,7 +139,7 @@ static int put_key(struct writer *w, const struct ck_value *key)
 			ck_buf_byte(w->json.buf, '$');
 		ck_json_escape(w->json.buf, key->s, key->len);
 	} else {
-		rc = ck_json_write(w->json.buf, key, -1, w->err);
+		rc = ck_json_write(w->json.buf, key, -1, NULL) ? stopped(w) : CK_OK;
 	}
 	ck_buf_str(w->json.buf, "\": ");
 	return rc;
@@ -295,7 +302,7 @@ static int put_kind(struct writer *w, const struct ck_value *v)
 {
 	switch ((enum ck_kind)v->kind) {
 	case CK_NONE: case CK_BOOL: case CK_INT: case CK_BIGINT:
-		return ck_json_write(w->json.buf, v, -1, w->err);
+		return ck_json_write(w->json.buf, v, -1, NULL) ? stopped(w) : CK_OK;
 	case CK_FLOAT:
 		return put_float(w, v->f);
 	case CK_STR:
@@ -320,7 +327,7 @@ static int put_kind(struct writer *w, const struct ck_value *v)
 		return put_call(w, v->call);
 	case CK_TENSOR:
 		return put_tensor(w, &w->tensors[v->i]);
-	case CK_PERSID:
+	case CK_PERSID: case CK_MADE:
 		break;
 	}
 	put_text(w, "$unsupported", "persistent id");
@@ -333,9 +340,7 @@ static int put_value(struct writer *w, const struct ck_value *v)
 
 	/* Each value writes something, so that this ends even a tree whose shared branches double at each level. */
 	if (w->json.buf->failed)
-		return ck_fail_nomem(w->err);
-	if (w->json.buf->len - w->base > CK_OUTLINE_MAX_BYTES)
-		return ck_fail(w->err, CK_ERR_LIMIT, "an outline of more than %zu bytes", CK_OUTLINE_MAX_BYTES);
+		return stopped(w);
 	if (w->depth == MAX_DEPTH)
 		return ck_fail(w->err, CK_ERR_LIMIT, "an outline of more than %d levels", MAX_DEPTH);
 	w->depth++;
@@ -345,14 +350,16 @@ static int put_value(struct writer *w, const struct ck_value *v)
 }
 
 int ck_outline_write(struct ck_buf *out, const struct ck_value *value, const struct ck_tensor *tensors, int indent,
-		     struct ck_error *err)
+		     size_t max, struct ck_error *err)
 {
 	struct writer w = {
-		.json = { .buf = out, .indent = indent }, .tensors = tensors, .base = out->len, .err = err,
+		.json = { .buf = out, .indent = indent }, .tensors = tensors, .err = err,
+		.max = max < CK_OUTLINE_MAX_BYTES ? max : CK_OUTLINE_MAX_BYTES,
 	};
-	int rc = put_value(&w, value);
+	int rc;
 
-	if (rc == CK_OK && out->failed)
-		rc = ck_fail_nomem(err);
-	return rc;
+	out->max = out->len + w.max;
+	rc = put_value(&w, value);
+	out->max = 0;
+	return rc == CK_OK && out->failed ? stopped(&w) : rc;
 }

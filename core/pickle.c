@@ -2,6 +2,8 @@
 
 #include "pickle_ops.h"
 
+#define TELL ((size_t)1 << 20)   /* bytes between two calls of a user's `passed` */
+
 static struct ck_span take(struct ck_cursor *in, uint64_t len)
 {
 	return (struct ck_span){ (const char *)ck_cursor_take(in, len), (size_t)len };
@@ -63,7 +65,7 @@ static int step(struct ck_pickle_machine *m, struct ck_error *err)
 /*
  * What a byte of pickle may become: a small int in a list is two bytes here and up to 64 there (16 for the value, which
  * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 512 KiB. Large pickles are
- * large by their tensors, which take about four bytes for each of the pickle's.
+ * large by their tensors, which take less. Whoever opens files keeps all of it within a bound of his own.
  */
 size_t ck_pickle_budget(size_t len)
 {
@@ -74,14 +76,36 @@ size_t ck_pickle_budget(size_t len)
 	return 8 * mib + (len < dense ? 32 * len : 32 * dense + 8 * (len - dense));
 }
 
+/* The first pass. It ends where the second will fail at the latest, which says why. */
+static int scan(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	const struct ck_cursor start = m->in;
+	int rc = CK_OK;
+
+	do {
+		m->op = &ck_opcodes[ck_cursor_u8(&m->in)];
+		if (!m->in.ok || !m->op->run || fetch_operand(m, NULL))
+			break;
+		if (m->op->scan)
+			rc = m->op->scan(m, err);
+	} while (!rc && !m->op->last);
+	m->in = start;
+	return rc ? rc : ck_memo_ready(&m->memo, ck_arena_budget(m->build.arena), err);
+}
+
 static int run(struct ck_pickle_machine *m, struct ck_value *out, struct ck_error *err)
 {
-	int rc = CK_OK;
+	size_t told = 0;
+	int rc = scan(m, err);
 
 	while (!rc && !m->stopped) {
 		m->at = m->in.pos;
 		m->op = NULL;
 		rc = step(m, err);
+		if (m->user && m->in.pos - told >= TELL) {
+			told = m->in.pos;
+			m->user->passed(m->user->arg, told);
+		}
 	}
 	if (!rc)
 		rc = ck_pickle_check(&m->stack.values[0], m->in.len, err);
@@ -90,9 +114,13 @@ static int run(struct ck_pickle_machine *m, struct ck_value *out, struct ck_erro
 	return rc;
 }
 
-int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, struct ck_value *out, struct ck_error *err)
+int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const struct ck_pickle_user *user,
+		   struct ck_value *out, struct ck_error *err)
 {
-	struct ck_pickle_machine m = { .in = ck_cursor(data, len), .build = ck_pickle_build(arena, len) };
+	struct ck_pickle_machine m = {
+		.in = ck_cursor(data, len), .build = ck_pickle_build(arena, len),
+		.stack.budget = ck_arena_budget(arena), .user = user,
+	};
 	struct ck_error why = CK_ERROR_INIT;
 	int rc;
 
@@ -108,6 +136,7 @@ int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, struct 
 		ck_error_offset(err, m.at);
 	}
 	ck_pickle_build_end(&m.build);
+	ck_memo_free(&m.memo, ck_arena_budget(arena));
 	ck_stack_free(&m.stack);
 	return rc;
 }

@@ -38,22 +38,37 @@ enum ck_global {
 /* The module and the name of a global as written into a pickle ("torch", "float32"). */
 void ck_global_name(enum ck_global g, const char **module, const char **name);
 
-/* Limits: see also the arena's budget, which bounds what a stream can build. */
-#define CK_PICKLE_MAX_BYTES ((size_t)64 << 20)
+/* Limits: see also the arena's budget, which bounds what a stream can build and what is needed to read it. torch.save
+   writes about 105 bytes for a tensor. */
+#define CK_PICKLE_MAX_BYTES ((size_t)32 << 20)
 #define CK_PICKLE_MAX_DEPTH 100 /* nesting of the finished tree, also through shared containers; cycles are refused */
 
 /* The budget that an arena for a pickle of LEN bytes should have. */
 size_t ck_pickle_budget(size_t len);
 
+/* Who reads a pickle, and what he does meanwhile so that it takes less memory. */
+struct ck_pickle_user {
+	/*
+	 * CALL, a CK_CALL, was made, in ARENA: he may put something smaller in its place, of the kind CK_MADE, and then
+	 * rewind the arena to SINCE before he makes that, for all that it gave out since was the call's. SINCE is SIZE_MAX
+	 * where it wasn't.
+	 */
+	int (*made)(void *arg, struct ck_arena *arena, size_t since, struct ck_value *call, struct ck_error *err);
+	/* Called now and then: the first POS bytes of DATA won't be looked at again. */
+	void (*passed)(void *arg, size_t pos);
+	void *arg;
+};
+
 /*
- * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA (strings are copied: DATA may go).
+ * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA (strings are copied: DATA may go). USER may be NULL.
  * Containers that are plain data are made here: dict, OrderedDict and Counter (CK_DICT), set,
  * frozenset, bytearray, bytes in protocol 2's spelling (_codecs.encode). Every other call of a
  * global of the list stays a CK_CALL, also when made by NEWOBJ. Errors name the opcode, its offset,
  * and the global: CK_ERR_UNSUPPORTED (a foreign global: the text holds its dotted name; an unknown
  * opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT.
  */
-int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, struct ck_value *out, struct ck_error *err);
+int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const struct ck_pickle_user *user,
+		   struct ck_value *out, struct ck_error *err);
 
 /* How the writer asks for what stands for a CK_TENSOR: appends the opcodes that rebuild tensor
    INDEX. */

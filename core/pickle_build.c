@@ -21,7 +21,6 @@ struct ck_pickle_build ck_pickle_build(struct ck_arena *arena, size_t len)
 	return (struct ck_pickle_build){
 		.arena = arena,
 		.key_work = FREE_WORK + WORK_PER_BYTE * (uint64_t)len,
-		.scratch_budget = ck_pickle_budget(len),
 	};
 }
 
@@ -40,7 +39,7 @@ const char *ck_kind_name(unsigned kind)
 		[CK_FLOAT] = "a float", [CK_STR] = "a str", [CK_BYTES] = "bytes", [CK_BYTEARRAY] = "a bytearray",
 		[CK_TUPLE] = "a tuple", [CK_LIST] = "a list", [CK_SET] = "a set", [CK_FROZENSET] = "a frozenset",
 		[CK_DICT] = "a dict", [CK_GLOBAL] = "a global", [CK_CALL] = "an object",
-		[CK_PERSID] = "a persistent id", [CK_TENSOR] = "a tensor",
+		[CK_PERSID] = "a persistent id", [CK_TENSOR] = "a tensor", [CK_MADE] = "a tensor",
 	};
 
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "a mark";
@@ -108,7 +107,7 @@ static int take_set(struct ck_pickle_build *b, struct ck_list *set, struct ck_er
 	if (b->set == set)
 		return CK_OK;
 	ck_pickle_build_end(b);
-	b->scratch = ck_arena_new(b->scratch_budget);
+	b->scratch = ck_arena_new_within(ck_arena_budget(b->arena));
 	if (!b->scratch)
 		return ck_fail_nomem(err);
 	rc = ck_dict_new(b->scratch, &members, err);
@@ -273,6 +272,8 @@ int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *st
 		place = &target->dict->state;
 	else if (target->kind == CK_CALL)
 		place = &target->call->state;
+	else if (target->kind == CK_MADE)
+		return CK_OK;
 	else
 		return ck_fail(err, CK_ERR_CORRUPT, "attributes for %s, which takes none", ck_kind_name(target->kind));
 	if (target->kind == CK_DICT && state->kind != CK_DICT)

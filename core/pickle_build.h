@@ -12,8 +12,7 @@ struct ck_pickle_build {
 	uint64_t key_work;          /* what hashing keys may still cost, about in bytes */
 	struct ck_list *set;        /* the set that was filled last, and its items as the keys of a dict in `scratch` */
 	struct ck_dict *members;
-	struct ck_arena *scratch;
-	size_t scratch_budget;
+	struct ck_arena *scratch;   /* within the budget of `arena` */
 };
 
 /* LEN is the pickle's. Ending it frees what it needed itself, not what it made. */

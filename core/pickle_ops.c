@@ -69,49 +69,6 @@ static int op_pop_mark(struct ck_pickle_machine *m, struct ck_error *err)
 	return ck_stack_pop_to_mark(&m->stack, &count, err) ? CK_OK : CK_ERR_CORRUPT;
 }
 
-/* Entries are numbered as they come, and each takes a byte: none can have a number past its offset. */
-static int op_put(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	return ck_memo_put(&m->stack, m->number, m->in.pos, err);
-}
-
-static int op_memoize(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	return ck_memo_put(&m->stack, m->stack.memo_len, m->in.pos, err);
-}
-
-static int op_get(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	return ck_memo_get(&m->stack, m->number, err);
-}
-
-static int text_number(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	struct ck_value v;
-	int rc = ck_pickle_int_text(m->build.arena, m->text.s, m->text.len, &v, err);
-
-	if (rc)
-		return rc;
-	if (v.kind != CK_INT || v.i < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "a memo entry of a number that is none");
-	m->number = (uint64_t)v.i;
-	return CK_OK;
-}
-
-static int op_put_text(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	int rc = text_number(m, err);
-
-	return rc ? rc : op_put(m, err);
-}
-
-static int op_get_text(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	int rc = text_number(m, err);
-
-	return rc ? rc : op_get(m, err);
-}
-
 static int op_none(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	return push(m, ck_none(), err);
@@ -252,11 +209,13 @@ static int fill(struct ck_pickle_machine *m, struct ck_value target, enum ck_kin
 	if (kind == CK_DICT && count % 2)
 		return ck_fail(err, CK_ERR_CORRUPT, "a key without its value");
 	if (kind == CK_DICT)
-		return ck_pickle_set_pairs(&m->build, target.dict, items, count / 2, err);
-	if (kind != CK_LIST)
-		return ck_pickle_set_items(&m->build, target.list, items, count, err);
-	for (size_t i = 0; i < count && !rc; i++)
+		rc = ck_pickle_set_pairs(&m->build, target.dict, items, count / 2, err);
+	else if (kind != CK_LIST)
+		rc = ck_pickle_set_items(&m->build, target.list, items, count, err);
+	for (size_t i = 0; i < count && !rc && kind == CK_LIST; i++)
 		rc = ck_list_append(m->build.arena, target.list, items[i], err);
+	if (m->aliased)
+		ck_op_pin(m);
 	return rc;
 }
 
@@ -301,7 +260,7 @@ static int op_collect(struct ck_pickle_machine *m, struct ck_error *err)
 	return rc ? rc : fill(m, items[-1], kind, items, count, err);
 }
 
-static int push_global(struct ck_pickle_machine *m, struct ck_span module, struct ck_span name, struct ck_error *err)
+static int find_global(struct ck_pickle_machine *m, struct ck_span module, struct ck_span name, struct ck_error *err)
 {
 	int global = ck_global_find(module.s, module.len, name.s, name.len);
 
@@ -309,12 +268,12 @@ static int push_global(struct ck_pickle_machine *m, struct ck_span module, struc
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "%.*s.%.*s is not among the globals that a checkpoint may name",
 			       (int)(module.len < 100 ? module.len : 100), module.s,
 			       (int)(name.len < 100 ? name.len : 100), name.s);
-	return push(m, (struct ck_value){ .kind = CK_GLOBAL, .i = global }, err);
+	return ck_op_push_global(m, global, err);
 }
 
 static int op_global(struct ck_pickle_machine *m, struct ck_error *err)
 {
-	return push_global(m, m->text, m->more, err);
+	return find_global(m, m->text, m->more, err);
 }
 
 static int op_stack_global(struct ck_pickle_machine *m, struct ck_error *err)
@@ -327,7 +286,7 @@ static int op_stack_global(struct ck_pickle_machine *m, struct ck_error *err)
 		return ck_fail(err, CK_ERR_CORRUPT, "a global named by %s and %s", ck_kind_name(v[0].kind),
 			       ck_kind_name(v[1].kind));
 	m->stack.depth -= 2;
-	return push_global(m, (struct ck_span){ v[0].s, v[0].len }, (struct ck_span){ v[1].s, v[1].len }, err);
+	return find_global(m, (struct ck_span){ v[0].s, v[0].len }, (struct ck_span){ v[1].s, v[1].len }, err);
 }
 
 /* A global that is called at once: never of ours, but the message should say which. */
@@ -336,6 +295,24 @@ static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 	return ck_fail(err, CK_ERR_UNSUPPORTED, "an object of %.*s.%.*s by an opcode that no checkpoint has",
 		       (int)(m->text.len < 100 ? m->text.len : 100), m->text.s,
 		       (int)(m->more.len < 100 ? m->more.len : 100), m->more.s);
+}
+
+/*
+ * Lets the pickle's user make something smaller of a call. All that the arena gave out since CALLEE was pushed is of this
+ * call and goes with it, unless something in it is held from elsewhere: by the memo, or by an older container that was
+ * fetched from the memo and filled meanwhile.
+ */
+static int hand_over(struct ck_pickle_machine *m, const struct ck_value *callee, struct ck_value *made,
+		     struct ck_error *err)
+{
+	bool own = callee->len >= m->pinned && callee->len < UINT32_MAX;
+
+	if (!m->user || made->kind != CK_CALL)
+		return CK_OK;
+	/* It may remember a set that goes. */
+	if (own)
+		ck_pickle_build_end(&m->build);
+	return m->user->made(m->user->arg, m->build.arena, own ? callee->len : SIZE_MAX, made, err);
 }
 
 /* REDUCE and NEWOBJ. */
@@ -347,6 +324,8 @@ static int op_call(struct ck_pickle_machine *m, struct ck_error *err)
 	if (!v)
 		return CK_ERR_CORRUPT;
 	rc = ck_pickle_call(&m->build, &v[0], &v[1], m->op->arg, &made, err);
+	if (!rc)
+		rc = hand_over(m, &v[0], &made, err);
 	if (rc)
 		return rc;
 	m->stack.depth -= 1;
@@ -361,6 +340,8 @@ static int op_build(struct ck_pickle_machine *m, struct ck_error *err)
 	if (!v)
 		return CK_ERR_CORRUPT;
 	m->stack.depth -= 1;
+	if (m->aliased)
+		ck_op_pin(m);
 	return ck_pickle_set_state(&v[0], &v[1], err);
 }
 
@@ -385,7 +366,7 @@ static int op_binpersid(struct ck_pickle_machine *m, struct ck_error *err)
 
 const struct ck_opcode ck_opcodes[256] = {
 	['('] = { .name = "MARK", .run = op_mark },
-	['.'] = { .name = "STOP", .run = op_stop },
+	['.'] = { .name = "STOP", .run = op_stop, .last = true },
 	['0'] = { .name = "POP", .run = op_pop },
 	['1'] = { .name = "POP_MARK", .run = op_pop_mark },
 	['2'] = { .name = "DUP" },
@@ -415,15 +396,15 @@ const struct ck_opcode ck_opcodes[256] = {
 	['c'] = { .name = "GLOBAL", .run = op_global, .operand = CK_OPERAND_LINES },
 	['d'] = { .name = "DICT", .run = op_collect, .arg = CK_DICT },
 	['e'] = { .name = "APPENDS", .run = op_fill, .arg = CK_LIST },
-	['g'] = { .name = "GET", .run = op_get_text, .operand = CK_OPERAND_LINE },
-	['h'] = { .name = "BINGET", .run = op_get, NUMBER(1) },
+	['g'] = { .name = "GET", .run = ck_op_get_text, .scan = ck_scan_get_text, .operand = CK_OPERAND_LINE },
+	['h'] = { .name = "BINGET", .run = ck_op_get, .scan = ck_scan_get, NUMBER(1) },
 	['i'] = { .name = "INST", .run = op_inst, .operand = CK_OPERAND_LINES },
-	['j'] = { .name = "LONG_BINGET", .run = op_get, NUMBER(4) },
+	['j'] = { .name = "LONG_BINGET", .run = ck_op_get, .scan = ck_scan_get, NUMBER(4) },
 	['l'] = { .name = "LIST", .run = op_collect, .arg = CK_LIST },
 	['o'] = { .name = "OBJ" },
-	['p'] = { .name = "PUT", .run = op_put_text, .operand = CK_OPERAND_LINE },
-	['q'] = { .name = "BINPUT", .run = op_put, NUMBER(1) },
-	['r'] = { .name = "LONG_BINPUT", .run = op_put, NUMBER(4) },
+	['p'] = { .name = "PUT", .run = ck_op_put_text, .operand = CK_OPERAND_LINE },
+	['q'] = { .name = "BINPUT", .run = ck_op_put, NUMBER(1) },
+	['r'] = { .name = "LONG_BINPUT", .run = ck_op_put, NUMBER(4) },
 	['s'] = { .name = "SETITEM", .run = op_setitem },
 	['t'] = { .name = "TUPLE", .run = op_tuple },
 	['u'] = { .name = "SETITEMS", .run = op_fill, .arg = CK_DICT },
@@ -447,7 +428,7 @@ const struct ck_opcode ck_opcodes[256] = {
 	[0x91] = { .name = "FROZENSET", .run = op_collect, .arg = CK_FROZENSET },
 	[0x92] = { .name = "NEWOBJ_EX" },
 	[0x93] = { .name = "STACK_GLOBAL", .run = op_stack_global },
-	[0x94] = { .name = "MEMOIZE", .run = op_memoize },
+	[0x94] = { .name = "MEMOIZE", .run = ck_op_memoize },
 	[0x95] = { .name = "FRAME", .run = op_frame, NUMBER(8) },
 	[0x96] = { .name = "BYTEARRAY8", .run = op_string, COUNTED(8), .arg = CK_BYTEARRAY },
 	[0x97] = { .name = "NEXT_BUFFER" },

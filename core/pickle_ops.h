@@ -5,7 +5,9 @@
 #define CK_PICKLE_OPS_H
 
 #include "cursor.h"
+#include "pickle.h"
 #include "pickle_build.h"
+#include "pickle_memo.h"
 #include "pickle_stack.h"
 
 struct ck_pickle_machine;
@@ -23,8 +25,11 @@ struct ck_opcode {
 	const char *name;
 	/* NULL: nothing that plain data or torch.save needs, refused. */
 	int (*run)(struct ck_pickle_machine *m, struct ck_error *err);
+	/* What it does on the first pass, which finds out what the memo must keep: GETs alone do something. */
+	int (*scan)(struct ck_pickle_machine *m, struct ck_error *err);
 	enum ck_operand operand;
 	unsigned width;
+	bool last;
 	int64_t arg;        /* for `run` */
 };
 
@@ -42,8 +47,28 @@ struct ck_pickle_machine {
 	struct ck_span text, more;
 	size_t frame_end;               /* 0 outside a frame */
 	struct ck_pickle_stack stack;
+	struct ck_pickle_memo memo;
+	const struct ck_pickle_user *user;
+	size_t pinned;                  /* the memo holds something of what the arena had given out by then */
+	bool aliased;                   /* a container was fetched: what is filled may be it */
 	bool stopped;
 };
+
+/* The opcodes of the memo, in pickle_ops_memo.c. */
+int ck_op_put(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_op_put_text(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_op_memoize(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_op_get(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_op_get_text(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_scan_get(struct ck_pickle_machine *m, struct ck_error *err);
+int ck_scan_get_text(struct ck_pickle_machine *m, struct ck_error *err);
+
+/* What the arena has given out so far stays, whatever becomes of the call that is being read. */
+void ck_op_pin(struct ck_pickle_machine *m);
+
+/* Pushes a CK_GLOBAL. If it is called: what the arena gives out from then on is of the call, so the mark is noted in its
+   .len, UINT32_MAX where it doesn't fit. */
+int ck_op_push_global(struct ck_pickle_machine *m, int64_t global, struct ck_error *err);
 
 /* By code; those without a name are none in any protocol. */
 extern const struct ck_opcode ck_opcodes[256];

@@ -1,6 +1,6 @@
 /*
- * pickle_stack - the memory of the machine that a pickle is a program for: the stack with its marks, and the memo.
- * Every way down and every look-up is checked; errors are CK_ERR_CORRUPT but where said.
+ * pickle_stack - the stack of the machine that a pickle is a program for, with its marks. Every way down is checked;
+ * errors are CK_ERR_CORRUPT but where said.
  */
 #ifndef CK_PICKLE_STACK_H
 #define CK_PICKLE_STACK_H
@@ -11,9 +11,9 @@
 #define CK_MARK ((uint8_t)0xfe)
 
 struct ck_pickle_stack {
-	struct ck_value *values, *memo;
+	struct ck_value *values;
 	size_t depth, cap;
-	size_t memo_len, memo_cap;
+	struct ck_budget *budget;       /* what VALUES is taken from */
 };
 
 void ck_stack_free(struct ck_pickle_stack *s);
@@ -29,10 +29,5 @@ struct ck_value *ck_stack_top(struct ck_pickle_stack *s, size_t count, struct ck
 
 /* Pops all above the last mark, and the mark. The values may be used until the next push but one. NULL: no mark. */
 struct ck_value *ck_stack_pop_to_mark(struct ck_pickle_stack *s, size_t *count, struct ck_error *err);
-
-/* Puts the topmost value into the memo under INDEX, which must be below BOUND. Pushes what is there. CK_ERR_LIMIT,
-   CK_ERR_NOMEM. */
-int ck_memo_put(struct ck_pickle_stack *s, uint64_t index, uint64_t bound, struct ck_error *err);
-int ck_memo_get(struct ck_pickle_stack *s, uint64_t index, struct ck_error *err);
 
 #endif

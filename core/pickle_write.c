@@ -26,6 +26,13 @@ struct ck_pickle_writer {
 	uint32_t slot_count, strings;
 };
 
+/* Why nothing can be appended any more. */
+static int stopped(const struct ck_buf *out, struct ck_error *err)
+{
+	return out->full ? ck_fail(err, CK_ERR_LIMIT, "a pickle of over %zu bytes", CK_PICKLE_MAX_BYTES)
+			 : ck_fail_nomem(err);
+}
+
 static void op(struct ck_pickle_writer *w, char code)
 {
 	ck_buf_byte(w->out, (unsigned char)code);
@@ -105,7 +112,7 @@ static int put_str(struct ck_pickle_writer *w, const char *s, uint32_t len, stru
 		return ck_fail(err, CK_ERR_INVALID, "a string that is not UTF-8");
 	/* What a failed buffer held is gone, and with it the strings of the table. */
 	if (w->out->failed)
-		return ck_fail_nomem(err);
+		return stopped(w->out, err);
 	rc = grow_slots(w, err);
 	if (rc)
 		return rc;
@@ -399,6 +406,8 @@ static int put_value(struct ck_pickle_writer *w, const struct ck_value *v, struc
 		return put_persid(w, v->items, err);
 	case CK_TENSOR:
 		return put_tensor(w, v->i, err);
+	case CK_MADE:
+		break;
 	}
 	return ck_fail(err, CK_ERR_INVALID, "a value of an unknown kind");
 }
@@ -428,16 +437,15 @@ int ck_pickle_write(struct ck_buf *out, const struct ck_value *value, ck_pickle_
 		    struct ck_error *err)
 {
 	struct ck_pickle_writer w = { .out = out, .tensor = tensor, .arg = arg };
-	size_t start = out->len;
 	int rc;
 
+	out->max = out->len + CK_PICKLE_MAX_BYTES;
 	ck_buf_append(out, "\x80\x02", 2);
 	rc = ck_pickle_put(&w, value, err);
 	op(&w, '.');
 	if (!rc && out->failed)
-		rc = ck_fail_nomem(err);
-	if (!rc && out->len - start > CK_PICKLE_MAX_BYTES)
-		rc = ck_fail(err, CK_ERR_LIMIT, "a pickle of over %zu bytes", CK_PICKLE_MAX_BYTES);
+		rc = stopped(out, err);
+	out->max = 0;
 	free(w.slots);
 	return rc;
 }

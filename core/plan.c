@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define MAX_OUTLINE CK_OUTLINE_MAX_BYTES
+#define MAX_PART ((size_t)128 << 20)    /* of memory for what one part is made of; 100,000 tensors need half of it */
 
 /* What a draft's directories hold, sorted into the parts of a step. */
 struct draft_files {
@@ -141,7 +142,7 @@ static int take_npy_dir(struct draft_files *d, struct ck_part *part)
 
 	if (rc)
 		return rc;
-	part->arena = ck_arena_new(SIZE_MAX / 2);
+	part->arena = ck_arena_new(MAX_PART);
 	part->tensors = calloc(names.count + 1, sizeof(*part->tensors));
 	part->files = calloc(names.count + 1, sizeof(*part->files));
 	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path, &names, d->err)
@@ -183,7 +184,7 @@ static int take_safetensors(struct ck_part *part, struct ck_error *err)
 
 	if (rc)
 		return rc;
-	part->arena = ck_arena_new(SIZE_MAX / 2);
+	part->arena = ck_arena_new(MAX_PART);
 	if (!part->arena)
 		return ck_fail_nomem(err);
 	return ck_safetensors_read(part->file, part->arena, &part->tensors, &part->count, err);
@@ -338,7 +339,7 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank, bo
 	} else {
 		snprintf(name, sizeof(name), "rank%" PRIu64 ".json", rank);
 		if (ck_real_stat(path, &st) < 0) {     /* a shard without tensors is its .json alone */
-			part->arena = ck_arena_new(SIZE_MAX / 2);
+			part->arena = ck_arena_new(MAX_PART);
 			rc = part->arena ? CK_OK : ck_fail_nomem(d->err);
 		} else {
 			rc = take_npy_dir(d, part);

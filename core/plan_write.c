@@ -64,7 +64,10 @@ fail:
 
 static int save(struct ck_part *part, int fd, const char *top, struct ck_error *err)
 {
-	struct ck_save s = { .top = top, .root = &part->root, .tensors = part->tensors, .count = part->count };
+	struct ck_save s = {
+		.top = top, .shard = part->name.kind == CK_FILE_OPTIM,
+		.root = &part->root, .tensors = part->tensors, .count = part->count,
+	};
 
 	s.open = part->kind == CK_PART_NPY ? open_npy : ck_save_open_tensor;
 	s.arg = part->kind == CK_PART_NPY ? (void *)part : (void *)part->tensors;

@@ -21,8 +21,10 @@ struct rebuild {
 	const struct ck_value *metadata;    /* the optional last argument */
 };
 
-bool ck_is_tensor_call(const struct ck_value *v)
+bool ck_is_tensor(const struct ck_value *v)
 {
+	if (v->kind == CK_MADE)
+		return true;
 	if (v->kind != CK_CALL || v->call->callee.kind != CK_GLOBAL)
 		return false;
 	switch (v->call->callee.i) {
@@ -66,12 +68,42 @@ static int take_args(int64_t function, const struct ck_value *args, struct rebui
 	return CK_OK;
 }
 
+int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_value *out, struct ck_error *err)
+{
+	struct ck_made *made = ck_arena_alloc(arena, sizeof(*made));
+
+	if (!made)
+		return ck_fail(err, CK_ERR_LIMIT, "tensors that need more memory than opening a file may take");
+	*made = (struct ck_made){
+		.offset = t->offset, .shape = t->shape, .strides = t->strides, .entry = t->entry,
+		.stored_dtype = t->stored_dtype, .ndim = t->ndim, .swap = t->swap, .conj = t->conj, .neg = t->neg,
+		.requires_grad = t->requires_grad, .parameter = t->parameter,
+	};
+	*out = (struct ck_value){ .kind = CK_MADE, .made = made };
+	return CK_OK;
+}
+
+/* T, of which may be known that it is a parameter, from what was made of its call before. */
+static int take_made(const struct ck_made *made, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
+{
+	if (t->parameter && made->parameter)
+		return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
+	*t = (struct ck_tensor){
+		.dtype = made->stored_dtype, .stored_dtype = made->stored_dtype, .ndim = made->ndim,
+		.source = CK_SRC_ARCHIVE, .swap = made->swap, .conj = made->conj, .neg = made->neg,
+		.requires_grad = t->parameter ? t->requires_grad : made->requires_grad,
+		.parameter = t->parameter || made->parameter, .shape = made->shape, .strides = made->strides,
+		.offset = made->offset, .archive = archive, .entry = made->entry,
+	};
+	return ck_shape_numel(t->shape, t->ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
+}
+
 /* Parameters and subclasses wrap the rebuild of their data; each wrapper is one level, and they
-   don't nest deeply. */
+   don't nest deeply. Ends at a call of *FUNCTION with *ARGS, or with *V what was made of one. */
 static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *function, const struct ck_value **args,
 		  struct ck_error *err)
 {
-	for (unsigned level = 0; level < 4; level++) {
+	for (unsigned level = 0; level < 4 && (*v)->kind != CK_MADE; level++) {
 		const struct ck_call *call = (*v)->call;
 		const struct ck_value *a = call->args.items;
 
@@ -98,10 +130,10 @@ static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *funct
 		default:
 			return CK_OK;
 		}
-		if (!ck_is_tensor_call(*v))
+		if (!ck_is_tensor(*v))
 			return ck_fail(err, CK_ERR_CORRUPT, "a parameter of something that is no tensor");
 	}
-	return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
+	return (*v)->kind == CK_MADE ? CK_OK : ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
 }
 
 /* A tuple of ints (or a torch.Size of one). */
@@ -231,6 +263,8 @@ int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_en
 
 	*t = (struct ck_tensor){ 0 };
 	rc = unwrap(&v, t, &function, &args, err);
+	if (!rc && v->kind == CK_MADE)
+		return take_made(v->made, archive, t, err);
 	if (!rc)
 		rc = take_args(function, args, &r, err);
 	if (!rc)

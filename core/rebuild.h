@@ -8,11 +8,23 @@
 #include "tensor.h"
 #include "value.h"
 
-/* Whether V is a call that makes a tensor or a parameter. */
-bool ck_is_tensor_call(const struct ck_value *v);
+/* What a call came to, in few bytes: a tensor of an archive without its key. */
+struct ck_made {
+	uint64_t offset;
+	const int64_t *shape, *strides;
+	uint32_t entry;
+	uint8_t stored_dtype, ndim;
+	bool swap : 1, conj : 1, neg : 1, requires_grad : 1, parameter : 1;
+};
+
+/* A CK_MADE of T, which ck_rebuild made, in ARENA. CK_ERR_LIMIT. */
+int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_value *out, struct ck_error *err);
+
+/* Whether V is a call that makes a tensor or a parameter, or a CK_MADE. */
+bool ck_is_tensor(const struct ck_value *v);
 
 /*
- * Fills T but for its key from the call V: the storage is found in ARCHIVE (borrowed by T) and must
+ * Fills T but for its key from V, which is one: the storage is found in ARCHIVE (borrowed by T) and must
  * hold exactly the declared elements; the tensor must lie inside it. BIG_ENDIAN as the file's
  * `byteorder` says. Shape and strides are allocated in ARENA (strides only where they aren't
  * contiguous). CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected.

@@ -109,7 +109,7 @@ static int put_tensor(struct ck_buf *out, const struct ck_tensor *t, uint64_t *o
 static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, const uint32_t *order,
 		       struct ck_error *err)
 {
-	size_t limit = out->len + CK_SAFETENSORS_MAX_WRITTEN;
+	size_t limit = out->len + CK_SAFETENSORS_MAX_HEADER;
 	uint64_t offset = 0;
 	int rc = CK_OK;
 
@@ -117,7 +117,7 @@ static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size
 		rc = put_tensor(out, &tensors[order[i]], &offset, err);
 		if (!rc && out->len > limit)
 			rc = ck_fail(err, CK_ERR_LIMIT, "a safetensors header of more than %zu bytes",
-				     CK_SAFETENSORS_MAX_WRITTEN);
+				     CK_SAFETENSORS_MAX_HEADER);
 	}
 	return rc;
 }

@@ -11,8 +11,8 @@
 #include "tensor.h"
 #include "view.h"
 
-#define CK_SAFETENSORS_MAX_HEADER 100000000u  /* the format's own limit */
-#define CK_SAFETENSORS_MAX_WRITTEN ((size_t)32 << 20)  /* of ours, which is made in memory */
+/* Of headers that are read and of ours; both are held in memory. The format allows 100 MB; 262,144 tensors take 30. */
+#define CK_SAFETENSORS_MAX_HEADER ((size_t)32 << 20)
 
 /* Whether the format can hold T: its dtype has a name there and its key is UTF-8 without
    surrogates. */
@@ -36,7 +36,7 @@ int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, s
  * shapes in ARENA, in the order of the header. The library's checks, all of them: header length,
  * JSON object, no duplicate keys, known dtypes, offsets that are ordered, contiguous, cover the
  * rest of the file and fit shape x dtype. `__metadata__` is checked (strings) and left out.
- * CK_ERR_INVALID.
+ * CK_ERR_INVALID; CK_ERR_LIMIT where the arena has no room.
  */
 int ck_safetensors_read(struct ck_file *file, struct ck_arena *arena, struct ck_tensor **tensors, size_t *count,
 			struct ck_error *err);

@@ -9,37 +9,28 @@
 
 #define PREFIX 8  /* the length of the header */
 
-#define MAX_VALUES (1u << 21)  /* in a header: room for 200,000 tensors */
+#define MAX_VALUES (1u << 16)  /* in one member of a header */
+#define FIRST_CAP 64u
 
 struct reader {
 	struct ck_file *file;
 	struct ck_arena *arena;
 	uint64_t data;              /* where the data begin in the file */
+	char *text;                 /* of the header, */
+	size_t at, len;             /* which is read up to AT */
+	bool metadata;              /* was there */
 	struct ck_tensor *tensors;
-	size_t count;
+	size_t count, cap;
 	struct ck_error *err;
 };
 
-/*
- * What has to be known before jansson sees the text. It takes up to a hundred times the bytes of a hostile header
- * ("[[],[],..."), and the format allows 100 MB: so the values are counted, each of which but the first stands behind
- * one of "[{,". And it loses a NUL that stands behind a number ("[2\0,3]" is [2,3] to it), which JSON forbids.
- */
-static int check_text(const char *text, size_t len, struct ck_error *err)
+static int no_room(const struct reader *r)
 {
-	size_t values = 0;
-
-	if (memchr(text, '\0', len))
-		return ck_fail(err, CK_ERR_INVALID, "safetensors header: a NUL in the text");
-	for (size_t i = 0; i < len; i++)
-		values += text[i] == ',' || text[i] == '[' || text[i] == '{';
-	if (values > MAX_VALUES)
-		return ck_fail(err, CK_ERR_INVALID, "safetensors header: more than %u values", MAX_VALUES);
-	return CK_OK;
+	return ck_fail(r->err, CK_ERR_LIMIT, "safetensors header: its tensors need more memory than a draft's may");
 }
 
-/* Reads the text of the header; *TEXT is malloc'ed. */
-static int load_header(struct reader *r, char **text, size_t *len)
+/* Reads the text of the header. jansson loses a NUL that stands behind a number ("[2\0,3]" is [2,3] to it). */
+static int load_header(struct reader *r)
 {
 	uint64_t size = ck_file_size(r->file), header;
 	uint8_t prefix[PREFIX];
@@ -55,47 +46,83 @@ static int load_header(struct reader *r, char **text, size_t *len)
 	header = ck_cursor_u64(&c);
 	if (header > CK_SAFETENSORS_MAX_HEADER)
 		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: a header of %" PRIu64 " bytes, at most %u "
-			       "are allowed", header, CK_SAFETENSORS_MAX_HEADER);
+			       "are read", header, (unsigned)CK_SAFETENSORS_MAX_HEADER);
 	if (header > size - PREFIX)
 		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: a header of %" PRIu64 " bytes in a file of %"
 			       PRIu64, header, size);
 	r->data = PREFIX + header;
-	*len = (size_t)header;
-	*text = malloc(*len + 1);
-	if (!*text)
+	r->len = (size_t)header;
+	r->text = malloc(r->len + 1);
+	if (!r->text)
 		return ck_fail_nomem(r->err);
-	rc = ck_file_read(r->file, PREFIX, *text, *len, r->err);
-	return rc ? rc : ck_file_verify(r->file, r->err);
+	rc = ck_file_read(r->file, PREFIX, r->text, r->len, r->err);
+	if (!rc)
+		rc = ck_file_verify(r->file, r->err);
+	if (!rc && (r->len == 0 || *r->text != '{'))
+		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: expected '{' as its first byte");
+	if (!rc && memchr(r->text, '\0', r->len))
+		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: a NUL in the text");
+	return rc;
 }
 
-static int parse_header(struct reader *r, json_t **root)
+static int bad_text(struct reader *r, size_t at, const char *why)
 {
-	json_error_t error;
-	char *text = NULL;
-	size_t len = 0;
-	int rc = load_header(r, &text, &len);
+	int rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: %s", why);
 
-	if (rc)
-		goto out;
-	if (len == 0 || *text != '{') {
-		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: expected '{' as its first byte");
-		goto out;
-	}
-	rc = check_text(text, len, r->err);
-	if (rc)
-		goto out;
-	*root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-	if (!*root) {
-		if (json_error_code(&error) == json_error_out_of_memory) {
-			rc = ck_fail_nomem(r->err);
-			goto out;
-		}
-		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: %s", error.text);
-		ck_error_offset(r->err, (uint64_t)PREFIX + (uint64_t)error.position);
-	}
-out:
-	free(text);
+	ck_error_offset(r->err, (uint64_t)PREFIX + at);
 	return rc;
+}
+
+/* The next character that is no space; NUL at the end. */
+static char next_char(struct reader *r)
+{
+	while (r->at < r->len && strchr(" \t\r\n", r->text[r->at]))
+		r->at++;
+	return r->at < r->len ? r->text[r->at] : '\0';
+}
+
+/* Where the string ends whose opening quote is at AT. */
+static size_t string_end(const struct reader *r, size_t at)
+{
+	for (at++; at < r->len && r->text[at] != '"'; at++)
+		if (r->text[at] == '\\')
+			at++;
+	return at < r->len ? at + 1 : r->len;
+}
+
+/* Where the value at r->at ends: before a comma or bracket that is none of its own. *VALUES: how many there are in it. */
+static size_t value_end(const struct reader *r, size_t *values)
+{
+	size_t depth = 0, at = r->at;
+
+	*values = 1;
+	while (at < r->len) {
+		char c = r->text[at];
+
+		if (depth == 0 && (c == ',' || c == '}' || c == ']'))
+			break;
+		*values += c == ',' || c == '[' || c == '{';
+		depth += c == '[' || c == '{';
+		depth -= c == ']' || c == '}';
+		at = c == '"' ? string_end(r, at) : at + 1;
+	}
+	return at;
+}
+
+/* The JSON value in the text from r->at to END, which is passed over. */
+static int parse(struct reader *r, size_t end, json_t **out)
+{
+	const size_t start = r->at;
+	json_error_t error;
+
+	*out = json_loadb(r->text + start, end - start, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY,
+			  &error);
+	r->at = end;
+	if (*out)
+		return CK_OK;
+	if (json_error_code(&error) == json_error_out_of_memory)
+		return ck_fail_nomem(r->err);
+	return bad_text(r, start + (size_t)error.position, error.text);
 }
 
 static int check_metadata(const json_t *metadata, struct ck_error *err)
@@ -139,7 +166,7 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 			       CK_MAX_DIMS);
 	shape = ck_arena_alloc(r->arena, (ndim + 1) * sizeof(*shape));
 	if (!shape)
-		return ck_fail_nomem(r->err);
+		return no_room(r);
 	json_array_foreach(sizes, i, size) {
 		if (!json_is_integer(size) || json_integer_value(size) < 0)
 			return ck_fail(r->err, CK_ERR_INVALID, "safetensors: size %zu in shape is no int >= 0", i);
@@ -178,11 +205,31 @@ static int read_offsets(struct reader *r, const json_t *entry, struct ck_tensor 
 	return CK_OK;
 }
 
+/* Room for one tensor more. */
+static int grow(struct reader *r)
+{
+	size_t cap = r->cap ? 2 * r->cap : FIRST_CAP;
+	struct ck_tensor *tensors;
+
+	if (r->count < r->cap)
+		return CK_OK;
+	tensors = ck_arena_grow(r->arena, r->tensors, r->cap * sizeof(*tensors), cap * sizeof(*tensors));
+	if (!tensors)
+		return no_room(r);
+	r->tensors = tensors;
+	r->cap = cap;
+	return CK_OK;
+}
+
 static int read_tensor(struct reader *r, const char *key, size_t len, const json_t *entry)
 {
-	struct ck_tensor *t = &r->tensors[r->count];
-	int rc = CK_OK;
+	struct ck_tensor *t;
+	int rc = grow(r);
 
+	if (rc)
+		return rc;
+	t = &r->tensors[r->count];
+	*t = (struct ck_tensor){ 0 };
 	if (!json_is_object(entry))
 		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors: expected an object of dtype, shape, data_offsets");
 	if (!rc)
@@ -197,10 +244,74 @@ static int read_tensor(struct reader *r, const char *key, size_t len, const json
 	}
 	t->key = ck_arena_dup(r->arena, key, len);
 	if (!t->key)
-		return ck_fail_nomem(r->err);
+		return no_room(r);
 	t->key_len = (uint32_t)len;
 	r->count++;
 	return CK_OK;
+}
+
+/* One member of the header at r->at, "key": value. */
+static int read_member(struct reader *r)
+{
+	json_t *key = NULL, *value = NULL;
+	const char *name;
+	size_t values, end;
+	int rc = next_char(r) == '"' ? parse(r, string_end(r, r->at), &key) : bad_text(r, r->at, "expected a key");
+
+	if (rc)
+		return rc;
+	name = json_string_value(key);
+	if (strlen(name) != json_string_length(key))
+		rc = bad_text(r, r->at, "a NUL in a key");
+	else if (next_char(r) != ':')
+		rc = bad_text(r, r->at, "expected ':' behind a key");
+	if (rc)
+		goto out;
+	r->at++;
+	end = value_end(r, &values);
+	/* jansson takes up to a hundred times the bytes of its text ("[[],[],..."). */
+	rc = values > MAX_VALUES ? ck_fail(r->err, CK_ERR_INVALID, "safetensors header: more than %u values in one "
+					   "member", MAX_VALUES) : parse(r, end, &value);
+	if (!rc && strcmp(name, "__metadata__") != 0)
+		rc = read_tensor(r, name, strlen(name), value);
+	else if (!rc && r->metadata)
+		rc = bad_text(r, r->at, "duplicate __metadata__");
+	else if (!rc)
+		rc = check_metadata(value, r->err);
+	r->metadata |= strcmp(name, "__metadata__") == 0;
+out:
+	json_decref(key);
+	json_decref(value);
+	return rc;
+}
+
+/* Member by member, so that never the whole header stands in memory as jansson's values. */
+static int read_members(struct reader *r)
+{
+	int rc = CK_OK;
+
+	r->at = 1;
+	if (next_char(r) != '}') {
+		do
+			rc = read_member(r);
+		while (!rc && next_char(r) == ',' && r->at++);
+	}
+	if (rc)
+		return rc;
+	if (next_char(r) != '}')
+		return bad_text(r, r->at, "expected ',' or '}'");
+	r->at++;
+	next_char(r);
+	return r->at == r->len ? CK_OK : bad_text(r, r->at, "expected its end behind '}'");
+}
+
+static int by_key(const void *left, const void *right)
+{
+	const struct ck_tensor *a = *(const struct ck_tensor *const *)left;
+	const struct ck_tensor *b = *(const struct ck_tensor *const *)right;
+	int diff = memcmp(a->key, b->key, a->key_len < b->key_len ? a->key_len : b->key_len);
+
+	return diff ? diff : (a->key_len > b->key_len) - (a->key_len < b->key_len);
 }
 
 static int by_offset(const void *left, const void *right)
@@ -215,31 +326,49 @@ static int by_offset(const void *left, const void *right)
 	return (size_a > size_b) - (size_a < size_b);
 }
 
-/* Whether the tensors cover the rest of the file, without a hole and without sharing a byte. */
-static int check_cover(const struct reader *r)
+/* Whether the tensors SORTED by place cover the rest of the file, without a hole and without sharing a byte. */
+static int check_cover(const struct reader *r, const struct ck_tensor **sorted)
 {
-	const struct ck_tensor **sorted = malloc((r->count + 1) * sizeof(struct ck_tensor *));
 	uint64_t at = r->data;
-	int rc = CK_OK;
+	int rc;
 
-	if (!sorted)
-		return ck_fail_nomem(r->err);
-	for (size_t i = 0; i < r->count; i++)
-		sorted[i] = &r->tensors[i];
-	qsort(sorted, r->count, sizeof(*sorted), by_offset);
-	for (size_t i = 0; i < r->count && !rc; i++) {
+	for (size_t i = 0; i < r->count; i++) {
 		const struct ck_tensor *t = sorted[i];
 
 		if (t->offset != at) {
 			rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors: data_offsets begin at %" PRIu64
 				     ", the tensor before ends at %" PRIu64, t->offset - r->data, at - r->data);
 			ck_error_subject(r->err, t->key, t->key_len);
+			return rc;
 		}
 		at += ck_tensor_nbytes(t);
 	}
-	if (!rc && at != ck_file_size(r->file))
-		rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors: the tensors take %" PRIu64 " bytes of %" PRIu64
-			     " bytes of data", at - r->data, ck_file_size(r->file) - r->data);
+	if (at != ck_file_size(r->file))
+		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: the tensors take %" PRIu64 " bytes of %" PRIu64
+			       " bytes of data", at - r->data, ck_file_size(r->file) - r->data);
+	return CK_OK;
+}
+
+/* What is to be said of all tensors together. */
+static int check_all(const struct reader *r)
+{
+	const struct ck_tensor **sorted = malloc((r->count + 1) * sizeof(struct ck_tensor *));
+	int rc = CK_OK;
+
+	if (!sorted)
+		return ck_fail_nomem(r->err);
+	for (size_t i = 0; i < r->count; i++)
+		sorted[i] = &r->tensors[i];
+	qsort(sorted, r->count, sizeof(*sorted), by_key);
+	for (size_t i = 1; i < r->count && !rc; i++) {
+		if (by_key(&sorted[i - 1], &sorted[i]) == 0) {
+			rc = ck_fail(r->err, CK_ERR_INVALID, "safetensors header: duplicate key");
+			ck_error_subject(r->err, sorted[i]->key, sorted[i]->key_len);
+		}
+	}
+	qsort(sorted, r->count, sizeof(*sorted), by_offset);
+	if (!rc)
+		rc = check_cover(r, sorted);
 	free(sorted);
 	return rc;
 }
@@ -248,33 +377,19 @@ int ck_safetensors_read(struct ck_file *file, struct ck_arena *arena, struct ck_
 			struct ck_error *err)
 {
 	struct reader r = { .file = file, .arena = arena, .err = err };
-	json_t *root = NULL;
-	int rc = parse_header(&r, &root);
-	void *i;
+	int rc = load_header(&r);
 
-	if (rc)
-		goto out;
-	r.tensors = ck_arena_alloc(arena, (json_object_size(root) + 1) * sizeof(*r.tensors));
-	if (!r.tensors) {
-		rc = ck_fail_nomem(err);
-		goto out;
-	}
-	for (i = json_object_iter(root); i && !rc; i = json_object_iter_next(root, i)) {
-		const char *key = json_object_iter_key(i);
-
-		if (strcmp(key, "__metadata__") == 0)
-			rc = check_metadata(json_object_iter_value(i), err);
-		else
-			rc = read_tensor(&r, key, strlen(key), json_object_iter_value(i));
-	}
 	if (!rc)
-		rc = check_cover(&r);
-	if (rc)
-		goto out;
-	*tensors = r.tensors;
-	*count = r.count;
-out:
-	json_decref(root);
+		rc = read_members(&r);
+	free(r.text);
+	if (!rc)
+		rc = grow(&r);
+	if (!rc)
+		rc = check_all(&r);
+	if (!rc) {
+		*tensors = r.tensors;
+		*count = r.count;
+	}
 	ck_error_file(err, ck_file_name(file));
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include "serializer.h"
 
 #include "archive.h"
+#include "checkpoint.h"
 #include "pickle.h"
 #include "zipsink.h"
 
@@ -327,7 +328,18 @@ static int add_entries(struct job *job)
 	return rc ? rc : add_bytes(job, "version", "3\n", 2);
 }
 
-/* Reads the directory and the local headers back as the mount will: what it would refuse must not be published. */
+/* The limits of a reader are not only of the pickle's length. */
+static int check_open(const struct job *job, struct ck_file *file)
+{
+	const struct ck_patch patch = { .model = !job->save->shard, .n_layer = -1 };
+	struct ck_checkpoint *c = NULL;
+	int rc = ck_checkpoint_open(file, &patch, &c, job->err);
+
+	ck_checkpoint_unref(c);
+	return rc;
+}
+
+/* Reads it back as the mount will: what it would refuse must not be published. */
 static int check_file(const struct job *job, int fd)
 {
 	struct ck_archive *archive = NULL;
@@ -347,6 +359,8 @@ static int check_file(const struct job *job, int fd)
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = ck_archive_locate(archive, i, &in, &offset, job->err);
 	ck_archive_unref(archive);
+	if (!rc)
+		rc = check_open(job, file);
 	ck_file_unref(file);
 	return rc;
 }

@@ -18,6 +18,7 @@
 /* What a save is made of. */
 struct ck_save {
 	const char *top;                        /* the archive's directory, "model_000600" */
+	bool shard;                             /* of an optimizer: it will be shown with its outline */
 	/* plain values; a tensor is a CK_TENSOR whose .i indexes TENSORS */
 	const struct ck_value *root;
 	/* dtype, shape, ndim, numel, requires_grad, parameter count; where their bytes lie is
@@ -37,7 +38,7 @@ struct ck_save {
  * CK_ERR_INVALID (a view of another size than its tensor, a value that a pickle can't hold),
  * CK_ERR_LIMIT (what the readers would refuse, or past 2^63 bytes), CK_ERR_UNSUPPORTED (a tensor of
  * 2^32 - 1 bytes, which libzip can't store), CK_ERR_NOMEM, or what OPEN fails with. Before the
- * fsync the finished file's directory and local headers are read back.
+ * fsync the finished file is opened as the mount opens it, and its local headers are read back.
  */
 int ck_serialize(const struct ck_save *save, int fd, struct ck_error *err);
 

@@ -20,7 +20,7 @@ struct ck_value ck_str(const char *s, size_t len)
 
 static int no_room(struct ck_error *err)
 {
-	return ck_fail(err, CK_ERR_LIMIT, "the values ask for more memory than a file of this size may");
+	return ck_fail(err, CK_ERR_LIMIT, "the values ask for more memory than opening such a file may take");
 }
 
 int ck_list_new(struct ck_arena *arena, enum ck_kind kind, struct ck_value *out, struct ck_error *err)
@@ -56,8 +56,7 @@ int ck_tuple_new(struct ck_arena *arena, uint32_t len, struct ck_value *out, str
 	return CK_OK;
 }
 
-/* The array for one more item of SIZE bytes: the same, or a doubled copy (the old one stays in the
-   arena). */
+/* The array for one more item of SIZE bytes: the same, or a doubled one. */
 static void *room_for_one(struct ck_arena *arena, void *items, uint32_t len, uint32_t *cap, size_t size)
 {
 	uint32_t more;
@@ -68,12 +67,9 @@ static void *room_for_one(struct ck_arena *arena, void *items, uint32_t len, uin
 	more = *cap ? *cap * 2 : FIRST_CAP;
 	if (more <= *cap)
 		return NULL;
-	grown = ck_arena_alloc(arena, more * size);
-	if (!grown)
-		return NULL;
-	if (len)
-		memcpy(grown, items, len * size);
-	*cap = more;
+	grown = ck_arena_grow(arena, items, *cap * size, more * size);
+	if (grown)
+		*cap = more;
 	return grown;
 }
 
@@ -314,14 +310,16 @@ static int64_t dict_find(const struct ck_dict *dict, const struct ck_value *key)
 /* Keeps the index at most half full; it is built anew when it grows. */
 static int index_room(struct ck_arena *arena, struct ck_dict *dict, struct ck_error *err)
 {
-	uint32_t size = dict->index_size ? dict->index_size : INDEX_FROM;
+	uint32_t size = dict->index_size ? dict->index_size : INDEX_FROM, *index;
 
 	if (dict->len < INDEX_FROM || dict->len < dict->index_size / 2)
 		return CK_OK;
 	size *= 4;
-	dict->index = ck_arena_alloc(arena, size * sizeof(*dict->index));
-	if (!dict->index)
+	index = ck_arena_grow(arena, dict->index, dict->index_size * sizeof(*index), size * sizeof(*index));
+	if (!index)
 		return no_room(err);
+	memset(index, 0, size * sizeof(*index));
+	dict->index = index;
 	dict->index_size = size;
 	for (uint32_t i = 0; i < dict->len; i++)
 		dict->index[index_slot(dict, &dict->pairs[i].key)] = i + 1;

@@ -34,6 +34,7 @@ enum ck_kind {
 	CK_CALL,            /* .call: a global applied to arguments, not run */
 	CK_PERSID,          /* .items: one value, the persistent id */
 	CK_TENSOR,          /* .i is an index into the tensor table of a checkpoint or a save */
+	CK_MADE,            /* .made: what the user of the pickle reader made of a call */
 };
 
 struct ck_value {
@@ -47,6 +48,7 @@ struct ck_value {
 		struct ck_list *list;
 		struct ck_dict *dict;
 		struct ck_call *call;
+		void *made;
 	};
 };
 

@@ -69,7 +69,7 @@ bool fuzz_same(const struct ck_value *a, const struct ck_value *b)
 	switch ((enum ck_kind)a->kind) {
 	case CK_NONE:
 		return true;
-	case CK_BOOL: case CK_INT: case CK_GLOBAL: case CK_TENSOR:
+	case CK_BOOL: case CK_INT: case CK_GLOBAL: case CK_TENSOR: case CK_MADE:
 		return a->i == b->i;
 	case CK_FLOAT:
 		return same_float(a->f, b->f);
@@ -195,7 +195,7 @@ void fuzz_outline_round_trip(const struct ck_value *value)
 		snprintf(keys[i], sizeof(keys[i]), "t%c", '!' + i);
 		tensors[i] = (struct ck_tensor){ .key = keys[i], .key_len = 2, .dtype = CK_F32 };
 	}
-	rc = fuzz_error(ck_outline_write(&text, value, tensors, 2, &err), &err);
+	rc = fuzz_error(ck_outline_write(&text, value, tensors, 2, SIZE_MAX, &err), &err);
 	MUST(rc == CK_OK || rc == CK_ERR_LIMIT);
 	if (rc == CK_OK && is_plain(&text)) {
 		arena = ck_arena_new(ck_outline_budget(text.len));

@@ -14,7 +14,7 @@ static void round_trip(const struct ck_value *value)
 	MUST(rc == CK_OK);
 	arena = ck_arena_new((size_t)512 << 20);
 	MUST(arena);
-	rc = fuzz_error(ck_pickle_read(out.data, out.len, arena, &back, &err), &err);
+	rc = fuzz_error(ck_pickle_read(out.data, out.len, arena, NULL, &back, &err), &err);
 	MUST(rc == CK_OK);
 	MUST(fuzz_same(value, &back));
 	ck_arena_free(arena);
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ck_value value;
 
 	MUST(arena);
-	if (fuzz_error(ck_pickle_read(data, size, arena, &value, &err), &err) == CK_OK) {
+	if (fuzz_error(ck_pickle_read(data, size, arena, NULL, &value, &err), &err) == CK_OK) {
 		round_trip(&value);
 		fuzz_outline_round_trip(&value);
 	}

@@ -65,7 +65,7 @@ static int convert(const struct ck_file *file, const char *mode, struct ck_buf *
 	else
 		rc = ck_json_read(text, len, arena, &value, err);
 	if (rc == CK_OK && outline)
-		rc = ck_outline_write(out, &value, all.t, 2, err);
+		rc = ck_outline_write(out, &value, all.t, 2, SIZE_MAX, err);
 	else if (rc == CK_OK)
 		rc = ck_json_write(out, &value, atoi(mode), err);
 	ck_arena_free(arena);

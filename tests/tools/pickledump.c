@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	arena = ck_arena_new(ck_pickle_budget(len));
 	if (!arena)
 		return CK_ERR_NOMEM;
-	rc = ck_pickle_read(data ? data : "", len, arena, &value, &err);
+	rc = ck_pickle_read(data ? data : "", len, arena, NULL, &value, &err);
 	free(data);
 	if (!rc && argc > 2)
 		rc = ck_pickle_write(&out, &value, NULL, NULL, &err);

@@ -165,7 +165,7 @@ static inline int render_pickle(const void *data, size_t len, struct ck_buf *tex
 
 	if (arena && copy) {
 		memcpy(copy, data, len);
-		rc = ck_pickle_read(copy, len, arena, &v, err);
+		rc = ck_pickle_read(copy, len, arena, NULL, &v, err);
 	}
 	free(copy);
 	if (!rc && text) {

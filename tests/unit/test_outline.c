@@ -69,7 +69,7 @@ static bool same(const struct ck_value *a, const struct ck_value *b)
 	case CK_CALL:
 		return same(&a->call->callee, &b->call->callee) && same(&a->call->args, &b->call->args) &&
 		       same(&a->call->state, &b->call->state);
-	case CK_BOOL: case CK_INT: case CK_GLOBAL: case CK_TENSOR:
+	case CK_BOOL: case CK_INT: case CK_GLOBAL: case CK_TENSOR: case CK_MADE:
 		break;
 	}
 	return a->i == b->i;
@@ -85,7 +85,7 @@ static bool round_trip(struct ck_value v, const char *want)
 
 	for (int indent = -1; indent < 3 && ok; indent++) {
 		out.len = 0;
-		ok = ck_outline_write(&out, &v, tensors, indent, NULL) == CK_OK &&
+		ok = ck_outline_write(&out, &v, tensors, indent, SIZE_MAX, NULL) == CK_OK &&
 		     (indent >= 0 || (out.len == strlen(want) && memcmp(out.data, want, out.len) == 0)) &&
 		     ck_outline_read(out.data, out.len, arena, find, flags, &seen, &back, NULL) == CK_OK &&
 		     same(&v, &back);
@@ -208,7 +208,7 @@ static void shown_only(struct ck_value v, const char *want)
 	struct ck_buf out = CK_BUF_INIT;
 	struct ck_value back;
 
-	CHECK(ck_outline_write(&out, &v, tensors, -1, NULL) == CK_OK);
+	CHECK(ck_outline_write(&out, &v, tensors, -1, SIZE_MAX, NULL) == CK_OK);
 	CHECK(ck_outline_read(out.data, out.len, arena, find, NULL, NULL, &back, NULL) == CK_ERR_INVALID);
 	ck_buf_byte(&out, 0);
 	CHECK_STR(out.data, want);
@@ -273,15 +273,15 @@ static void test_limits(void)
 	struct ck_buf out = CK_BUF_INIT;
 	struct ck_value v = deep(129), back, laughs = SEQ(CK_LIST, STR("ha"));
 
-	CHECK(ck_outline_write(&out, &v, tensors, -1, NULL) == CK_OK);
+	CHECK(ck_outline_write(&out, &v, tensors, -1, SIZE_MAX, NULL) == CK_OK);
 	CHECK(ck_outline_read(out.data, out.len, arena, find, NULL, NULL, &back, NULL) == CK_OK && same(&v, &back));
 	v = deep(130);
-	CHECK(ck_outline_write(&out, &v, tensors, -1, NULL) == CK_ERR_LIMIT);
+	CHECK(ck_outline_write(&out, &v, tensors, -1, SIZE_MAX, NULL) == CK_ERR_LIMIT);
 	ck_buf_free(&out);
 	/* 2 ** 60 leaves in 60 lists, as a pickle's memo can share them. */
 	for (int i = 0; i < 60; i++)
 		laughs = SEQ(CK_LIST, laughs, laughs);
-	CHECK(ck_outline_write(&out, &laughs, tensors, -1, NULL) == CK_ERR_LIMIT);
+	CHECK(ck_outline_write(&out, &laughs, tensors, -1, SIZE_MAX, NULL) == CK_ERR_LIMIT);
 	ck_buf_free(&out);
 }
 

@@ -48,7 +48,7 @@ static void test_write(void)
 		struct ck_value v;
 		bool same;
 
-		same = ck_pickle_read(writes[i].in, writes[i].in_len, arena, &v, NULL) == CK_OK &&
+		same = ck_pickle_read(writes[i].in, writes[i].in_len, arena, NULL, &v, NULL) == CK_OK &&
 		       ck_pickle_write(&out, &v, NULL, NULL, NULL) == CK_OK && out.len == writes[i].out_len &&
 		       memcmp(out.data, writes[i].out, out.len) == 0;
 		if (!same)
@@ -109,7 +109,7 @@ static void test_write_many(void)
 		CHECK(s && ck_list_append(arena, list.list, ck_str(s, (size_t)len), NULL) == CK_OK);
 	}
 	CHECK(write_value(&out, list) == CK_OK);
-	CHECK(ck_pickle_read(out.data, out.len, arena, &again, NULL) == CK_OK);
+	CHECK(ck_pickle_read(out.data, out.len, arena, NULL, &again, NULL) == CK_OK);
 	CHECK(ck_value_equal(&list, &again));
 	ck_buf_free(&out);
 	ck_arena_free(arena);

@@ -200,8 +200,8 @@ static void bad_headers_are_refused(void)
 	static const char nul[] = ONE("\"U8\"", "[1\0,1]", "[0,1]");
 
 	refuses_bytes("{}", 2, 3, 0, "a header of 3 bytes in a file of 10");
-	refuses_bytes("{}", 2, 100000001, 0, "at most 100000000");
-	refuses_bytes("{}", 2, UINT64_MAX, 0, "at most 100000000");
+	refuses_bytes("{}", 2, 100000001, 0, "at most 33554432");
+	refuses_bytes("{}", 2, UINT64_MAX, 0, "at most 33554432");
 	refuses_bytes("", 0, 0, 0, "expected '{'");
 	refuses(" {}", 0, "expected '{'");
 	refuses("[]", 0, "expected '{'");
@@ -277,7 +277,7 @@ static void floods_are_refused(void)
 	memcpy(json, "{\"a\":", 5);
 	for (size_t i = 6; i + 3 <= len; i += 3)
 		memcpy(json + i, "[],", 3);
-	refuses_bytes(json, len, len, 0, "more than 2097152 values");
+	refuses_bytes(json, len, len, 0, "more than 65536 values");
 	free(json);
 }
 
