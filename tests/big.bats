@@ -63,7 +63,8 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	[[ $(wc -l <"$MNT/000001/model.tsv") -eq 100001 ]]
 	summed=$(now_ms)
 	in_order "$MNT/000001/model" | sort -c
-	echo "# open and read $((opened - start)) ms, list $((listed - opened)) ms, stat all and model.tsv $((summed - listed)) ms, memory $(memory VmRSS) KiB" >&3
+	echo "# open and read $((opened - start)) ms, list $((listed - opened)) ms, stat all and model.tsv $((summed - listed)) ms, memory $(memory VmRSS) KiB, at most $(memory VmHWM) KiB" >&3
+	sanitized || [[ $(memory VmHWM) -lt 65536 ]]
 	sanitized || [[ $((summed - start)) -lt 20000 ]]
 	"$PYTHON" -B - "$MNT/000001/model.safetensors" "$ORACLE" <<-'END'
 		import sys
@@ -72,6 +73,15 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 		metadata, tensors = ckpt.read_safetensors(open(sys.argv[1], "rb").read())
 		assert len(tensors) == 100000 and metadata == {"format": "pt"}
 	END
+}
+
+@test "a checkpoint of 100,000 tensors, each with a storage of its own, opens in less than 64 MiB" {
+	oracle make_big each "$BATS_TEST_TMPDIR/s/d12"
+	mount_store "$BATS_TEST_TMPDIR/s/d12"
+	[[ $(od -An -tu8 "$MNT/000001/model.raw/layer.99999.weight" | tr -d ' ') == 99999 ]]
+	[[ $(in_order "$MNT/000001/model" | wc -l) -eq 100000 ]]
+	echo "# memory $(memory VmRSS) KiB, at most $(memory VmHWM) KiB" >&3
+	sanitized || [[ $(memory VmHWM) -lt 65536 ]]
 }
 
 @test "a thousand steps cost nothing until they are looked at" {

@@ -201,18 +201,19 @@ bound() {
 		[[ $text == "$(bound "$header" "$name" | sed ':a; s/\B[0-9]\{3\}\>/,&/; ta')" ]] || { echo "$name: $text, $(bound "$header" "$name")"; return 1; }
 	done <<-'EOF'
 		checkpoint CK_MAX_TENSORS 262,144
-		archive CK_ARCHIVE_MAX_ENTRIES 524,288
+		archive CK_ARCHIVE_MAX_ENTRIES 131,072
+		archive (CK_OPEN_BYTES>>20) 58
 		archive (CK_ARCHIVE_MAX_INFLATED>>30) 64
-		pickle (CK_PICKLE_MAX_BYTES>>20) 64
+		pickle (CK_PICKLE_MAX_BYTES>>20) 32
 		pickle CK_PICKLE_MAX_DEPTH 100
 		tensor CK_MAX_DIMS 64
-		meta (CK_META_MAX_BYTES>>20) 16
+		meta (CK_META_MAX_BYTES>>20) 4
 		json CK_JSON_MAX_DEPTH 400
-		outline (CK_OUTLINE_MAX_BYTES>>20) 32
-		safetensors CK_SAFETENSORS_MAX_HEADER 100,000,000
+		outline (CK_OUTLINE_MAX_BYTES>>20) 24
+		safetensors (CK_SAFETENSORS_MAX_HEADER>>20) 32
 		keyname CK_NAME_MAX 255
 	EOF
-	for text in 262,144 524,288 '64 GiB' '64 MiB' '100 levels' '64 dimensions' '16 MiB' '400 levels' '32 MiB' '100,000,000' '255 bytes'; do
+	for text in 262,144 131,072 '64 GiB' '32 MiB' '100 levels' '64 dimensions' '4 MiB' '400 levels' '24 MiB' '58 MiB' '255 bytes'; do
 		grep -qF "$text" "$REPO/README.md" || { echo "README lacks $text"; return 1; }
 		tr '\n' ' ' <"$REPO/fs/ckptfs.1" | grep -qF "$text" || { echo "man page lacks $text"; return 1; }
 	done

@@ -31,6 +31,7 @@ judge() {
 @test "keys that collide" { hostile floods; }
 @test "keys that are hostile as file names" { hostile names; }
 @test "metadata that is too deep, too large, too long" { hostile metas; }
+@test "as much as the limits let through, of what takes most memory" { hostile memory; }
 
 # A lie in a local header is found when the entry is read, not when the file is opened: shown or refused, if refused then for what it is.
 @test "zips that lie" {

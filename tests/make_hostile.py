@@ -485,7 +485,52 @@ def metas():
     meta("meta-control", b'{"a": "\x1b[2J"}', "error")
     for name, blob in ("comment", b'/* */ {"a": 1}'), ("bom", b'\xef\xbb\xbf{"a": 1}'), ("utf16", '{"a": 1}'.encode("utf-16")):
         meta("meta-" + name, blob, "error")
-    meta("meta-large", b" " * ((16 << 20) + 1) + b"{}", "error")
+    meta("meta-large", b" " * ((4 << 20) + 1) + b"{}", "error")
+
+
+# As much as a reader may take, of what becomes most in its memory; stored, so that the file is as large as it says.
+LARGE = 31 << 20
+
+
+def batches(opener, items, closer, size=LARGE):
+    """A container filled as CPython fills it, a thousand values at a time."""
+    batch = MARK + items * 1000 + closer
+    return opener + batch * (size // len(batch))
+
+
+@part
+def memory():
+    def much(name, body):
+        write(name, PROTO2 + body + STOP, "any")
+    for name, item in (("none", NONE), ("ints", b"K\1"), ("lists", LIST), ("lists-of-one", LIST + NONE + APPEND), ("dicts-of-one", DICT + NONE * 2 + SETITEM),
+                       ("tuples", NONE + b"\x85"), ("persistent", NONE + b"Q"), ("strings", b"U\0"), ("longs", b"\x8a\x09" + bytes(8) + b"\1")):
+        much("much-" + name, batches(LIST, item, APPENDS))
+    for name, function in ("calls", globl("torch", "Size")), ("ordered", globl("collections", "OrderedDict")):
+        much("much-" + name, function + b"q\x000" + batches(LIST, b"h\0)R", APPENDS))
+    much("much-keys", DICT + b"".join(MARK + b"".join(number(i) + NONE for i in range(k, k + 1000)) + SETITEMS for k in range(0, 5000000, 1000)))
+    much("much-set", b"\x8f" + b"".join(MARK + b"".join(map(number, range(k, k + 1000))) + b"\x90" for k in range(0, 6000000, 1000)))
+    much("much-stack", MARK + NONE * 1000000 + TUPLE + batches(LIST, LIST, APPENDS, LARGE - 1100000))
+    much("much-string", text(b"x" * LARGE))
+    much("much-string.optim", text(b"\1" * (LARGE // 2)))
+    much("much-bytes.optim", b"B" + struct.pack("<I", LARGE // 2) + b"\xff" * (LARGE // 2))
+    bad("much-too-much", text(b"x" * (33 << 20)), "33554432")
+    # The memo: many entries that are fetched; one of a high number.
+    fetched = b"".join(b"j" + struct.pack("<I", i) + b"0" for i in range(4 << 20))
+    bad("much-memo", NONE + b"\x94" * (4 << 20) + fetched, "memo")
+    bad("much-memo-far", text(b"x" * (LARGE - 100)) + b"j" + struct.pack("<I", LARGE - 100), "")
+    any_way("much-memo-unused", NONE + b"\x94" * (LARGE // 2))
+    # Tensors: many, in a shard too; made and thrown away; with long keys.
+    rebuild, args = globl("torch._utils", "_rebuild_tensor_v2"), tensor()[len(globl("torch._utils", "_rebuild_tensor_v2")):-1]
+    once, made = rebuild + b"q\x000" + args + b"q\x010", b"h\0h\1R"
+    for suffix in "", ".optim":
+        any_way("much-tensors" + suffix, once + batches(LIST, made, APPENDS, 100000 * 5))
+    any_way("much-tensors-popped", once + (made + b"0") * (LARGE // 6) + DICT)
+    any_way("much-tensors-long", once + made + b"q\2" + b"0" + DICT + b"".join(
+        MARK + b"".join(text(b"%0100d" % i) + b"h\2" for i in range(k, k + 1000)) + SETITEMS for k in range(0, 250000, 1000)))
+    largest = 4 << 20
+    for name, unit in (("lists", b"[],"), ("ones", b"1,"), ("lists-of-one", b"[1],"), ("dicts", b"{},"), ("strings", b'"",'), ("pairs", b'{"":1},')):
+        meta("meta-much-" + name, b'{"a": [' + unit * ((largest - 20) // len(unit)) + b"1]}", "any")
+    meta("meta-much-text", b'{"a": "' + "\u00e9".encode() * (largest // 2 - 10) + b'"}', "any")
 
 
 def main():

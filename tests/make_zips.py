@@ -304,7 +304,12 @@ def ends():
     many = Entry("a/data.pkl", b"").central(0) * 600000
     b = Entry("a/data.pkl", b"").local()
     emit("entries-too-many.pt", b + many + end64(600000, len(many), len(b), len(b) + len(many))
-         + end(U16, U32, U32), "600000 entries; at most 524288 are read")
+         + end(U16, U32, U32), "600000 entries; at most 131072 are read")
+    # As many as we read, of names that are too long for so many.
+    many = Entry("a" * 60 + "/data.pkl", b"").central(0) * 131072
+    b = Entry("a" * 60 + "/data.pkl", b"").local()
+    emit("entries-too-long.pt", b + many + end64(131072, len(many), len(b), len(b) + len(many))
+         + end(U16, U32, U32), "a central directory of")
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""make_big.py sparse|many DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all holes but one
-tensor at its end) or in tensors (100,000)."""
+"""make_big.py sparse|many|each DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all holes but one
+tensor at its end) or in tensors (100,000, which share storages or have one each)."""
 import os
 import struct
 import sys
@@ -29,10 +29,16 @@ def many(path, count=100000):
     handmade.write(path, model, {str(i): blob for i in range(1000)})
 
 
+def each(path, count=100000):
+    """As many of one int64 each, as torch.save stores them."""
+    model = {"layer.%05d.weight" % i: handmade.tensor(i, (1,), storage="Long") for i in range(count)}
+    handmade.write(path, model, {str(i): struct.pack("<Q", i) for i in range(count)})
+
+
 def main():
     kind, directory = sys.argv[1:]
     os.makedirs(directory, exist_ok=True)
-    {"sparse": sparse, "many": many}[kind](os.path.join(directory, "model_000001.pt"))
+    {"sparse": sparse, "many": many, "each": each}[kind](os.path.join(directory, "model_000001.pt"))
     with open(os.path.join(directory, "meta_000001.json"), "w", encoding="utf-8") as f:
         f.write('{"step": 1}')
 
