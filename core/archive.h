@@ -23,14 +23,14 @@ struct ck_entry {
 };
 
 /*
- * What opening a .pt takes in all: the zip's directory, the pickle and what it says, the table of tensors, the outline.
- * 64 MB are promised; a little of these is left for what is not counted: the rounding of malloc and of pages, stacks, the
- * window through which the zip is read. A model of 100,000 tensors needs 45 MB.
+ * What opening a .pt takes in all: the zip's directory, the pickle and what it says, the table of tensors, the
+ * outline. 64 MB are promised; a little of these is left for what is not counted: the rounding of malloc and of pages,
+ * stacks, the window through which the zip is read. A model of 100,000 tensors needs 45 MB.
  */
 #define CK_OPEN_BYTES ((size_t)58 << 20)
 
-/* Limits on what a zip may ask for. While it is opened an entry takes about 460 bytes, most of them libzip's: 60 MB for so
-   many. */
+/* Limits on what a zip may ask for. While it is opened an entry takes about 460 bytes, most of them libzip's: 60 MB
+   for so many. */
 #define CK_ARCHIVE_MAX_ENTRIES (1u << 17)
 #define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
 

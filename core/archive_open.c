@@ -254,15 +254,16 @@ static int allocate(struct opening *o, struct ck_error *err)
 {
 	struct ck_archive *archive = o->archive;
 	size_t count = (size_t)o->end.count, places = 4;
+	uint64_t most;
 
 	if (count == 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "no entries: not a torch.save file");
 	if (count > CK_ARCHIVE_MAX_ENTRIES)
 		return ck_fail(err, CK_ERR_LIMIT, "%zu entries; at most %u are read", count, CK_ARCHIVE_MAX_ENTRIES);
-	if (o->end.size > (CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST)
-		return ck_fail(err, CK_ERR_LIMIT,
-			       "a central directory of %" PRIu64 " bytes; at most %" PRIu64 " are read where it has %zu "
-			       "entries", o->end.size, (uint64_t)(CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST, count);
+	most = (CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST;
+	if (o->end.size > most)
+		return ck_fail(err, CK_ERR_LIMIT, "a central directory of %" PRIu64 " bytes; of %zu entries at most %"
+			       PRIu64 " are read", o->end.size, count, most);
 	while (places < 2 * count)
 		places *= 2;
 	archive->slots = calloc(count, sizeof(*archive->slots));

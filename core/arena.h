@@ -16,7 +16,8 @@ struct ck_budget {
 	size_t left;
 };
 
-bool ck_budget_take(struct ck_budget *budget, size_t size);     /* false, and nothing taken: there is not so much left */
+/* False, and nothing is taken: there is not so much left. */
+bool ck_budget_take(struct ck_budget *budget, size_t size);
 void ck_budget_give(struct ck_budget *budget, size_t size);
 
 struct ck_arena;
@@ -36,15 +37,15 @@ void *ck_arena_alloc(struct ck_arena *arena, size_t size);
 char *ck_arena_dup(struct ck_arena *arena, const void *data, size_t len);
 
 /*
- * OLD, which has OLD_SIZE bytes (NULL: none), as one of SIZE > OLD_SIZE; what is new of it need not be zero. A large one
- * grows where it is, or its old place is given back; a small one's old place is lost.
+ * OLD, which has OLD_SIZE bytes (NULL: none), as one of SIZE > OLD_SIZE; what is new of it need not be zero. A large
+ * one grows where it is, or its old place is given back; a small one's old place is lost.
  */
 void *ck_arena_grow(struct ck_arena *arena, void *old, size_t old_size, size_t size);
 
 size_t ck_arena_used(const struct ck_arena *arena);
 
-/* How far the arena is filled, and back to there: all that was given out meanwhile is taken back, but for what is large.
-   A mark is never lower than an earlier one of what is still there. */
+/* How far the arena is filled, and back to there: all that was given out meanwhile is taken back, but for what is
+   large. A mark is never lower than an earlier one of what is still there. */
 size_t ck_arena_mark(const struct ck_arena *arena);
 void ck_arena_rewind(struct ck_arena *arena, size_t mark);
 

@@ -215,7 +215,8 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 
 static int no_room(struct ck_error *err)
 {
-	return ck_fail(err, CK_ERR_LIMIT, "more memory than the %zu MiB that opening a file may take", CK_OPEN_BYTES >> 20);
+	return ck_fail(err, CK_ERR_LIMIT, "more memory than the %zu MiB that opening a file may take",
+		       CK_OPEN_BYTES >> 20);
 }
 
 /* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
@@ -237,8 +238,8 @@ struct reading {
 };
 
 /*
- * A tensor is a hundred bytes of pickle and four times that as values: so its call is taken apart at once, and its values
- * go. One that can't be stays as it is: only the walk knows the key that the error should name.
+ * A tensor is a hundred bytes of pickle and four times that as values: so its call is taken apart at once, and its
+ * values go. One that can't be stays as it is: only the walk knows the key that the error should name.
  */
 static int made_call(void *arg, struct ck_arena *values, size_t since, struct ck_value *call, struct ck_error *err)
 {

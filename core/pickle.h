@@ -49,9 +49,9 @@ size_t ck_pickle_budget(size_t len);
 /* Who reads a pickle, and what he does meanwhile so that it takes less memory. */
 struct ck_pickle_user {
 	/*
-	 * CALL, a CK_CALL, was made, in ARENA: he may put something smaller in its place, of the kind CK_MADE, and then
-	 * rewind the arena to SINCE before he makes that, for all that it gave out since was the call's. SINCE is SIZE_MAX
-	 * where it wasn't.
+	 * CALL, a CK_CALL, was made, in ARENA: he may put something smaller in its place, of the kind CK_MADE. Before
+	 * he makes that he may rewind the arena to SINCE, for all that it gave out since was the call's; SINCE is
+	 * SIZE_MAX where it wasn't.
 	 */
 	int (*made)(void *arg, struct ck_arena *arena, size_t since, struct ck_value *call, struct ck_error *err);
 	/* Called now and then: the first POS bytes of DATA won't be looked at again. */

@@ -272,7 +272,7 @@ int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *st
 		place = &target->dict->state;
 	else if (target->kind == CK_CALL)
 		place = &target->call->state;
-	else if (target->kind == CK_MADE)
+	else if (target->kind == CK_MADE)       /* a tensor's: nothing of them is shown */
 		return CK_OK;
 	else
 		return ck_fail(err, CK_ERR_CORRUPT, "attributes for %s, which takes none", ck_kind_name(target->kind));

@@ -298,9 +298,9 @@ static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 }
 
 /*
- * Lets the pickle's user make something smaller of a call. All that the arena gave out since CALLEE was pushed is of this
- * call and goes with it, unless something in it is held from elsewhere: by the memo, or by an older container that was
- * fetched from the memo and filled meanwhile.
+ * Lets the pickle's user make something smaller of a call. All that the arena gave out since CALLEE was pushed is of
+ * this call and goes with it, unless something in it is held from elsewhere: by the memo, or by an older container that
+ * was fetched from the memo and filled meanwhile.
  */
 static int hand_over(struct ck_pickle_machine *m, const struct ck_value *callee, struct ck_value *made,
 		     struct ck_error *err)

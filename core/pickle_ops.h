@@ -66,8 +66,8 @@ int ck_scan_get_text(struct ck_pickle_machine *m, struct ck_error *err);
 /* What the arena has given out so far stays, whatever becomes of the call that is being read. */
 void ck_op_pin(struct ck_pickle_machine *m);
 
-/* Pushes a CK_GLOBAL. If it is called: what the arena gives out from then on is of the call, so the mark is noted in its
-   .len, UINT32_MAX where it doesn't fit. */
+/* Pushes a CK_GLOBAL. If it is called: what the arena gives out from then on is of the call, so the mark is noted in
+   its .len, UINT32_MAX where it doesn't fit. */
 int ck_op_push_global(struct ck_pickle_machine *m, int64_t global, struct ck_error *err);
 
 /* By code; those without a name are none in any protocol. */

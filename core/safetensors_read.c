@@ -90,7 +90,7 @@ static size_t string_end(const struct reader *r, size_t at)
 	return at < r->len ? at + 1 : r->len;
 }
 
-/* Where the value at r->at ends: before a comma or bracket that is none of its own. *VALUES: how many there are in it. */
+/* Where the value at r->at ends: before a comma or bracket that is none of its own. *VALUES: how many are in it. */
 static size_t value_end(const struct reader *r, size_t *values)
 {
 	size_t depth = 0, at = r->at;

@@ -1,4 +1,4 @@
-/* core/pickle: what a stream may cost. Small ones that ask for much (depth, expansion, keys, memory) are refused, and soon. */
+/* core/pickle: what a stream may cost. Small ones that ask for much (depth, keys, memory) are refused, and soon. */
 #include "../../core/pickle.h"
 #include "../tools/render.h"
 #include "check.h"

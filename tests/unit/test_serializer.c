@@ -293,6 +293,25 @@ static void refuses_values(void)
 	refuse(&f, CK_ERR_INVALID, "strides that pass 2^63");
 }
 
+/* Four million Nones are 4 MB of pickle and 64 MB of values: what can't be opened is not saved. */
+static void refuses_what_would_not_open(void)
+{
+	struct ck_list nones = { .len = 4u << 20 };
+	struct ck_error err = CK_ERROR_INIT;
+	struct fixture f;
+
+	set_up(&f);
+	nones.items = calloc(nones.len, sizeof(*nones.items));
+	f.items[1] = (struct ck_value){ .kind = CK_LIST, .list = &nones };
+	CHECK(save(&f, &err) == CK_ERR_LIMIT);
+	CHECK(strstr(err.text, "more memory") != NULL);
+	set_up(&f);
+	nones.len = 1u << 20;
+	f.items[1] = (struct ck_value){ .kind = CK_LIST, .list = &nones };
+	CHECK(save(&f, NULL) == CK_OK);
+	free(nones.items);
+}
+
 static void refuses_sizes(void)
 {
 	struct fixture f;
@@ -335,6 +354,7 @@ int main(void)
 	RUN(reports_the_store);
 	RUN(refuses_values);
 	RUN(refuses_sizes);
+	RUN(refuses_what_would_not_open);
 	RUN(opens_plain_tensors);
 	CHECK_EXIT();
 }
