@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+/* Files of at least LARGE bytes are best read in blocks of READ_BLOCK. */
+#define LARGE (64 << 20)
 #define READ_BLOCK (1 << 20)
 
 int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err)
@@ -113,9 +115,10 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 
 static void fill_file(struct stat *st, uint64_t size)
 {
-	/* cat and cp read in blocks of this size: a large one costs less than the eight of 128 KiB that
-	   they take by themselves. Network file systems say the same. */
-	if (size >= READ_BLOCK)
+	/* cat and cp read in blocks of this size, as network file systems have them. Of pages that are
+	   cached one of 1 MiB costs less than the eight that they take by themselves; for a small file
+	   to wait for its first MiB costs more. */
+	if (size >= LARGE)
 		st->st_blksize = READ_BLOCK;
 	st->st_mode = S_IFREG | (st->st_mode & 0444);
 	st->st_nlink = 1;

@@ -24,6 +24,8 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	[[ $((got - start)) -lt 2000 ]]
 	[[ $(stat -c %s "$MNT/000001/model.raw/transformer.wte.weight") -eq $((5 << 30)) ]]
 	[[ $(stat -c %s "$MNT/000001/model.raw/lm_head.weight") -eq $((2 << 30)) ]]
+	[[ $(stat -c %o "$MNT/000001/model.raw/lm_head.weight") -eq $((1 << 20)) ]]
+	[[ $(stat -c %o "$MNT/000001/model.raw/last") -le 65536 ]]
 	[[ $(stat -c %s "$MNT/000001/model.pt") -eq $(stat -c %s "$BATS_TEST_TMPDIR/s/d12/model_000001.pt") ]]
 	dd if="$MNT/000001/model.raw/transformer.wte.weight" bs=1M skip=$((5 * 1024 - 8)) status=none | cmp - <(head -c 8M /dev/zero)
 	[[ $(tail -c 5M "$MNT/000001/model.safetensors" | wc -c) -eq $((5 << 20)) ]]
