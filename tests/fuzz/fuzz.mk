@@ -55,4 +55,4 @@ fuzz-regress: $(FUZZ_REPLAY) ## replay the corpus of the fuzz targets
 
 tests: $(FUZZ_REPLAY)
 
--include $(FUZZ_OBJ:.o=.d)
+-include $(FUZZ_OBJ:.o=.d) $(patsubst %,$(FUZZ_DIR)/tests/fuzz/fuzz_%.d,$(FUZZ_ALL))
