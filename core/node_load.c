@@ -163,7 +163,8 @@ static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	return rc;
 }
 
-/* Loads the content, now or again, with the lock held before and after. */
+/* Loads the content, now or again, with the lock held before and after. NODE is in LOAD_RUNNING for who
+   comes meanwhile, also while it waits its turn. */
 static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct content old = { .state = LOAD_NONE };
@@ -173,11 +174,15 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	if (n->state != LOAD_NONE)
 		old = content_take(tree, n);
 	n->state = LOAD_RUNNING;
-	n->young = node_is_young(n);
 	n->refs++;
+	while (tree->loads == MAX_LOADS)
+		pthread_cond_wait(&tree->loaded, &tree->lock);
+	tree->loads++;
+	n->young = node_is_young(n);
 	pthread_mutex_unlock(&tree->lock);
 	rc = load(tree, n, &own);
 	pthread_mutex_lock(&tree->lock);
+	tree->loads--;
 	n->refs--;
 	n->state = rc ? LOAD_NONE : LOAD_READY;
 	if (rc && is_lasting(&own) && (n->error = malloc(sizeof(own)))) {

@@ -87,7 +87,8 @@ struct ck_tree {
 	/* Guards the table, refs, states, contents and attributes of all nodes, and the cache's
 	   list. Never held while a file is read. */
 	pthread_mutex_t lock;
-	pthread_cond_t loaded;          /* some node left LOAD_RUNNING */
+	pthread_cond_t loaded;          /* some node left LOAD_RUNNING: so a load is over */
+	unsigned loads;                 /* under way */
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */
@@ -96,6 +97,9 @@ struct ck_tree {
 /* The cache of contents keeps at most so many that nobody uses, and so much memory. */
 #define CACHE_COUNT 64
 #define CACHE_MEMORY ((size_t)24 << 20)
+
+/* So many contents are loaded at the same time, each in at most CK_OPEN_BYTES; others wait their turn. */
+#define MAX_LOADS 8u
 
 static inline ck_ino ino_of(const struct node *n, uint32_t local) { return n->base << LOCAL_BITS | local; }
 static inline uint32_t local_of(ck_ino ino) { return (uint32_t)(ino & ((1u << LOCAL_BITS) - 1)); }
