@@ -17,6 +17,28 @@ ARGUMENTS = {
 }
 
 
+# What the opcodes need that take more than one value and no mark.
+OPERANDS = {
+    "APPEND": (LIST, NONE), "SETITEM": (DICT, NONE, NONE), "TUPLE2": (NONE, NONE), "TUPLE3": (NONE, NONE, NONE),
+    "BUILD": (call(globl("collections", "OrderedDict")), DICT), "REDUCE": (globl("collections", "OrderedDict"), EMPTY_TUPLE),
+    "NEWOBJ": (globl("collections", "OrderedDict"), EMPTY_TUPLE), "NEWOBJ_EX": (globl("collections", "OrderedDict"), EMPTY_TUPLE, DICT),
+    "STACK_GLOBAL": (text("torch"), text("FloatStorage")),
+}
+FILLED = {"APPENDS": LIST, "SETITEMS": DICT, "ADDITEMS": b"\x8f"}
+
+
+def nearly(op, code):
+    """The right values for an opcode, but for one; with a mark among them; without the mark that they need."""
+    name, operands = op.name.lower(), OPERANDS.get(op.name, ())
+    if pickletools.markobject in op.stack_before:
+        bad("op-%s-no-mark" % name, FILLED.get(op.name, b"") + NONE * 2 + code, op.name)
+        return
+    assert len(operands) == len(op.stack_before) or len(op.stack_before) < 2
+    for i in range(1, len(operands)):
+        bad("op-%s-%d-of-%d" % (name, i, len(operands)), b"".join(operands[:i]) + code, op.name)
+        bad("op-%s-mark-behind-%d" % (name, i), b"".join(operands[:i]) + MARK + b"".join(operands[i:]) + code, op.name)
+
+
 @part
 def opcodes():
     """Every opcode of every protocol without the stack, the mark, the memo or the argument that it needs."""
@@ -26,11 +48,13 @@ def opcodes():
         if op.name == "PROTO":
             bad("op-proto-cut", b"\x80", "PROTO")
             bad("op-proto-9", b"\x80\x09", "PROTO")
+            bad("op-proto-second", PROTO2 + NONE, "PROTO")
             continue
         if op.stack_before or "GET" in op.name or op.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             bad("op-%s-nothing" % name, code + argument, op.name if op.name != "STOP" else "")
             if op.name not in ("POP", "POP_MARK", "TUPLE", "LIST", "DICT", "FROZENSET"):
                 bad("op-%s-mark" % name, MARK + code + argument, op.name if op.name != "STOP" else "")
+        nearly(op, code + argument)
         if argument:
             write("op-%s-cut" % name, PROTO2 + b"N" * 4 + code + argument[:-1], "error", op.name)
             write("op-%s-no-argument" % name, PROTO2 + b"N" * 4 + code, "error", op.name)
@@ -38,7 +62,9 @@ def opcodes():
     for code in (b"\0", b"\xff", b"\x99", b"Z", b"\n"):
         assert code.decode("latin-1") not in known
         bad("op-unknown-%02x" % code[0], code, "0x%02x" % code[0])
-    for name, pickle in ("no-stop", PROTO2 + DICT), ("empty", b""), ("two-values", PROTO2 + NONE + NONE + STOP):
+    for name, pickle in (("no-stop", PROTO2 + DICT), ("empty", b""), ("two-values", PROTO2 + NONE + NONE + STOP),
+                         ("open-mark", PROTO2 + MARK + NONE + STOP), ("behind-stop", PROTO2 + NONE + STOP + NONE),
+                         ("two-stops", PROTO2 + NONE + STOP + STOP)):
         write("op-" + name, pickle, "error", "STOP")
 
 
@@ -57,6 +83,7 @@ def targets():
     bad("on-additems-list", LIST + MARK + NONE + b"\x90", "ADDITEMS")
     for name, body in ("dict", DICT), ("int", number(1)), ("global", globl("torch", "Tensor")):
         bad("on-build-" + name, body + DICT + BUILD, "BUILD")
+    bad("on-build-slots", call(globl("collections", "OrderedDict")) + tuple_of(NONE, DICT) + BUILD, "BUILD", "a tuple")
     bad("on-build-twice", call(globl("collections", "OrderedDict")) + (DICT + BUILD) * 2, "BUILD")
     bad("on-reduce-str", text("posix.system") + EMPTY_TUPLE + REDUCE, "REDUCE")
     bad("on-reduce-result", call(globl("torch", "Size"), ints(1)) + EMPTY_TUPLE + REDUCE, "REDUCE")
@@ -128,7 +155,8 @@ def foreign():
         bad("name-%02d" % i, call(globl(module, name), text("x")), dotted)
         bad("name-%02d-stacked" % i, text(module) + text(name) + b"\x93", dotted)
     for width, code in (1, b"\x82"), (2, b"\x83"), (4, b"\x84"):
-        bad("extension-%d" % width, code + (1).to_bytes(width, "little"), "EXT%d" % width)
+        for which, what in (0, "zero"), (1, "one"), ((1 << 8 * width) - 1, "ones"):
+            bad("extension-%d-%s" % (width, what), code + which.to_bytes(width, "little"), "EXT%d" % width)
     for op, body in ("NEXT_BUFFER", b"\x97"), ("READONLY_BUFFER", NONE + b"\x98"), ("PERSID", b"Pposix.system\n"):
         bad("refused-" + op.lower(), body, op)
 

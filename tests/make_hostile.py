@@ -213,6 +213,7 @@ def tensors():
     for name, size, stride in (("expanded-one", ints(1000), ints(0)), ("expanded-inside", ints(3, 1000, 2), ints(1, 0, 3)),
                                ("empty-wild-strides", ints(0, 3), ints(big, big)), ("dims-64", ints(*[1] * 64), ints(*[big] * 64))):
         write(name, PROTO2 + dict_of((text("a"), tensor(size=size, stride=stride))) + STOP, "ok")
+    write("empty-far", PROTO2 + dict_of((text("a"), tensor(offset=number((1 << 63) - 1), size=ints(0), stride=ints(1)))) + STOP, "ok")
 
 
 def keys_to(value, count):
@@ -246,6 +247,7 @@ def names():
     for suffix in "", ".optim":
         any_way("names-control" + suffix, once + dict_of((text("\x01" * 60000), keys_to(b"h\0", 250))))
     any_way("tensors-many", once + keys_to(b"h\0", 100000))
+    any_way("tensors-expanded", tensor(size=ints(1 << 18), stride=ints(0)) + b"q\0" + b"0" + keys_to(b"h\0", 20000))
     bad("tensors-too-many", ballast(3 << 20) + once + keys_to(b"h\0", (1 << 18) + 1), "262144 tensors")
 
 
