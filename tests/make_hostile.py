@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """make_hostile.py DIR [PART...] - writes checkpoints that want to run code, crash their reader, or eat its time and memory.
 
-PART is the name of a function below with a @part; the default is all. DIR gets NAME.pt (a model), NAME.optim.pt (an optimizer shard) and
-NAME.meta.json files and expect.tsv, a line for each: the file, what is expected, and words that the error's line must have. Expected is "error",
-"ok", or "any": shown or refused, but soon and in little memory. Made from public descriptions of attacks on pickle, torch.load and
-JSON, and from CPython's pickletools; nothing here comes from the reader under test. Hostile zips: see make_zips.py.
+PART is the name of a function with a @part, below or in hostile_code.py; the default is all. DIR gets NAME.pt (a model), NAME.optim.pt (an
+optimizer shard) and NAME.meta.json files and expect.tsv, a line for each: the file, what is expected, and words that the error's line must have.
+Expected is "error", "ok", or "any": shown or refused, but soon and in little memory. Made from public descriptions of attacks on pickle, torch.load
+and JSON, and from CPython's pickletools; nothing here comes from the reader under test. Hostile zips: see make_zips.py.
 """
 import os
 import pickletools
@@ -12,219 +12,10 @@ import struct
 import sys
 import zipfile
 
-OUT = sys.argv[1]
-PARTS, EXPECT = [], []
-FLOATS = struct.pack("<6f", *range(6))
-
-# Opcodes with their arguments.
-PROTO2, PROTO4, STOP, MARK, NONE, REDUCE, BUILD, TUPLE = b"\x80\x02", b"\x80\x04", b".", b"(", b"N", b"R", b"b", b"t"
-DICT, LIST, EMPTY_TUPLE, SETITEM, SETITEMS, APPEND, APPENDS = b"}", b"]", b")", b"s", b"u", b"a", b"e"
-
-
-def part(function):
-    PARTS.append(function)
-    return function
-
-
-def text(s):
-    s = s if isinstance(s, bytes) else s.encode("utf-8", "surrogatepass")
-    return b"X" + struct.pack("<I", len(s)) + s
-
-
-def number(n):
-    if -2 ** 31 <= n < 2 ** 31:
-        return b"J" + struct.pack("<i", n)
-    data = n.to_bytes(n.bit_length() // 8 + 1, "little", signed=True)
-    return b"\x8b" + struct.pack("<I", len(data)) + data
-
-
-def tuple_of(*items):
-    return MARK + b"".join(items) + TUPLE
-
-
-def ints(*values):
-    return tuple_of(*map(number, values))
-
-
-def globl(module, name):
-    return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
-
-
-def call(function, *args):
-    return function + tuple_of(*args) + REDUCE
-
-
-def storage(kind=None, key=text("0"), numel=number(6), tag=text("storage"), location=text("cpu")):
-    return tuple_of(tag, globl("torch", "FloatStorage") if kind is None else kind, key, location, numel) + b"Q"
-
-
-def tensor(place=None, offset=number(0), size=ints(2, 3), stride=ints(3, 1), grad=b"\x89", hooks=None, more=()):
-    return call(globl("torch._utils", "_rebuild_tensor_v2"), storage() if place is None else place, offset, size, stride, grad,
-                call(globl("collections", "OrderedDict")) if hooks is None else hooks, *more)
-
-
-def dict_of(*pairs):
-    return DICT + MARK + b"".join(k + v for k, v in pairs) + SETITEMS
-
-
-def write(name, pickle, expected, *words, entries=(), data=FLOATS, method=zipfile.ZIP_STORED):
-    file = name + ".pt"
-    with zipfile.ZipFile(os.path.join(OUT, file), "w", method) as z:
-        for entry, blob in (("data.pkl", pickle), *entries, ("data/0", data), ("version", b"3\n")):
-            z.writestr(zipfile.ZipInfo("archive/" + entry), blob, method)
-    EXPECT.append((file, expected, *words))
-
-
-def bad(name, body, *words, **more):
-    """BODY leaves a value on the stack, or wants to."""
-    write(name, PROTO2 + body + STOP, "error", *words, **more)
-
-
-def any_way(name, body, **more):
-    write(name, PROTO2 + body + STOP, "any", **more)
-
-
-# What an opcode's argument looks like: pickletools knows how it is read, not an example of it.
-ARGUMENTS = {
-    "uint1": b"\1", "uint2": b"\1\0", "int4": b"\1\0\0\0", "uint4": b"\1\0\0\0", "uint8": struct.pack("<Q", 1), "float8": bytes(8),
-    "decimalnl_short": b"7\n", "decimalnl_long": b"7L\n", "floatnl": b"1.5\n", "stringnl": b"'ab'\n", "stringnl_noescape": b"ab\n",
-    "stringnl_noescape_pair": b"posix\nsystem\n", "unicodestringnl": b"ab\n", "string1": b"\2ab", "string4": b"\2\0\0\0ab",
-    "bytes1": b"\2ab", "bytes4": b"\2\0\0\0ab", "bytes8": struct.pack("<Q", 2) + b"ab", "bytearray8": struct.pack("<Q", 2) + b"ab",
-    "unicodestring1": b"\2ab", "unicodestring4": b"\2\0\0\0ab", "unicodestring8": struct.pack("<Q", 2) + b"ab", "long1": b"\1\1",
-    "long4": b"\1\0\0\0\1",
-}
-
-
-@part
-def opcodes():
-    """Every opcode of every protocol without the stack, the mark, the memo or the argument that it needs."""
-    for op in pickletools.opcodes:
-        code, argument = op.code.encode("latin-1"), ARGUMENTS[op.arg.name] if op.arg else b""
-        name = op.name.lower()
-        if op.name == "PROTO":
-            bad("op-proto-cut", b"\x80", "PROTO")
-            bad("op-proto-9", b"\x80\x09", "PROTO")
-            continue
-        if op.stack_before or "GET" in op.name or op.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            bad("op-%s-nothing" % name, code + argument, op.name if op.name != "STOP" else "")
-            if op.name not in ("POP", "POP_MARK", "TUPLE", "LIST", "DICT", "FROZENSET"):
-                bad("op-%s-mark" % name, MARK + code + argument, op.name if op.name != "STOP" else "")
-        if argument:
-            write("op-%s-cut" % name, PROTO2 + b"N" * 4 + code + argument[:-1], "error", op.name)
-            write("op-%s-no-argument" % name, PROTO2 + b"N" * 4 + code, "error", op.name)
-    known = {op.code for op in pickletools.opcodes}
-    for code in (b"\0", b"\xff", b"\x99", b"Z", b"\n"):
-        assert code.decode("latin-1") not in known
-        bad("op-unknown-%02x" % code[0], code, "0x%02x" % code[0])
-    for name, pickle in ("no-stop", PROTO2 + DICT), ("empty", b""), ("two-values", PROTO2 + NONE + NONE + STOP):
-        write("op-" + name, pickle, "error", "STOP")
-
-
-@part
-def targets():
-    """Opcodes on what they are not for: a write through SETITEM into a tensor was CVE-2026-24747."""
-    t = tensor()
-    bad("on-setitem-tensor", t + number(0) + number(1) + SETITEM, "SETITEM")
-    bad("on-setitems-tensor", t + MARK + number(0) + number(1) + SETITEMS, "SETITEMS")
-    bad("on-setitem-list", LIST + number(0) + NONE + SETITEM, "SETITEM", "a list")
-    bad("on-setitems-odd", DICT + MARK + NONE + SETITEMS, "SETITEMS", "key")
-    bad("on-append-dict", DICT + NONE + APPEND, "APPEND", "a dict")
-    bad("on-append-tensor", t + NONE + APPEND, "APPEND")
-    bad("on-appends-tuple", EMPTY_TUPLE + MARK + NONE + APPENDS, "APPENDS", "a tuple")
-    bad("on-appends-global", globl("torch", "FloatStorage") + MARK + NONE + APPENDS, "APPENDS")
-    bad("on-additems-list", LIST + MARK + NONE + b"\x90", "ADDITEMS")
-    for name, body in ("dict", DICT), ("int", number(1)), ("global", globl("torch", "Tensor")):
-        bad("on-build-" + name, body + DICT + BUILD, "BUILD")
-    bad("on-build-twice", call(globl("collections", "OrderedDict")) + (DICT + BUILD) * 2, "BUILD")
-    bad("on-reduce-str", text("posix.system") + EMPTY_TUPLE + REDUCE, "REDUCE")
-    bad("on-reduce-result", call(globl("torch", "Size"), ints(1)) + EMPTY_TUPLE + REDUCE, "REDUCE")
-    bad("on-reduce-list-args", globl("collections", "OrderedDict") + LIST + REDUCE, "REDUCE")
-    bad("on-reduce-storage-class", call(globl("torch", "FloatStorage"), number(1 << 40)), "REDUCE", "FloatStorage")
-    bad("on-reduce-dtype", call(globl("torch", "float32")), "REDUCE", "float32")
-    bad("on-newobj-function", globl("torch._utils", "_rebuild_tensor_v2") + EMPTY_TUPLE + b"\x81", "NEWOBJ")
-    bad("on-stack-global-ints", number(1) + number(2) + b"\x93", "STACK_GLOBAL")
-    bad("on-key-list", DICT + LIST + NONE + SETITEM, "SETITEM", "hash")
-    bad("on-key-dict", DICT + tuple_of(DICT) + NONE + SETITEM, "SETITEM", "hash")
-    bad("on-encode-utf7", call(globl("_codecs", "encode"), text("+AGE-"), text("utf7")), "_codecs.encode")
-    bad("on-encode-wide", call(globl("_codecs", "encode"), text("\u2603"), text("latin1")), "U+2603")
-    bad("on-bytes-huge", call(globl("builtins", "bytes"), number(1 << 40)), "bytes")
-    bad("on-bytearray-huge", call(globl("builtins", "bytearray"), number(1 << 40)), "bytearray")
-    bad("on-set-of-int", call(globl("builtins", "set"), number(7)), "set")
-    for name, code, op in (("far", b"r\xff\xff\xff\xff", "LONG_BINPUT"), ("negative", b"p-1\n", "PUT"), ("words", b"pzero\n", "PUT"),
-                           ("wraps", b"p18446744073709551616\n", "PUT")):
-        bad("memo-put-" + name, NONE + code, op)
-    for name, body, op in (("get-negative", NONE + b"g-1\n", "GET"), ("get-far", NONE + b"j\xff\xff\xff\xff", "LONG_BINGET")):
-        bad("memo-" + name, body, op)
-
-
-FOREIGN = """posix.system os.system nt.system subprocess.Popen builtins.eval builtins.exec builtins.getattr builtins.__import__ builtins.open
-__builtin__.eval __builtin__.apply operator.attrgetter operator.methodcaller runpy._run_code torch.storage._load_from_bytes numpy.ndarray""".split()
-MORE_FOREIGN = """os.popen os.execv subprocess.check_output builtins.compile builtins.globals builtins.setattr builtins.print builtins.breakpoint
-builtins.object builtins.type builtins.int builtins.list builtins.dict operator.itemgetter runpy.run_path importlib.import_module functools.partial
-functools.reduce webbrowser.open socket.socket pty.spawn pdb.run code.interact ctypes.CDLL shutil.rmtree marshal.loads types.FunctionType types.CodeType pickle.loads
-_pickle.loads io.open _io.FileIO copyreg._reconstructor copyreg.add_extension copy_reg.add_extension collections.defaultdict collections.namedtuple
-bdb.Bdb.run cProfile.runctx timeit.timeit trace.Trace.run doctest.debug_script pip._internal.main asyncio.unix_events._UnixSubprocessTransport._start
-idlelib.pyshell.ModifiedInterpreter.runcode numpy.core.multiarray._reconstruct numpy._core.multiarray._reconstruct numpy.core.multiarray.scalar
-numpy.dtype numpy.load numpy.f2py.crackfortran.getlincoef numpy.testing._private.utils.runstring torch.load torch.serialization.load torch.hub.load
-torch.jit.load torch.jit._script.unpackage_script_module torch._C.import_ir_module torch.utils.cpp_extension.load
-torch.utils._config_module.load_config torch.utils.bottleneck.__main__.run_cprofile torch.package.PackageImporter
-torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression torch._dynamo.guards.GuardBuilder.get torch.nn.modules.linear.Linear
-torch._utils._rebuild_qtensor torch._utils._rebuild_sparse_tensor torch._utils._rebuild_wrapper_subclass
-torch._utils._rebuild_device_tensor_from_numpy torch._utils._rebuild_meta_tensor_no_storage torch.serialization._get_layout torch.from_file
-transformers.AutoModel.from_pretrained""".split()
-
-
-def spelled(module, name):
-    """One global called with 'touch /tmp/...', by everything that a pickle has for that."""
-    pair, what = globl(module, name), text("touch /tmp/ckptfs-was-here")
-    stacked = text(module) + text(name) + b"\x93"
-    yield "global", PROTO2 + pair + STOP
-    yield "reduce", PROTO2 + call(pair, what) + STOP
-    yield "stack-global", PROTO4 + call(stacked, what) + STOP
-    short = b"".join(b"\x8c" + bytes([len(s)]) + s.encode() for s in (module, name))
-    yield "short-strings", PROTO4 + short + b"\x93" + tuple_of(what) + REDUCE + STOP
-    yield "memo-names", PROTO4 + text(name) + b"\x94" + text(module) + b"\x94" + b"h\x01h\x00\x93" + tuple_of(what) + REDUCE + STOP
-    yield "inst", MARK + what + b"i" + pair[1:] + STOP
-    yield "obj", PROTO2 + MARK + pair + what + b"o" + STOP
-    yield "newobj", PROTO2 + pair + tuple_of(what) + b"\x81" + STOP
-    yield "newobj-ex", PROTO4 + pair + tuple_of(what) + DICT + b"\x92" + STOP
-    yield "setstate", PROTO2 + call(globl("collections", "OrderedDict")) + dict_of((text("__setstate__"), pair)) + BUILD + what + BUILD + STOP
-    yield "popped", PROTO2 + call(pair, what) + b"0" + DICT + STOP
-    yield "framed", PROTO4 + b"\x95" + struct.pack("<Q", len(pair) + 1) + pair + STOP
-    yield "as-key", PROTO2 + dict_of((pair, tensor())) + STOP
-    yield "as-persistent-id", PROTO2 + pair + b"Q" + STOP
-
-
-@part
-def foreign():
-    for i, dotted in enumerate(FOREIGN):
-        module, name = dotted.rsplit(".", 1)
-        for spelling, pickle in spelled(module, name):
-            write("call-%02d-%s" % (i, spelling), pickle, "error", dotted)
-    for i, dotted in enumerate(MORE_FOREIGN):
-        module, name = dotted.rsplit(".", 1)
-        bad("name-%02d" % i, call(globl(module, name), text("x")), dotted)
-        bad("name-%02d-stacked" % i, text(module) + text(name) + b"\x93", dotted)
-    for width, code in (1, b"\x82"), (2, b"\x83"), (4, b"\x84"):
-        bad("extension-%d" % width, code + (1).to_bytes(width, "little"), "EXT%d" % width)
-    for op, body in ("NEXT_BUFFER", b"\x97"), ("READONLY_BUFFER", NONE + b"\x98"), ("PERSID", b"Pposix.system\n"):
-        bad("refused-" + op.lower(), body, op)
-
-
-@part
-def disguised():
-    """Names that nearly are, or lead on from, the ones that a checkpoint has."""
-    for i, (module, name) in enumerate((
-            ("torch._utils", "_rebuild_tensor_v2.__globals__"), ("torch._utils", "os.system"), ("collections", "OrderedDict.__reduce__"),
-            ("torch.serialization", "os.system"), ("torch", "serialization.os.system"), ("torch", "_utils._rebuild_tensor_v2"),
-            ("", "posix.system"), ("posix.system", ""), ("torch._utils ", "_rebuild_tensor_v2"), ("torch._utils", " _rebuild_tensor_v2"),
-            ("torch._utils", "_rebuild_tensor_v2\r"), ("Torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_Rebuild_Tensor_V2"),
-            ("t\u043erch", "FloatStorage"), ("torch", "FloatStorage\0"), ("torch\0", "FloatStorage"), ("torch", "Float\u0405torage"),
-            ("torch", "__dict__"), ("torch", "float"), ("torch.cuda", "FloatStorage"), ("torch.sparse", "FloatTensor"), ("torch", "%s%n%s%n"),
-            ("a" * 100000, "b" * 100000), ("torch", "FloatStorage" * 1000), ("\x1b[2J\x1b[31m", "\x07\x08"), ("torch", "\u202egnp.exe"))):
-        bad("like-%02d-global" % i, globl(module, name), "GLOBAL")
-        bad("like-%02d-stacked" % i, text(module) + text(name) + b"\x93", "STACK_GLOBAL")
-    bad("like-bytes", b"c\xff\xfe\n\xff\n", "GLOBAL")
+import hostile_code  # noqa: F401 (its parts are the first of PARTS)
+from hostile_pickle import (
+    APPEND, APPENDS, BUILD, DICT, EMPTY_TUPLE, EXPECT, LIST, MARK, NONE, OUT, PARTS, PROTO2, REDUCE, SETITEM, SETITEMS, STOP, TUPLE,
+    any_way, bad, call, dict_of, globl, ints, number, part, storage, tensor, text, tuple_of, write)
 
 
 def nested(opener, closer, times):
@@ -422,6 +213,7 @@ def tensors():
     for name, size, stride in (("expanded-one", ints(1000), ints(0)), ("expanded-inside", ints(3, 1000, 2), ints(1, 0, 3)),
                                ("empty-wild-strides", ints(0, 3), ints(big, big)), ("dims-64", ints(*[1] * 64), ints(*[big] * 64))):
         write(name, PROTO2 + dict_of((text("a"), tensor(size=size, stride=stride))) + STOP, "ok")
+    write("empty-far", PROTO2 + dict_of((text("a"), tensor(offset=number((1 << 63) - 1), size=ints(0), stride=ints(1)))) + STOP, "ok")
 
 
 def keys_to(value, count):
@@ -455,6 +247,7 @@ def names():
     for suffix in "", ".optim":
         any_way("names-control" + suffix, once + dict_of((text("\x01" * 60000), keys_to(b"h\0", 250))))
     any_way("tensors-many", once + keys_to(b"h\0", 100000))
+    any_way("tensors-expanded", tensor(size=ints(1 << 18), stride=ints(0)) + b"q\0" + b"0" + keys_to(b"h\0", 20000))
     bad("tensors-too-many", ballast(3 << 20) + once + keys_to(b"h\0", (1 << 18) + 1), "262144 tensors")
 
 

@@ -173,6 +173,10 @@ def names():
     emit("no-pickle.pt", build([Entry("archive/data/0", b"1")]), "no data.pkl: not a torch.save file")
     emit("twice.pt", build(usual(Entry("archive/data/0", b"other"))), "data/0: two entries of this name")
     emit("two-pickles.pt", build(usual(Entry("archive/data.pkl", PICKLE))), "data.pkl: two entries")
+    # What torch.load would read of these is another file: miniz takes small and capital letters for the same.
+    emit("capitals.pt", build(usual(Entry("archive/DATA.PKL", PICKLE))), "but for capital letters")
+    emit("capitals-top.pt", build(usual(Entry("ARCHIVE/data.pkl", PICKLE))), "ARCHIVE/data.pkl: an entry outside")
+    emit("torchscript.pt", build(usual(Entry("archive/constants.pkl", b"\x80\x02)."))), "constants.pkl: a TorchScript archive")
     emit("two-tops.pt", build(usual(Entry("x/data.pkl", PICKLE))), "x/data.pkl: an entry outside")
     emit("top-prefix.pt", build(usual(Entry("archive2/data.pkl", PICKLE))), "an entry outside")
     emit("no-top.pt", build([Entry("data.pkl", PICKLE)]), "data.pkl: an entry outside")
@@ -193,7 +197,7 @@ def names():
 
 
 def fields():
-    for flag, name in ((1, "encrypted"), (0x41, "strong"), (0x2000, "masked")):
+    for flag, name in ((1, "encrypted"), (0x40, "strong-alone"), (0x41, "strong"), (0x2000, "masked")):
         emit(name + ".pt", build(usual(Entry("archive/data/1", b"1" * 20, flags=flag))), "encrypted")
     emit("patched.pt", build(usual(Entry("archive/data/1", b"1", flags=0x20))), "patch data")
     for method in (1, 9, 12, 14, 93, 95):
@@ -212,6 +216,12 @@ def fields():
     emit("local-zip64-none.pt", build(usual(Entry("archive/a", b"1", l_usize=U32))), "without one zip64 field")
     emit("local-zip64-lie.pt", build(usual(Entry("archive/a", b"1", l_usize=U32, l_extra=struct.pack(
         "<HHQQ", 1, 16, 2, 1)))), "disagree about the size")
+    # Fields of all ones, of which the zip64 field of the central directory must have the values.
+    one = struct.pack("<HHQQ", 1, 16, 1, 1)
+    for field, ones in ("sizes", {"c_csize": U32, "c_usize": U32}), ("offset", {"c_offset": U32}):
+        for name, extra, words in (("none", b"", "without one zip64 field"), ("two", one * 2, "without one zip64 field"),
+                                   ("short", struct.pack("<HHI", 1, 4, 1), "the zip64 field is too short")):
+            emit("zip64-%s-%s.pt" % (field, name), build(usual(Entry("archive/a", b"1", c_extra=extra, **ones))), words)
     emit("stored-sizes.pt", build(usual(Entry("archive/a", b"1", usize=2))), "stored, but 2 bytes in 1")
     emit("pickle-crc.pt", build([Entry("archive/data.pkl", PICKLE, crc=1)]), "data.pkl: its CRC is ")
     emit("pickle-crc-deflated.pt", build([Entry("archive/data.pkl", PICKLE, 8, crc=1)]), "data.pkl: libzip: CRC")
