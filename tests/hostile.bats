@@ -33,6 +33,19 @@ judge() {
 @test "metadata that is too deep, too large, too long" { hostile metas; }
 @test "as much as the limits let through, of what takes most memory" { hostile memory; }
 
+@test "many of the worst at the same time: eight are opened, the others wait" {
+	local i most tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d1
+	python3 "$REPO/tests/make_hostile.py" "$BATS_TEST_TMPDIR/made" memory
+	mkdir -p "$tag"
+	for i in {10..33}; do ln "$BATS_TEST_TMPDIR/made/much-lists-of-one.pt" "$tag/model_0000$i.pt"; done
+	mount_store "$BATS_TEST_TMPDIR/s"
+	printf '%s\n' {10..33} | xargs -P 24 -I N ls "$MNT/base/d1/0000N" >"$BATS_TEST_TMPDIR/listed"
+	[[ $(grep -c 'model[.]pt' "$BATS_TEST_TMPDIR/listed") -eq 24 ]]
+	most=$(awk '/^VmHWM:/ { print $2 }' "/proc/$DAEMON/status")
+	echo "# at most $((most / 1024)) MiB" >&3
+	sanitized || [[ $most -lt $((9 * 64 * 1024)) ]]
+}
+
 # A lie in a local header is found when the entry is read, not when the file is opened: shown or refused, if refused then for what it is.
 @test "zips that lie" {
 	local made=$BATS_TEST_TMPDIR/made
