@@ -28,6 +28,13 @@
 #define CK_OUTLINE_MAX_BYTES ((size_t)24 << 20)
 
 /*
+ * Whether torch.device of torch 2.6 takes this type (of backends that torch doesn't know of itself it takes none). An
+ * index is an int8 to it: a larger one becomes another, or none, without a word.
+ */
+#define CK_DEVICE_MAX_INDEX 127
+bool ck_is_device_type(const char *s, size_t len);
+
+/*
  * Appends the outline of VALUE (CK_TENSOR values index TENSORS, whose keys are the paths) with INDENT as json.dump's.
  * CK_ERR_LIMIT past CK_OUTLINE_MAX_BYTES, or MAX if that is less, or 130 levels.
  */

@@ -227,26 +227,42 @@ static int read_int(struct reader *r, const char *s, size_t len, struct ck_value
 	return CK_OK;
 }
 
+bool ck_is_device_type(const char *s, size_t len)
+{
+	static const char *const types[] = {
+		"cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+		"xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strlen(types[i]) == len && memcmp(types[i], s, len) == 0)
+			return true;
+	return false;
+}
+
 static int read_device(struct reader *r, struct ck_value *arg, struct ck_value *out)
 {
-	uint32_t type = 0;
+	const char *colon = arg->kind == CK_STR ? memchr(arg->s, ':', arg->len) : NULL;
+	size_t type = colon ? (size_t)(colon - arg->s) : arg->len;
+	struct ck_value *args;
 	int rc;
 
 	if (arg->kind != CK_STR)
 		return expected(r, "a string for \"$device\"");
-	while (type < arg->len && (arg->s[type] == '_' || (arg->s[type] >= 'a' && arg->s[type] <= 'z')))
-		type++;
-	if (type == 0 || (type < arg->len && arg->s[type] != ':'))
-		return expected(r, "\"TYPE\" or \"TYPE:INDEX\" for \"$device\"");
-	rc = make_call(r, CK_G_DEVICE, type < arg->len ? 2 : 1, out);
+	if (!ck_is_device_type(arg->s, type))
+		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" is no device that torch.load knows",
+			       clip(arg->len), arg->s);
+	rc = make_call(r, CK_G_DEVICE, colon ? 2 : 1, out);
 	if (rc)
 		return rc;
-	out->call->args.items[0] = ck_str(arg->s, type);
-	if (type == arg->len)
+	args = out->call->args.items;
+	args[0] = ck_str(arg->s, type);
+	if (!colon)
 		return CK_OK;
-	rc = read_int(r, arg->s + type + 1, arg->len - type - 1, &out->call->args.items[1]);
-	if (rc == CK_OK && (out->call->args.items[1].kind != CK_INT || out->call->args.items[1].i < 0))
-		rc = expected(r, "an index from 0 for \"$device\"");
+	rc = read_int(r, colon + 1, arg->len - type - 1, &args[1]);
+	if (rc == CK_OK && (args[1].kind != CK_INT || args[1].i < 0 || args[1].i > CK_DEVICE_MAX_INDEX))
+		rc = ck_fail(r->err, CK_ERR_INVALID, "outline: expected an index from 0 to %d, found \"%.*s\"",
+			     CK_DEVICE_MAX_INDEX, clip(arg->len), arg->s);
 	return rc;
 }
 

@@ -263,12 +263,9 @@ static bool is_device(const struct ck_value *args)
 {
 	const struct ck_value *type = args->items, *index = args->items + 1;
 
-	if (args->len < 1 || args->len > 2 || type->kind != CK_STR || type->len == 0)
+	if (args->len < 1 || args->len > 2 || type->kind != CK_STR || !ck_is_device_type(type->s, type->len))
 		return false;
-	for (uint32_t i = 0; i < type->len; i++)
-		if (type->s[i] != '_' && (type->s[i] < 'a' || type->s[i] > 'z'))
-			return false;
-	return args->len == 1 || (index->kind == CK_INT && index->i >= 0);
+	return args->len == 1 || (index->kind == CK_INT && index->i >= 0 && index->i <= CK_DEVICE_MAX_INDEX);
 }
 
 static int put_device(struct writer *w, const struct ck_value *args)

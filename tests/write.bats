@@ -410,6 +410,23 @@ unfit() {
 	[[ $(in_order "$TAG/000600/model") == $'x.npy\nresid_lambdas.npy\nx0_lambdas.npy' ]]
 }
 
+@test "a shard with a device that torch.load refuses, or takes for another, is unfit" {
+	writable
+	local draft=$TAG/000600 device
+	mkdir "$draft" "$draft/optim"
+	cp "$TAG/000500/meta.json" "$draft/"
+	cp -r "$TAG/000500/model" "$draft/"
+	for device in foo CPU cpu:x cuda:128 cuda:99999999999; do
+		echo "{\"\$device\": \"$device\"}" >"$draft/optim/rank0.json"
+		unfit 000600 'rank0\.json' "\"$device\"|\"${device#*:}\"" || { echo "$device"; return 1; }
+	done
+	echo '[{"$device": "cuda:127"}, {"$device": "privateuseone"}]' >"$draft/optim/rank0.json"
+	sync "$draft"
+	published 000600
+	"$PYTHON" -c 'import sys, torch
+assert torch.load(sys.argv[1]) == [torch.device("cuda", 127), torch.device("privateuseone")]' "$STORED/optim_000600_rank0.pt"
+}
+
 @test "a safetensors header that lies is unfit, each lie by name" {
 	writable
 	mkdir "$TAG/000600"

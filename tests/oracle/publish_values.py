@@ -137,7 +137,7 @@ HASHABLE = st.recursive(
 SCALARS = st.one_of(
     st.none(), st.booleans(), INTS, st.floats(), STRINGS, st.binary(max_size=300), st.binary(max_size=5).map(bytearray), st.complex_numbers(),
     st.lists(st.integers(0, 1 << 62), max_size=3).map(torch.Size), st.sampled_from([getattr(torch, d) for d in KNOWN]),
-    st.sampled_from(["cpu", "cuda:0", "cuda", "mps", "meta", "cuda:12"]).map(torch.device), st.sets(HASHABLE, max_size=3), HASHABLE)
+    st.sampled_from(["cpu", "cuda:0", "cuda", "mps", "meta", "cuda:12", "xla:127"]).map(torch.device), st.sets(HASHABLE, max_size=3), HASHABLE)
 
 
 def containers(inner):

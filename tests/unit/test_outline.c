@@ -203,6 +203,43 @@ static void test_torch(void)
 			 "{\"$dtype\": \"float32\"}"));
 }
 
+/* By what torch.device of torch 2.6 says that it expects. */
+static void test_devices(void)
+{
+	static const char *const types[] = {
+		"cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+		"xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+	};
+	char text[64];
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		snprintf(text, sizeof(text), "{\"$device\": \"%s:127\"}", types[i]);
+		CHECK(round_trip(call(CK_G_DEVICE, SEQ(CK_TUPLE, ck_str(types[i], strlen(types[i])), ck_int(127))),
+				 text));
+	}
+}
+
+static void refused_as(const char *outline, const char *why)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_value v;
+
+	CHECK(ck_outline_read(outline, strlen(outline), arena, find, NULL, NULL, &v, &err) == CK_ERR_INVALID);
+	CHECK_STR(err.text, why);
+}
+
+static void test_no_devices(void)
+{
+	refused_as("{\"$device\": \"foo\"}", "outline: \"foo\" is no device that torch.load knows");
+	refused_as("{\"$device\": \"cud\"}", "outline: \"cud\" is no device that torch.load knows");
+	refused_as("{\"$device\": \"cuda:128\"}",
+		   "outline: expected an index from 0 to 127, found \"cuda:128\"");
+	refused_as("{\"$device\": \"cuda:99999999999\"}",
+		   "outline: expected an index from 0 to 127, found \"cuda:99999999999\"");
+	refused_as("{\"$device\": \"cuda:99999999999999999999\"}",
+		   "outline: expected an index from 0 to 127, found \"cuda:99999999999999999999\"");
+}
+
 static void shown_only(struct ck_value v, const char *want)
 {
 	struct ck_buf out = CK_BUF_INIT;
@@ -222,6 +259,9 @@ static void test_unsupported(void)
 	shown_only(call(CK_G_REBUILD_PARAMETER, SEQ(CK_TUPLE)),
 		   "{\"$unsupported\": \"torch._utils._rebuild_parameter\"}");
 	shown_only(call(CK_G_DEVICE, SEQ(CK_TUPLE, STR("a:b"))), "{\"$unsupported\": \"torch.device\"}");
+	shown_only(call(CK_G_DEVICE, SEQ(CK_TUPLE, STR("foo"))), "{\"$unsupported\": \"torch.device\"}");
+	shown_only(call(CK_G_DEVICE, SEQ(CK_TUPLE, STR("cuda"), ck_int(128))),
+		   "{\"$unsupported\": \"torch.device\"}");
 	shown_only(call(CK_G_SIZE, SEQ(CK_TUPLE, SEQ(CK_TUPLE, ck_none()))), "{\"$unsupported\": \"torch.Size\"}");
 	shown_only((struct ck_value){ .kind = CK_GLOBAL, .i = CK_G_SIZE }, "{\"$unsupported\": \"torch.Size\"}");
 	shown_only(SEQ(CK_LIST, id), "[{\"$unsupported\": \"persistent id\"}]");
@@ -235,7 +275,8 @@ static void test_refusals(void)
 		"{\"$utf8\": \"\\u00ff\"}", "{\"$complex\": [1]}", "{\"$complex\": [1, \"2\"]}",
 		"{\"$size\": [1.0]}", "{\"$size\": 1}", "{\"$dtype\": \"float31\"}", "{\"$device\": \"\"}",
 		"{\"$device\": \"cuda:\"}", "{\"$device\": \"cuda:01\"}", "{\"$device\": \"cuda:-1\"}",
-		"{\"$device\": \"CPU\"}", "{\"$tensor\": \"nowhere\"}", "{\"$tensor\": 1}",
+		"{\"$device\": \"CPU\"}", "{\"$device\": \"cuda\\u0000\"}", "{\"$device\": \"cuda:1:1\"}",
+		"{\"$device\": 0}", "{\"$tensor\": \"nowhere\"}", "{\"$tensor\": 1}",
 		"{\"$tensor\": \"w\", \"requires_grad\": 1}", "{\"$keys\": \"str\"}",
 		"{\"$keys\": \"int\", \"01\": 1}", "{\"$keys\": \"int\", \"-0\": 1}",
 		"{\"$keys\": \"int\", \" 1\": 1}", "{\"$keys\": \"int\", \"1.0\": 1}",
@@ -291,6 +332,8 @@ int main(void)
 	RUN(test_scalars);
 	RUN(test_containers);
 	RUN(test_torch);
+	RUN(test_devices);
+	RUN(test_no_devices);
 	RUN(test_unsupported);
 	RUN(test_refusals);
 	RUN(test_limits);
