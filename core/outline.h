@@ -8,6 +8,7 @@
  *   {"$utf8": "latin-1 text"}              a string with lone surrogates, which jq refuses, by its bytes here
  *   {"$tensor": "state.0.exp_avg"}         the file PATH.npy, by its path; more keys may follow and are for people
  *                                          (dtype, shape) but "requires_grad": true and "parameter": true, which count
+ *                                          (a path with lone surrogates is a {"$utf8": ...})
  *   {"$unsupported": "torch._utils._rebuild_x"}  any other call or global, for people; it can't be read back
  *
  * A dict whose keys are all strings (without lone surrogates) is an object; a key that begins with '$' gets a second

@@ -285,16 +285,16 @@ static int read_flag(struct reader *r, const struct ck_dict *object, const char 
 	return CK_OK;
 }
 
-static int read_tensor(struct reader *r, const struct ck_dict *object, const struct ck_value *path,
-		       struct ck_value *out)
+static int read_tensor(struct reader *r, const struct ck_dict *object, struct ck_value *path, struct ck_value *out)
 {
 	bool requires_grad, parameter;
 	int64_t index;
-	int rc;
+	int rc = convert(r, path);      /* it may be a "$utf8" */
 
-	if (path->kind != CK_STR)
-		return expected(r, "a string for \"$tensor\"");
-	rc = read_flag(r, object, "requires_grad", &requires_grad);
+	if (rc == CK_OK && path->kind != CK_STR)
+		rc = expected(r, "a string for \"$tensor\"");
+	if (rc == CK_OK)
+		rc = read_flag(r, object, "requires_grad", &requires_grad);
 	if (rc == CK_OK)
 		rc = read_flag(r, object, "parameter", &parameter);
 	if (rc)

@@ -203,9 +203,10 @@ static int put_dict(struct writer *w, const struct ck_dict *dict)
 static int put_tensor(struct writer *w, const struct ck_tensor *t)
 {
 	const char *dtype = ck_dtype_info((enum ck_dtype)t->dtype)->torch;
+	const struct ck_value path = ck_str(t->key, t->key_len);
 
 	open_form(w, "$tensor");
-	ck_json_string(w->json.buf, t->key, t->key_len);
+	put_str(w, &path);
 	ck_json_key(&w->json, "dtype", 5);
 	ck_json_string(w->json.buf, dtype, strlen(dtype));
 	ck_json_key(&w->json, "shape", 5);

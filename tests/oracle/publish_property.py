@@ -341,6 +341,8 @@ def shard_of_json(tree, names, rank, later, ascii_only, order):
 @example({"x" * 300: Leaf(ONE, False, False), "x" * 299 + "y": [Leaf(ONE, True, True)]}, False, True)   # names that are cut
 @example({"a": Ordered([("b", 1)], {"_metadata": Leaf(ONE, False, False)})}, False, False)              # a tensor in an attribute
 @example({(0.0, b"\x80\xff"): Leaf(ONE, False, False)}, False, False)                                     # bytes in a path
+@example({"\ud83d\ude00": Leaf(ONE, False, False), "\U0001f600": [Leaf(ONE, True, True)]}, False, False)  # surrogates in a path
+@example({"": {"": Leaf(ONE, False, False), "a": Leaf(ONE, True, False)}, "a": Leaf(ONE, True, True)}, False, True)
 def shard_and_back(tree, twice, native):
     """torch.save, under nanochat's own name or in a draft; the mount's views of it; cp of these into a draft; torch.load."""
     value = pv.realize(tree)

@@ -11,12 +11,14 @@ static const int64_t shape[] = { 2, 3 };
 static const struct ck_tensor tensors[] = {
 	{ .key = "state.0.exp_avg", .key_len = 15, .dtype = CK_BF16, .ndim = 2, .shape = shape },
 	{ .key = "w", .key_len = 1, .dtype = CK_I64, .requires_grad = true, .parameter = true },
+	{ .key = "\xed\xa0\xbd\xed\xb8\x80", .key_len = 6, .dtype = CK_F32 },
+	{ .key = "\xf0\x9f\x98\x80", .key_len = 4, .dtype = CK_F32 },
 };
 
 static int64_t find(void *arg, const char *path, size_t len)
 {
 	(void)arg;
-	for (int64_t i = 0; i < 2; i++)
+	for (int64_t i = 0; i < 4; i++)
 		if (tensors[i].key_len == len && memcmp(tensors[i].key, path, len) == 0)
 			return i;
 	return -1;
@@ -186,12 +188,18 @@ static void test_containers(void)
 
 static void test_torch(void)
 {
-	const struct ck_value t[] = { { .kind = CK_TENSOR, .i = 0 }, { .kind = CK_TENSOR, .i = 1 } };
+	const struct ck_value t[] = { { .kind = CK_TENSOR, .i = 0 }, { .kind = CK_TENSOR, .i = 1 },
+				      { .kind = CK_TENSOR, .i = 2 }, { .kind = CK_TENSOR, .i = 3 } };
 
 	CHECK(round_trip(seq(CK_LIST, 2, t),
 			 "[{\"$tensor\": \"state.0.exp_avg\", \"dtype\": \"bfloat16\", \"shape\": [2, 3]}, "
 			 "{\"$tensor\": \"w\", \"dtype\": \"int64\", \"shape\": [], \"requires_grad\": true, "
 			 "\"parameter\": true}]"));
+	/* Two surrogates, and the character that they would be to a reader of JSON. */
+	CHECK(round_trip(seq(CK_LIST, 2, t + 2),
+			 "[{\"$tensor\": {\"$utf8\": \"\\u00ed\\u00a0\\u00bd\\u00ed\\u00b8\\u0080\"}, "
+			 "\"dtype\": \"float32\", \"shape\": []}, "
+			 "{\"$tensor\": \"\\ud83d\\ude00\", \"dtype\": \"float32\", \"shape\": []}]"));
 	CHECK(round_trip(call(CK_G_SIZE, SEQ(CK_TUPLE, SEQ(CK_TUPLE, ck_int(2), ck_int(3)))),
 			 "{\"$size\": [2, 3]}"));
 	CHECK(round_trip(call(CK_G_SIZE, SEQ(CK_TUPLE, SEQ(CK_TUPLE))), "{\"$size\": []}"));
@@ -277,6 +285,7 @@ static void test_refusals(void)
 		"{\"$device\": \"cuda:\"}", "{\"$device\": \"cuda:01\"}", "{\"$device\": \"cuda:-1\"}",
 		"{\"$device\": \"CPU\"}", "{\"$device\": \"cuda\\u0000\"}", "{\"$device\": \"cuda:1:1\"}",
 		"{\"$device\": 0}", "{\"$tensor\": \"nowhere\"}", "{\"$tensor\": 1}",
+		"{\"$tensor\": {\"$bytes\": \"w\"}}", "{\"$tensor\": {\"$tensor\": \"w\"}}",
 		"{\"$tensor\": \"w\", \"requires_grad\": 1}", "{\"$keys\": \"str\"}",
 		"{\"$keys\": \"int\", \"01\": 1}", "{\"$keys\": \"int\", \"-0\": 1}",
 		"{\"$keys\": \"int\", \" 1\": 1}", "{\"$keys\": \"int\", \"1.0\": 1}",
