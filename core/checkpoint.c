@@ -24,12 +24,14 @@ struct walk {
 	const struct ck_patch *patch;
 	bool big_endian;
 	struct ck_buf path;     /* keys joined by '.' */
+	unsigned depth;         /* how many: some may be empty */
 	struct ck_error *err;
 };
 
-static int take_tensor(struct walk *w, struct ck_value *v, bool top)
+static int take_tensor(struct walk *w, struct ck_value *v)
 {
 	struct ck_checkpoint *c = w->c;
+	bool top = w->patch->model && w->depth == 1;
 	const char *key = w->path.data;
 	size_t len = w->path.len;
 	struct ck_tensor t;
@@ -42,17 +44,17 @@ static int take_tensor(struct walk *w, struct ck_value *v, bool top)
 		ck_error_subject(w->err, key ? key : "", len);
 		return rc;
 	}
-	if (w->patch->model && top && len >= strlen(PREFIX) && memcmp(key, PREFIX, strlen(PREFIX)) == 0) {
+	if (top && len >= strlen(PREFIX) && memcmp(key, PREFIX, strlen(PREFIX)) == 0) {
 		key += strlen(PREFIX);
 		len -= strlen(PREFIX);
 	}
 	if (w->patch->model && !w->patch->keep_bfloat16 && t.dtype == CK_BF16)
 		t.dtype = CK_F32;
 	*v = (struct ck_value){ .kind = CK_TENSOR };
-	return ck_checkpoint_add(c, &t, key, len, w->patch->model && top, &v->i, w->err);
+	return ck_checkpoint_add(c, &t, key, len, top, &v->i, w->err);
 }
 
-static int walk_value(struct walk *w, struct ck_value *v, bool top);
+static int walk_value(struct walk *w, struct ck_value *v);
 
 /* Appends a part of a path. Past CK_MAX_KEY only that it is too long matters. */
 static void append(struct ck_buf *path, const char *s, size_t len)
@@ -107,7 +109,7 @@ static bool may_hold_tensors(const struct ck_value *v)
 }
 
 /* One member of a container: its path is the container's and KEY. */
-static int walk_member(struct walk *w, const struct ck_value *key, struct ck_value *v, bool top)
+static int walk_member(struct walk *w, const struct ck_value *key, struct ck_value *v)
 {
 	size_t len = w->path.len;
 	int rc;
@@ -115,24 +117,24 @@ static int walk_member(struct walk *w, const struct ck_value *key, struct ck_val
 	/* Most members of a shard's dicts are numbers: spelling their keys would cost more than they do. */
 	if (!may_hold_tensors(v))
 		return CK_OK;
-	if (len)
+	if (w->depth++)
 		ck_buf_byte(&w->path, '.');
 	append_key(&w->path, key);
-	rc = w->path.failed ? ck_fail_nomem(w->err) : walk_value(w, v, top);
+	rc = w->path.failed ? ck_fail_nomem(w->err) : walk_value(w, v);
+	w->depth--;
 	w->path.len = len;
 	return rc;
 }
 
-/* TOP: this is the outermost dict. */
-static int walk_dict(struct walk *w, struct ck_dict *dict, bool top)
+static int walk_dict(struct walk *w, struct ck_dict *dict)
 {
 	struct ck_value attributes = ck_str("$state", sizeof("$state") - 1);
 	int rc = CK_OK;
 
 	for (uint32_t i = 0; i < dict->len && !rc; i++)
-		rc = walk_member(w, &dict->pairs[i].key, &dict->pairs[i].value, top);
+		rc = walk_member(w, &dict->pairs[i].key, &dict->pairs[i].value);
 	/* A shard's outline has them; of a model nanochat takes the items alone. */
-	return rc || w->patch->model ? rc : walk_member(w, &attributes, &dict->state, false);
+	return rc || w->patch->model ? rc : walk_member(w, &attributes, &dict->state);
 }
 
 static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
@@ -142,24 +144,24 @@ static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
 
 	for (uint32_t i = 0; i < len && !rc; i++) {
 		key = ck_int(i);
-		rc = walk_member(w, &key, &items[i], false);
+		rc = walk_member(w, &key, &items[i]);
 	}
 	return rc;
 }
 
 /* Depth and the number of visits, also through shared containers, were bounded by the pickle
-   reader. TOP: V is a member of the outermost dict. */
-static int walk_value(struct walk *w, struct ck_value *v, bool top)
+   reader. */
+static int walk_value(struct walk *w, struct ck_value *v)
 {
 	switch ((enum ck_kind)v->kind) {
 	case CK_DICT:
-		return walk_dict(w, v->dict, w->path.len == 0);
+		return walk_dict(w, v->dict);
 	case CK_LIST: case CK_SET: case CK_FROZENSET:
 		return walk_items(w, v->list->items, v->list->len);
 	case CK_TUPLE:
 		return walk_items(w, v->items, v->len);
 	case CK_CALL: case CK_MADE:
-		return ck_is_tensor(v) ? take_tensor(w, v, top) : CK_OK;
+		return ck_is_tensor(v) ? take_tensor(w, v) : CK_OK;
 	default:
 		return CK_OK;
 	}
@@ -309,7 +311,7 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 		goto out;
 	if (ck_is_tensor(&root))
 		ck_buf_str(&w.path, "tensor");
-	rc = walk_value(&w, &root, false);
+	rc = walk_value(&w, &root);
 	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
 		rc = patch_lambdas(c, patch->n_layer, err);
 	if (!rc && !patch->model)

@@ -33,6 +33,27 @@ load helpers
 	oracle check_fixture "$MNT/base/d1" "$FIXTURES/torch-2.6" cpu
 }
 
+@test "keys that are empty, are one character of two surrogates, or are two surrogates" {
+	need_torch
+	local tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d1
+	mkdir -p "$tag"
+	"$PYTHON" - "$tag" <<-'END'
+		import sys, torch
+		one, two, three, four = torch.arange(4.0).split(1)
+		torch.save({"": {"_orig_mod.a": one}, "_orig_mod.b": two}, sys.argv[1] + "/model_000001.pt")
+		torch.save({"": {"": one, "a": two, "$x": [three]}, "a": three, "x": {"": {"": four}}}, sys.argv[1] + "/optim_000001_rank0.pt")
+		torch.save({"\U0001f600": {"a\U0001f600b": one}, 5: [{"\U0001f600": two}]}, sys.argv[1] + "/optim_000001_rank1.pt")
+		torch.save({"\ud83d\ude00": one, "\U0001f600": two, "x": {"\ud83d": three}}, sys.argv[1] + "/optim_000001_rank2.pt")
+	END
+	mount_store "$BATS_TEST_TMPDIR/s"
+	oracle check_optim "$MNT/base/d1/000001" "$tag/optim_000001_rank0.pt" 0
+	oracle check_optim "$MNT/base/d1/000001" "$tag/optim_000001_rank1.pt" 1
+	# Of the outermost dict alone a model's keys lose their prefix.
+	[[ $(in_order "$MNT/base/d1/000001/model") == $'._orig_mod.a.npy\nb.npy' ]]
+	jq -e '[.. | .["$tensor"]? // empty] == [{"$utf8": "\u00ed\u00a0\u00bd\u00ed\u00b8\u0080"}, "\ud83d\ude00", {"$utf8": "x.\u00ed\u00a0\u00bd"}]' \
+		"$MNT/base/d1/000001/optim/rank2.json"
+}
+
 @test "jq reads rank0.json" {
 	need_torch
 	mount_store "$(nanochat_store)"

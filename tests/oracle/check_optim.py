@@ -20,7 +20,7 @@ class Reference:
     """What stands where a tensor was."""
 
     def __init__(self, info):
-        self.path, self.info = info["$tensor"], info
+        self.path, self.info = decode(info["$tensor"]), info
 
 
 def special(name, value):
@@ -34,7 +34,8 @@ def special(name, value):
         return {decode(k): decode(v) for k, v in value}
     make = {"$tuple": lambda v: tuple(map(decode, v)), "$set": lambda v: set(map(decode, v)),
             "$frozenset": lambda v: frozenset(map(decode, v)), "$bytes": lambda v: v.encode("latin-1"),
-            "$bytearray": lambda v: bytearray(v.encode("latin-1")), "$size": torch.Size, "$device": torch.device}
+            "$bytearray": lambda v: bytearray(v.encode("latin-1")), "$utf8": lambda v: v.encode("latin-1").decode("utf-8", "surrogatepass"),
+            "$size": torch.Size, "$device": torch.device}
     return make[name](value)
 
 
@@ -73,8 +74,9 @@ def reject_constant(text):
     raise ValueError(text + " is not JSON")
 
 
-def same(got, want, where):
+def same(got, want, path=()):
     """Equality with types, signs of zero, NaNs and orders of keys."""
+    where = ".".join(path)
     if isinstance(want, torch.Tensor):
         check(isinstance(got, Reference) and got.path == where, "%s: reference %r" % (where, getattr(got, "path", got)))
         if isinstance(got, Reference):
@@ -86,19 +88,15 @@ def same(got, want, where):
     if isinstance(want, dict):
         check(list(got) == list(want) and [type(k) for k in got] == [type(k) for k in want], "%s: keys %r" % (where, list(got)))
         for k, v in want.items():
-            same(got.get(k), v, join(where, k))
+            same(got.get(k), v, path + (str(k),))
     elif isinstance(want, (list, tuple)):
         check(len(got) == len(want), where + ": length")
         for i, (g, w) in enumerate(zip(got, want)):
-            same(g, w, join(where, i))
+            same(g, w, path + (str(i),))
     elif isinstance(want, float):
         check(got == want and math.copysign(1, got) == math.copysign(1, want) or got != got and want != want, "%s: %r" % (where, got))
     else:
         check(got == want, "%s: %r, want %r" % (where, got, want))
-
-
-def join(where, key):
-    return "%s.%s" % (where, key) if where else str(key)
 
 
 def main():
@@ -106,7 +104,7 @@ def main():
     state, name = ckpt.load(pt), "optim/rank" + rank
     text = read(os.path.join(step, name + ".json")).decode("utf-8")
     parsed = json.loads(text, object_pairs_hook=Object, parse_constant=reject_constant)
-    same(decode(parsed), state, "")
+    same(decode(parsed), state)
     tensors = {".".join(path): t for path, t in ckpt.walk_tensors(state)}
     stored = {".".join(path): s for path, s in walk_stored(ckpt.layout(pt))}
     dtypes = {k: ckpt.dtype_name(t.dtype) for k, t in tensors.items()}
