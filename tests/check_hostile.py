@@ -15,7 +15,7 @@ import time
 HEALTHY_EVERY = 20
 SECONDS, BYTES, BYTES_ALL = 1, 64 << 20, 96 << 20
 FLOATS = struct.pack("<6f", *range(6))
-FILES_READ = 100
+FILES_READ, BYTES_READ = 100, 32 << 20
 LIMITS = not os.environ.get("HOSTILE_NO_LIMITS")
 
 
@@ -84,11 +84,13 @@ def sizes(directory):
 def shown(step, stem, name):
     """Reads what there is to a file that is shown, but of many tensors only some."""
     for directory in stem, stem + ".raw":
+        total = 0
         with os.scandir(os.path.join(step, directory)) as entries:
             for i, entry in enumerate(entries):
-                if i == FILES_READ:
+                if i == FILES_READ or total > BYTES_READ:
                     break
                 data = read(entry.path)
+                total += len(data)
                 if len(data) != entry.stat().st_size:
                     return "%s has another size than its bytes" % entry.path
                 if name.startswith("key-") and directory == stem + ".raw" and data != FLOATS:
