@@ -4,7 +4,7 @@
 
 load helpers
 
-teardown_file() { rm -rf /dev/shm/ckptfs-test.??????; }
+teardown_file() { [[ ! -s $BATS_FILE_TMPDIR/big ]] || rm -rf "$(cat "$BATS_FILE_TMPDIR/big")"; }
 
 memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 
@@ -108,7 +108,7 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	local BIG=
 	# In memory where there is plenty of it: the disk would take most of the suite's time.
 	[[ $(df --output=avail -B1G /dev/shm | tail -n 1) -lt 6 || $(sed -n 's/^MemAvailable: *//p' /proc/meminfo | cut -d' ' -f1) -lt 10000000 ]] ||
-		BIG=$(mktemp -d /dev/shm/ckptfs-test.XXXXXX)
+		BIG=$(mktemp -d /dev/shm/ckptfs-test.XXXXXX | tee "$BATS_FILE_TMPDIR/big")
 	STORE=${BIG:-$BATS_TEST_TMPDIR}/store
 	cp -a "$(nanochat_store)" "$STORE"
 	mount_store "$STORE"

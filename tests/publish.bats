@@ -5,7 +5,12 @@
 
 load helpers
 
-teardown_file() { rm -rf /dev/shm/ckptfs-publish.??????; }
+teardown_file() {
+	local dir mnt
+	dir=$(cat "$BATS_FILE_TMPDIR/dir" 2>/dev/null) || return 0
+	for mnt in "$dir"/p/*/mnt; do fusermount3 -uqz "$mnt" || true; done
+	rm -rf --one-file-system "$dir"
+}
 
 @test "random tensors, trees and metadata, by every door: what torch, NumPy and json read is what was written" {
 	local count=${CKPTFS_EXAMPLES:-100} seed=${CKPTFS_SEED:-0} dir
@@ -13,11 +18,10 @@ teardown_file() { rm -rf /dev/shm/ckptfs-publish.??????; }
 	need_torch
 	# Each step is synced many times over, which is for other tests to look at.
 	dir=$(mktemp -d /dev/shm/ckptfs-publish.XXXXXX) || dir=$BATS_TEST_TMPDIR
+	echo "$dir" >"$BATS_FILE_TMPDIR/dir"
 	export CKPTFS HYPOTHESIS_STORAGE_DIRECTORY=$dir/hypothesis
 	reports
 	run oracle publish_property "$dir/p" "$count" "$seed"
-	fusermount3 -uqz "$dir/p/cpu/mnt" || true
-	fusermount3 -uqz "$dir/p/cuda/mnt" || true
 	if [[ $status -ne 0 ]]; then
 		echo "$output"
 		tail -n 20 "$dir"/p/*/mnt.log
