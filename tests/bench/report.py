@@ -44,7 +44,7 @@ def write_json(path, bench):
         f.write("\n")
 
 
-SCRIPT = """set terminal pngcairo size 1000,%(height)d font 'sans,11'
+SCRIPT = """set terminal pngcairo size 1040,%(height)d font 'sans,11'
 set output '%(path)s'
 set style fill solid 0.85 noborder
 set xlabel 'GB/s'
@@ -53,7 +53,7 @@ set yrange [%(rows)f:-1]
 set xrange [0:*]
 set grid x
 set key bottom right
-set lmargin at screen 0.46
+set lmargin at screen 0.48
 set ytics (%(tics)s)
 plot $data using (0):1:(0):2:($1-0.35):($1) with boxxyerror title 'ckptfs' lc rgb '#2a6f97', \\
      $data using (0):1:(0):3:($1):($1+0.35) with boxxyerror title 'reference' lc rgb '#b8b8b8'
