@@ -219,12 +219,16 @@ static int count_subdirs(const struct ck_tree *tree, struct node *n, uint32_t lo
 	return CK_OK;
 }
 
-int tree_form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *form, size_t *i, struct ck_error *err)
+int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_checkpoint **out, enum ck_form *form,
+		 size_t *i, struct ck_error *err)
 {
 	static const enum ck_form forms[] = {
 		[LOCAL_SAFETENSORS] = CK_FORM_SAFETENSORS, [LOCAL_TSV] = CK_FORM_TSV, [LOCAL_OUTLINE] = CK_FORM_OUTLINE,
 	};
+	int rc = node_checkpoint(tree, n, out, err);
 
+	if (rc)
+		return rc;
 	*i = 0;
 	if (local < LOCAL_NPY_0) {
 		*form = forms[local];
@@ -232,7 +236,10 @@ int tree_form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *fo
 	}
 	*form = local < LOCAL_RAW_0 ? CK_FORM_NPY : CK_FORM_RAW;
 	*i = local - (local < LOCAL_RAW_0 ? LOCAL_NPY_0 : LOCAL_RAW_0);
-	return *i < ck_checkpoint_count(c) ? CK_OK : ck_fail(err, CK_ERR_STALE, "no such tensor");
+	if (*i < ck_checkpoint_count(*out))
+		return CK_OK;
+	ck_checkpoint_unref(*out);
+	return ck_fail(err, CK_ERR_STALE, "no such tensor");
 }
 
 static int attr_of_stored(struct ck_tree *tree, struct node *n, uint32_t local, struct stat *st, struct ck_error *err)
@@ -241,14 +248,11 @@ static int attr_of_stored(struct ck_tree *tree, struct node *n, uint32_t local, 
 	enum ck_form form;
 	uint64_t size;
 	size_t i;
-	int rc;
+	int rc = tree_form_of(tree, n, local, &c, &form, &i, err);
 
-	rc = node_checkpoint(tree, n, &c, err);
 	if (rc)
 		return rc;
-	rc = tree_form_of(c, local, &form, &i, err);
-	if (!rc)
-		rc = ck_checkpoint_size(c, form, i, &size, err);
+	rc = ck_checkpoint_size(c, form, i, &size, err);
 	if (!rc)
 		fill_file(st, size);
 	ck_checkpoint_unref(c);

@@ -43,14 +43,11 @@ static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struc
 	struct ck_checkpoint *c;
 	enum ck_form form;
 	size_t i;
-	int rc;
+	int rc = tree_form_of(tree, n, local, &c, &form, &i, err);
 
-	rc = node_checkpoint(tree, n, &c, err);
 	if (rc)
 		return rc;
-	rc = tree_form_of(c, local, &form, &i, err);
-	if (!rc)
-		rc = ck_checkpoint_view(c, form, i, out, err);
+	rc = ck_checkpoint_view(c, form, i, out, err);
 	ck_checkpoint_unref(c);
 	return rc;
 }

@@ -185,8 +185,10 @@ extern const struct tree_form tree_forms[TREE_FORMS];
 /* Finds the child NAME: its node (a reference) and local part. CK_ERR_NOENT. */
 int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
 	       uint32_t *child_local, struct ck_error *err);
-/* Which form of the checkpoint, and which tensor, a local number stands for. CK_ERR_STALE. */
-int tree_form_of(const struct ck_checkpoint *c, uint32_t local, enum ck_form *form, size_t *i, struct ck_error *err);
+/* What a local number of MODEL or OPTIM stands for: the checkpoint (a reference), which form of it, of which tensor.
+   CK_ERR_STALE, and what node_checkpoint() fails with. */
+int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_checkpoint **out, enum ck_form *form,
+		 size_t *i, struct ck_error *err);
 /* The line of an .error file: what loading the node says. CK_ERR_NOENT when it loads after all. */
 int tree_error_text(struct ck_tree *tree, struct node *n, char *line, size_t size, struct ck_error *err);
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
