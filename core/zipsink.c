@@ -18,7 +18,6 @@ struct ck_zipsink {
 	struct ck_writer *writer;
 };
 
-
 int ck_zipsink_new(int fd, struct ck_error *cause, struct ck_zipsink **out, struct ck_error *err)
 {
 	struct ck_zipsink *sink = calloc(1, sizeof(*sink));

@@ -5,14 +5,6 @@
 load helpers
 load shims
 
-eval "helpers_$(declare -f teardown)"
-teardown() {
-	local status=0
-	helpers_teardown || status=1
-	drop_small_fs
-	return "$status"
-}
-
 # mount_faulty STORE [OPTION...] - a mount whose daemon fails as set_fault says.
 mount_faulty() {
 	FAULTS=$BATS_TEST_TMPDIR/faults

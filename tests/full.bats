@@ -5,14 +5,6 @@
 load helpers
 load shims
 
-eval "helpers_$(declare -f teardown)"
-teardown() {
-	local status=0
-	helpers_teardown || status=1
-	drop_small_fs
-	return "$status"
-}
-
 # faulty HOW DIRECTORY [STRIDE]
 faulty() {
 	run oracle full "$@"

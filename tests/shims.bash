@@ -29,3 +29,12 @@ drop_small_fs() {
 		umount "$dir" || umount -l "$dir"
 	done
 }
+
+# The helpers' teardown, and then the file systems, on which a mount may have stood.
+eval "helpers_$(declare -f teardown)"
+teardown() {
+	local status=0
+	helpers_teardown || status=1
+	drop_small_fs
+	return "$status"
+}
