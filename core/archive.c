@@ -245,6 +245,14 @@ int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **fil
 	return CK_OK;
 }
 
+bool ck_archive_is_located(const struct ck_archive *archive, size_t i)
+{
+	const struct ck_slot *slot = &archive->slots[i];
+
+	return atomic_load_explicit(&slot->offset, memory_order_acquire) != CK_UNPLACED ||
+	       atomic_load_explicit(&slot->failure, memory_order_acquire);
+}
+
 static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char *to, struct ck_error *err)
 {
 	int rc;

@@ -70,4 +70,7 @@ int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out
 int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **file, uint64_t *offset,
 		      struct ck_error *err);
 
+/* Whether that is remembered, for good or ill: then ck_archive_locate reads nothing. */
+bool ck_archive_is_located(const struct ck_archive *archive, size_t i);
+
 #endif

@@ -20,8 +20,7 @@ struct dim {
 
 struct box {
 	const struct ck_tensor *t;
-	struct ck_file *file;
-	uint64_t byte;          /* of the tensor's first element */
+	const struct ck_origin *origin; /* the tensor's first element */
 	unsigned from, to;      /* widths, stored and shown */
 	struct ck_conversion conversion;
 	struct dim dims[CK_MAX_DIMS];
@@ -81,7 +80,7 @@ static int read_run(const struct box *b, uint64_t at, uint64_t stride, uint64_t 
 		fit = (sizeof(chunk) - b->from) / span + 1;
 	for (; n; n -= step) {
 		step = n < fit ? n : fit;
-		rc = ck_file_read(b->file, b->byte + at * b->from, chunk, (size_t)((step - 1) * span + b->from), err);
+		rc = ck_origin_read(b->origin, at * b->from, chunk, (size_t)((step - 1) * span + b->from), err);
 		if (rc)
 			return rc;
 		convert_run(b, dst, dst_stride, chunk, span, step);
@@ -166,7 +165,7 @@ static int read_box(const struct box *b, unsigned k, uint64_t count, uint64_t at
 		mem = malloc((size_t)bytes);
 		if (!mem)
 			return ck_fail_nomem(err);
-		rc = ck_file_read(b->file, b->byte + at * b->from, mem, (size_t)bytes, err);
+		rc = ck_origin_read(b->origin, at * b->from, mem, (size_t)bytes, err);
 		if (rc)
 			goto out;
 	}
@@ -223,11 +222,11 @@ static void fill_run(const struct ck_tensor *t, char *dst, uint64_t count)
 		memcpy(dst + i * sizeof(f), &f, sizeof(f));
 }
 
-int ck_gather(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t first, uint64_t count, void *dst,
+int ck_gather(const struct ck_tensor *t, const struct ck_origin *origin, uint64_t first, uint64_t count, void *dst,
 	      struct ck_error *err)
 {
 	struct box b = {
-		.t = t, .file = file, .byte = byte,
+		.t = t, .origin = origin,
 		.from = ck_dtype_info(t->stored_dtype)->width, .to = ck_dtype_info(t->dtype)->width,
 		.conversion = { t->stored_dtype, t->dtype, t->swap, t->conj, t->neg },
 	};

@@ -9,11 +9,11 @@
 
 /*
  * Writes COUNT elements as shown, from flat C-order index FIRST on, to DST. FIRST + COUNT must be
- * within numel. FILE and BYTE: where the tensor's first element lies (ck_tensor_locate; not used
- * for a fill). Reads only what the elements need, in runs along the smallest stride. CK_ERR_SYS,
- * CK_ERR_CHANGED, CK_ERR_NOMEM.
+ * within numel. ORIGIN: where the tensor's first element lies (ck_tensor_locate; not used for a
+ * fill). Reads only what the elements need, in runs along the smallest stride. CK_ERR_SYS,
+ * CK_ERR_CHANGED, CK_ERR_NOMEM; CK_ERR_AGAIN as ck_origin_read.
  */
-int ck_gather(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t first, uint64_t count, void *dst,
+int ck_gather(const struct ck_tensor *t, const struct ck_origin *origin, uint64_t first, uint64_t count, void *dst,
 	      struct ck_error *err);
 
 #endif

@@ -100,6 +100,11 @@ int ck_tensor_locate(const struct ck_tensor *t, struct ck_file **file, uint64_t 
 	return CK_OK;
 }
 
+bool ck_tensor_is_located(const struct ck_tensor *t)
+{
+	return t->source != CK_SRC_ARCHIVE || ck_archive_is_located(t->archive, t->entry);
+}
+
 void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim)
 {
 	ck_buf_byte(out, '[');

@@ -66,6 +66,9 @@ int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, s
    borrowed). */
 int ck_tensor_locate(const struct ck_tensor *t, struct ck_file **file, uint64_t *byte, struct ck_error *err);
 
+/* Whether ck_tensor_locate answers without reading: it did before. */
+bool ck_tensor_is_located(const struct ck_tensor *t);
+
 /* Appends the shape as "[32768,768]". */
 struct ck_buf;
 void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim);

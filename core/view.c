@@ -180,8 +180,8 @@ static uint64_t extent_end(const struct ck_view *view, size_t i)
 
 /* Bytes [OFF, OFF + LEN) of a converted tensor: whole elements straight to BUF, cut ones through a
    small buffer. */
-static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t byte, uint64_t off, char *buf,
-		       size_t len, struct ck_error *err)
+static int read_tensor(const struct ck_tensor *t, const struct ck_origin *origin, uint64_t off, char *buf, size_t len,
+		       struct ck_error *err)
 {
 	const unsigned width = ck_dtype_info(t->dtype)->width;
 	unsigned skip = (unsigned)(off % width);
@@ -192,7 +192,7 @@ static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t
 
 	if (skip || len < width) {
 		part = width - skip < len ? width - skip : len;
-		rc = ck_gather(t, file, byte, element++, 1, one, err);
+		rc = ck_gather(t, origin, element++, 1, one, err);
 		if (rc)
 			return rc;
 		memcpy(buf, one + skip, part);
@@ -200,21 +200,20 @@ static int read_tensor(const struct ck_tensor *t, struct ck_file *file, uint64_t
 		len -= part;
 	}
 	whole = len / width;
-	rc = ck_gather(t, file, byte, element, whole, buf, err);
+	rc = ck_gather(t, origin, element, whole, buf, err);
 	len -= whole * width;
 	if (rc || !len)
 		return rc;
-	rc = ck_gather(t, file, byte, element + whole, 1, one, err);
+	rc = ck_gather(t, origin, element + whole, 1, one, err);
 	if (!rc)
 		memcpy(buf + whole * width, one, len);
 	return rc;
 }
 
-/* Reads from one extent; *TOUCHED becomes the stored file that it read, if any. */
-static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_file **touched,
+/* Reads from one extent; ORIGIN's file becomes the stored file that it read, if any. */
+static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_origin *origin,
 		       struct ck_error *err)
 {
-	uint64_t byte = 0;
 	int rc = CK_OK;
 
 	switch (e->kind) {
@@ -222,24 +221,31 @@ static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t l
 		memcpy(buf, e->bytes + off, len);
 		return CK_OK;
 	case EXT_RANGE:
-		*touched = e->file;
-		return ck_file_read(e->file, e->offset + off, buf, len, err);
+		origin->file = e->file;
+		origin->byte = e->offset;
+		return ck_origin_read(origin, off, buf, len, err);
 	case EXT_TENSOR_RANGE:
 	case EXT_TENSOR:
+		if (origin->now && !ck_tensor_is_located(e->tensor))
+			return CK_ERR_AGAIN;
 		if (e->tensor->source != CK_SRC_FILL)
-			rc = ck_tensor_locate(e->tensor, touched, &byte, err);
+			rc = ck_tensor_locate(e->tensor, &origin->file, &origin->byte, err);
 		if (!rc && e->kind == EXT_TENSOR_RANGE)
-			rc = ck_file_read(*touched, byte + off, buf, len, err);
+			rc = ck_origin_read(origin, off, buf, len, err);
 		else if (!rc)
-			rc = read_tensor(e->tensor, *touched, byte, off, buf, len, err);
+			rc = read_tensor(e->tensor, origin, off, buf, len, err);
+		if (rc == CK_ERR_AGAIN)
+			return rc;
 		ck_error_subject(err, e->tensor->key, e->tensor->key_len);
 		return rc;
 	}
 	return CK_OK;
 }
 
-int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
+static int read_view(const struct ck_view *view, bool now, uint64_t offset, void *buf, size_t len, size_t *got,
+		     struct ck_error *err)
 {
+	struct ck_origin origin = { .now = now };
 	struct ck_file *last = NULL;
 	char *at = buf;
 	size_t i;
@@ -254,16 +260,15 @@ int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t 
 		const struct extent *e = &view->extents[i];
 		uint64_t left = extent_end(view, i) - offset;
 		size_t part = len < left ? len : (size_t)left;
-		struct ck_file *touched = last;
 
-		rc = read_extent(e, offset - e->start, at, part, &touched, err);
+		rc = read_extent(e, offset - e->start, at, part, &origin, err);
 		/* The bytes count only if the file is still the one that was opened, now that they
 		   were read. */
-		if (!rc && last && touched != last)
+		if (!rc && last && origin.file != last)
 			rc = ck_file_verify(last, err);
 		if (rc)
 			return rc;
-		last = touched;
+		last = origin.file;
 		at += part;
 		offset += part;
 		len -= part;
@@ -272,6 +277,17 @@ int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t 
 	if (!rc)
 		*got = (size_t)(at - (char *)buf);
 	return rc;
+}
+
+int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
+{
+	return read_view(view, false, offset, buf, len, got, err);
+}
+
+int ck_view_read_now(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got,
+		     struct ck_error *err)
+{
+	return read_view(view, true, offset, buf, len, got, err);
 }
 
 int ck_view_save(const struct ck_view *view, int fd, uint64_t offset, uint32_t *crc, struct ck_error *err)

@@ -8,6 +8,7 @@
 #include "../core/tree.h"
 #include "buffers.h"
 #include "log.h"
+#include "loop.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -19,6 +20,7 @@ struct fs {
 	struct log *log;
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;
+	struct loop *loop;
 	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;

@@ -92,25 +92,6 @@ static void on_ready(struct fs *fs)
 	fs->ready_fd = -1;
 }
 
-#define MAX_THREADS 64
-#define IDLE_THREADS 8
-
-static int loop(struct fuse_session *se)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int rc;
-
-	if (!config)
-		return -1;
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	/* A publication, or a slow store, holds up those who wait for it, and nobody else. */
-	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
-	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
-	rc = fuse_session_loop_mt(se, config);
-	fuse_loop_cfg_destroy(config);
-	return rc;
-}
-
 /* With allow_other everyone reads with the daemon's rights: a link must not lead them out of the
    store. */
 static bool stays_in_store(const struct options *o)
@@ -143,7 +124,8 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
 		return -1;
-	if (fuse_set_signal_handlers(se) < 0)
+	fs->loop = loop_new(se);
+	if (!fs->loop || fuse_set_signal_handlers(se) < 0)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
@@ -151,7 +133,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	if (fs->ready_fd >= 0 && chdir("/") < 0)
 		goto out_mount;
 	if (confine(fs, o, read_only, &unmounter) == 0)
-		rc = loop(se);
+		rc = loop_run(fs->loop);
 out_mount:
 	if (unmounter_finish(&unmounter, fuse_session_fd(se)) < 0)
 		log_line(fs->log, "the mount stays: it could not be unmounted");
@@ -160,6 +142,7 @@ out_signals:
 	fuse_remove_signal_handlers(se);
 out_session:
 	fuse_session_destroy(se);
+	loop_free(fs->loop);
 	/* Ended by a signal that asked for it is a success. */
 	return rc < 0 ? -1 : 0;
 }

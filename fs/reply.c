@@ -20,6 +20,7 @@ int fs_errno(const struct ck_error *err)
 	case CK_ERR_ROFS:        return EROFS;
 	case CK_ERR_CHANGED:     return EIO;
 	case CK_ERR_STALE:       return ESTALE;
+	case CK_ERR_AGAIN:       return EAGAIN;
 	}
 	return EIO;
 }
@@ -63,7 +64,11 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	if (len > size - offset)
 		len = (size_t)(size - offset);
 	buf = buffers_get(buffers, len);
-	rc = buf ? ck_view_read(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	rc = buf ? ck_view_read_now(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	if (rc == CK_ERR_AGAIN) {
+		loop_hand_on(fs_of(req)->loop);
+		rc = ck_view_read(view, offset, buf, len, &got, &err);
+	}
 	if (rc)
 		fs_reply_error(req, "read", &err);
 	else
@@ -79,6 +84,7 @@ void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset,
 	size_t got;
 	int rc;
 
+	loop_hand_on(fs_of(req)->loop);
 	rc = buf ? ck_draft_read(file, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
 	if (rc)
 		fs_reply_error(req, "read", &err);

@@ -62,6 +62,36 @@ big_store() {
 	(cd "$step" && sha256sum --quiet -c "$BATS_TEST_TMPDIR/sums")
 }
 
+@test "who waits for a slow store holds up nobody else" {
+	local tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d12 readers i
+	need_torch
+	big_store
+	"$PYTHON" -c 'import sys, torch; torch.save({"long": torch.zeros(6 << 20)}, sys.argv[1])' "$tag/model_000002.pt"
+	shim slow
+	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM"
+		SLOW_MS=4000 SLOW_LEN=65536 SLOW_UNDER=/nowhere)
+	mount_store "$BATS_TEST_TMPDIR/s"
+	# Six at a time, of one open file, as of one stream; each says when it has got its bytes.
+	"$PYTHON" - "$MNT/base/d12/000002/model.raw/long" "$BATS_TEST_TMPDIR/done" 3>&- <<-'END' &
+		import concurrent.futures, os, sys
+		fd, done = os.open(sys.argv[1], os.O_RDONLY), open(sys.argv[2], "ab", 0)
+		def read(i):
+		    assert os.pread(fd, 1 << 18, i << 22) == bytes(1 << 18)
+		    done.write(b".")
+		with concurrent.futures.ThreadPoolExecutor(6) as pool:
+		    list(pool.map(read, range(6)))
+	END
+	readers=$!
+	within 10000 test -e "$BATS_TEST_TMPDIR/done"
+	sleep 0.5
+	for i in {1..40}; do
+		[[ ! -e $MNT/base/d12/nothing$i ]]
+	done
+	[[ ! -s $BATS_TEST_TMPDIR/done ]]
+	wait "$readers"
+	[[ $(stat -c %s "$BATS_TEST_TMPDIR/done") -eq 6 ]]
+}
+
 @test "a store that goes away and comes back" {
 	local store=$BATS_TEST_TMPDIR/s step sum
 	small_pt "$store"/base_checkpoints/d12/model_00000{1,2}.pt

@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -336,6 +337,16 @@ ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t at, size_t size)
 {
 	(void)size;
 	return pread(fd, buf, len, at);
+}
+
+/* A read that won't wait finds nothing in memory: the one that waits comes next, and may fail. */
+ssize_t preadv64v2(int fd, const struct iovec *v, int n, off64_t at, int flags)
+{
+	if (flags & RWF_NOWAIT && is_file(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return syscall(SYS_preadv2, fd, v, n, at, 0, flags);
 }
 
 ssize_t splice(int from, off64_t *from_at, int to, off64_t *to_at, size_t len, unsigned flags)
