@@ -282,6 +282,29 @@ def others(bench):
             bench.add(name, "GB/s", ours, theirs, program, m.memory())
 
 
+PASSTHROUGH = "/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c"
+
+
+@group
+def passthrough(bench):
+    """The example that comes with libfuse, which hands the file on as it is: what the kernel and the library allow."""
+    program = bench.path("passthrough_ll")
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], stdout=subprocess.PIPE, text=True, check=True)
+    if not os.path.exists(PASSTHROUGH):
+        raise Skip("no " + PASSTHROUGH)
+    run(os.environ.get("CC", "cc"), "-O2", "-o", program, PASSTHROUGH, *flags.stdout.split())
+    store = models(bench)
+    pt = stored(store, "d12")
+    with ckptfs(bench, store) as m, zip_mount(bench, program, "-f", "-o", "cache=always,source=" + store) as other:
+        mounts.set_readahead(other.directory, 1024)  # as ours has it, where it may
+        path = m.path(*MODEL, "model.pt")
+        same = other.path(os.path.relpath(pt, store))
+        for what, read in (("first", first), ("second", rate)):
+            ours, theirs = bench.turns(lambda r=read: r(path), lambda r=read: r(same))
+            name = "whole float32 model, model.pt, %s" % what
+            bench.add(name, "GB/s", ours, theirs, "passthrough_ll", m.memory())
+
+
 NUMPY = "import numpy, os, sys\nfor n in os.listdir(sys.argv[1]): numpy.load(os.path.join(sys.argv[1], n))"
 TORCH = "import torch, sys\nfor k, v in torch.load(sys.argv[1]).items(): v.float()"
 IMPORT = "import torch"
