@@ -40,7 +40,8 @@ struct loop {
 	unsigned resting_count;
 	unsigned count;         /* workers that were started */
 	uint64_t stream;        /* the file handle that the last large read was for */
-	bool ends, failed;
+	bool ends;
+	int error;              /* the first that ended it, or 0 */
 	struct worker workers[MAX_WORKERS];
 };
 
@@ -50,6 +51,7 @@ static void *work(void *arg);
 static void call(struct loop *l)
 {
 	struct worker *w = l->resting;
+	int rc;
 
 	if (l->waiting || l->ends)
 		return;
@@ -60,9 +62,15 @@ static void call(struct loop *l)
 		pthread_cond_signal(&w->wake);
 	} else {
 		w = l->workers + l->count;
-		/* If there are enough, the first that is done goes. */
-		if (l->count == MAX_WORKERS || pthread_create(&w->thread, NULL, work, w))
+		/* If there are enough, or no more can be made, the first that is done goes. */
+		if (l->count == MAX_WORKERS)
 			return;
+		rc = pthread_create(&w->thread, NULL, work, w);
+		if (rc) {
+			if (!l->count)
+				l->error = rc;
+			return;
+		}
 		l->count++;
 	}
 	l->waiting++;
@@ -108,7 +116,10 @@ static bool receive(struct worker *w)
 		return true;
 	pthread_mutex_lock(&l->lock);
 	l->ends = true;
-	l->failed = n < 0;
+	/* Aborted while a request was copied, the device says so once; and ENODEV, an end like any,
+	   to whoever asks next. */
+	if (!l->error && n != -ECONNABORTED)
+		l->error = -n;
 	pthread_mutex_unlock(&l->lock);
 	eventfd_write(l->ended, 1);
 	return false;
@@ -225,5 +236,6 @@ int loop_run(struct loop *l)
 		;
 	stop(l);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !started || l->failed ? -1 : 0;
+	errno = l->error;
+	return l->error ? -1 : 0;
 }

@@ -22,8 +22,8 @@ void loop_free(struct loop *loop);      /* NULL is allowed */
 /*
  * Serves until the session ends: unmounted, or by a signal whose handler is libfuse's
  * (fuse_set_signal_handlers). Requests that are being served are finished. Called once, by the
- * process's first thread, which is the one that signals reach. -1 when the device failed, or no
- * thread could be made; else 0.
+ * process's first thread, which is the one that signals reach. -1 with errno when the device failed,
+ * or no thread could be made; else 0.
  */
 int loop_run(struct loop *loop);
 

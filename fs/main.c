@@ -114,6 +114,14 @@ static int confine(struct fs *fs, const struct options *o, bool read_only, struc
 	return sandbox_enter(&options, o->mountpoint, unmounter, fs->log);
 }
 
+static void log_failure(struct log *log)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "serving the mount: %s", strerror(errno));
+	log_line(log, line);
+}
+
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
@@ -125,6 +133,8 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	if (!se)
 		return -1;
 	fs->loop = loop_new(se);
+	if (!fs->loop)
+		log_failure(fs->log);
 	if (!fs->loop || fuse_set_signal_handlers(se) < 0)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
@@ -132,8 +142,11 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	fs->readahead = readahead_raise(o->mountpoint);
 	if (fs->ready_fd >= 0 && chdir("/") < 0)
 		goto out_mount;
-	if (confine(fs, o, read_only, &unmounter) == 0)
+	if (confine(fs, o, read_only, &unmounter) == 0) {
 		rc = loop_run(fs->loop);
+		if (rc < 0)
+			log_failure(fs->log);
+	}
 out_mount:
 	if (unmounter_finish(&unmounter, fuse_session_fd(se)) < 0)
 		log_line(fs->log, "the mount stays: it could not be unmounted");
