@@ -234,8 +234,9 @@ int loop_run(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 	while (started && !fuse_session_exited(l->session) && ppoll(&ended, 1, NULL, &before) <= 0)
 		;
-	stop(l);
+	/* The requests in hand may take long: SIGQUIT, which is nobody's handler's, ends even that. */
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	stop(l);
 	errno = l->error;
 	return l->error ? -1 : 0;
 }
