@@ -65,10 +65,11 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 		len = (size_t)(size - offset);
 	buf = buffers_get(buffers, len);
 	rc = buf ? ck_view_read_now(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
-	if (rc == CK_ERR_AGAIN) {
+	/* To read it from the store, or to log what is wrong: either may wait. */
+	if (rc)
 		loop_hand_on(fs_of(req)->loop);
+	if (rc == CK_ERR_AGAIN)
 		rc = ck_view_read(view, offset, buf, len, &got, &err);
-	}
 	if (rc)
 		fs_reply_error(req, "read", &err);
 	else
