@@ -65,7 +65,8 @@ static void delay_fd(int fd, size_t len)
 ssize_t read(int fd, void *buf, size_t len)
 {
 	delay_fd(fd, len);
-	return syscall(SYS_read, fd, buf, len);
+	/* Not the bare system call: a thread that waits at the device must be cancellable. */
+	return NEXT(read)(fd, buf, len);
 }
 
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
