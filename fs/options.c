@@ -42,9 +42,20 @@ static const struct fuse_opt table[] = {
 	FUSE_OPT_KEY("user", KEY_IGNORED),
 	FUSE_OPT_KEY("nouser", KEY_IGNORED),
 	FUSE_OPT_KEY("users", KEY_IGNORED),
+	FUSE_OPT_KEY("owner", KEY_IGNORED),
+	FUSE_OPT_KEY("group", KEY_IGNORED),
 	FUSE_OPT_KEY("nofail", KEY_IGNORED),
 	FUSE_OPT_KEY("_netdev", KEY_IGNORED),
-	FUSE_OPT_KEY("x-%s", KEY_IGNORED),
+	FUSE_OPT_KEY("comment=", KEY_IGNORED),
+	/* Times of access are the stored file's own, however the mount is to keep them; libfuse refuses these. */
+	FUSE_OPT_KEY("relatime", KEY_IGNORED),
+	FUSE_OPT_KEY("norelatime", KEY_IGNORED),
+	FUSE_OPT_KEY("strictatime", KEY_IGNORED),
+	FUSE_OPT_KEY("nostrictatime", KEY_IGNORED),
+	FUSE_OPT_KEY("lazytime", KEY_IGNORED),
+	FUSE_OPT_KEY("nolazytime", KEY_IGNORED),
+	FUSE_OPT_KEY("diratime", KEY_IGNORED),
+	FUSE_OPT_KEY("nodiratime", KEY_IGNORED),
 	FUSE_OPT_KEY("default_permissions", KEY_IGNORED),
 	FUSE_OPT_END,
 };
@@ -59,10 +70,9 @@ static int complain(const char *what, const char *subject, const char *advice)
 static bool libfuse_knows(const char *option)
 {
 	static const char *const names[] = {
-		"ro",           "dev",          "nodev",      "suid",        "nosuid",   "exec",       "noexec",
-		"atime",        "noatime",      "nodiratime", "sync",        "async",    "dirsync",    "allow_other",
-		"allow_root",   "auto_unmount", "fsname=",    "subtype=",    "context=", "fscontext=", "defcontext=",
-		"rootcontext=", "relatime",     "norelatime", "strictatime", "lazytime",
+		"ro",          "dev",        "nodev",        "suid",    "nosuid",   "exec",        "noexec",
+		"atime",       "noatime",    "sync",         "async",   "dirsync",  "context=",    "fscontext=",
+		"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "defcontext=", "rootcontext=",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -90,6 +100,8 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 		o->positionals++;
 		return 0;
 	}
+	if (strncmp(arg, "x-", 2) == 0 || strncmp(arg, "X-", 2) == 0)
+		return 0;
 	/* mount(8) asks for these of every file system. */
 	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
 		return 0;

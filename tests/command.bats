@@ -104,6 +104,13 @@ background() {
 	in_order "$MNT/base/d12" | grep -qx model_000001.pt
 }
 
+@test "what mount(8) and fstab(5) use for themselves is ignored, also when it arrives here" {
+	mount_store "$S" -o x-systemd.automount,X-mount.mkdir,x-gvfs-show,comment=mine,owner,group
+	lists "$MNT" "base rl sft"
+	mount_store "$S" -o relatime,norelatime,strictatime,nostrictatime,lazytime,nolazytime,diratime,nodiratime
+	lists "$MNT" "base rl sft"
+}
+
 @test "FUSE's own options are FUSE's" {
 	mount_store "$S" -o noatime,fsname=mystore
 	[[ $(findmnt -n -o SOURCE "$MNT") == mystore ]]
