@@ -105,6 +105,8 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 	/* mount(8) asks for these of every file system. */
 	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
 		return 0;
+	if (strcmp(arg, "device") == 0 || strcmp(arg, "level") == 0 || strcmp(arg, "sandbox") == 0)
+		return complain("a value is missing from option", arg, "see ckptfs --help");
 	if (arg[0] == '-' || !libfuse_knows(arg))
 		return complain("unknown option", arg, "see ckptfs --help");
 	return 1;

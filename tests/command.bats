@@ -48,6 +48,7 @@ setup() {
 	[[ $stderr == *base*source*tag* ]]
 	no_mount device "$CKPTFS" -o device= "$S" "$BATS_TEST_TMPDIR/m"
 	no_mount device "$CKPTFS" -o device "$S" "$BATS_TEST_TMPDIR/m"
+	[[ $stderr == *"a value is missing"* ]]
 	no_mount CPU "$CKPTFS" -o device=CPU "$S" "$BATS_TEST_TMPDIR/m"
 }
 
