@@ -208,6 +208,28 @@ static int resolve_mountpoint(struct options *o)
 	return 0;
 }
 
+/* The daemon leaves its directory, and needs the place only when someone reads: a relative one is made
+   absolute, and one that isn't there is said now, not as ENOENT of a file that is. */
+static int resolve_temporary(void)
+{
+	const char *given = secure_getenv("TMPDIR");
+	char *path;
+	struct stat st;
+	int rc = -1;
+
+	if (!given || !given[0])
+		return 0;
+	path = realpath(given, NULL);
+	if (!path || stat(path, &st) < 0)
+		complain("TMPDIR", given, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		complain("TMPDIR", given, "not a directory");
+	else
+		rc = setenv("TMPDIR", path, 1);
+	free(path);
+	return rc;
+}
+
 static int add_fuse_options(struct options *o)
 {
 	char *text = NULL, *fsname = NULL;
@@ -248,7 +270,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
 		return -1;
 	}
-	return resolve_store(o) || resolve_mountpoint(o) || add_fuse_options(o) ? -1 : 0;
+	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary() || add_fuse_options(o) ? -1 : 0;
 }
 
 void options_free(struct options *o)

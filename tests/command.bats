@@ -159,6 +159,20 @@ mount8() {
 		$1" _ "$BATS_TEST_TMPDIR" 3>&-
 }
 
+@test "TMPDIR may be relative; one that isn't there is refused by name" {
+	cd "$BATS_TEST_TMPDIR"
+	no_mount "TMPDIR 'nowhere'" env TMPDIR=nowhere "$CKPTFS" "$S" m
+	no_mount "TMPDIR '$S/base_checkpoints/d12/model_000001.pt'" env TMPDIR="$S/base_checkpoints/d12/model_000001.pt" "$CKPTFS" "$S" m
+	mkdir scratch
+	"$PYTHON" -c '
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipfile.ZIP_DEFLATED) as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name))' "$S/base_checkpoints/d12/model_000001.pt" "$S/base_checkpoints/d12/model_000002.pt"
+	TMPDIR=scratch background "$S" "$BATS_TEST_TMPDIR/m"
+	cmp "$MNT"/base/d12/00000{1,2}/model.raw/lm_head.weight
+}
+
 @test "mount -t fuse.ckptfs, and umount" {
 	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
 	mount8 '
