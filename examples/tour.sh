@@ -7,8 +7,9 @@ cd "$1"
 cd base/largest
 steps=()
 for step in [0-9]*; do
-	[[ ! -d $step/model ]] || steps+=("$step")
+	[[ ! -d $step/model || ! -f $step/meta.json ]] || steps+=("$step")
 done
+((${#steps[@]})) || { echo "tour: no step of $(readlink ../largest) has both model and metadata" >&2; exit 1; }
 first=${steps[0]} last=${steps[-1]}
 
 show() { printf '\n$ %s\n' "$*"; eval "$*"; }
