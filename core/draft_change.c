@@ -222,10 +222,13 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 	return rc;
 }
 
-/* A tag goes when it holds nothing but our own, empty, working directory. */
+/*
+ * A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
+ * goes by rmdir, so that nothing is lost that somebody makes in it meanwhile.
+ */
 static int remove_tag(struct ck_drafts *d, const char *source, const char *name, struct ck_error *err)
 {
-	char tag[PATH_MAX], home[PATH_MAX];
+	char tag[PATH_MAX], home[PATH_MAX], path[PATH_MAX];
 	struct ck_names in_tag = { 0 }, in_home = { 0 };
 	bool empty;
 	int rc;
@@ -241,9 +244,12 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 		empty = true;
 		for (size_t i = 0; i < in_home.count; i++)
 			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
-		if (empty) {
-			ck_remove_tree(home);
+		if (empty && ck_path_join(path, home, "staged"))
+			empty = ck_real_rmdir(path) == 0 || errno == ENOENT;
+		if (empty && ck_path_join(path, home, "lock")) {
+			ck_real_unlink(path);
 			tag_unlock(d, tag);
+			ck_real_rmdir(home);
 		}
 	}
 	ck_names_free(&in_tag);

@@ -59,6 +59,23 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	refuses "Operation not permitted" mv "$MNT/base/d12" "$MNT/base/d13"
 }
 
+@test "a tag that holds a file is not empty: rmdir takes neither a temporary name nor a save under way" {
+	writable
+	mkdir "$MNT/base/d14"
+	echo kept >"$MNT/base/d14/.notes"
+	refuses "Directory not empty" rmdir "$MNT/base/d14"
+	[[ $(<"$MNT/base/d14/.notes") == kept ]]
+	rm "$MNT/base/d14/.notes"
+	exec 6>"$MNT/base/d14/meta_000100.json"
+	echo '{"step": 100}' >&6
+	refuses "Directory not empty" rmdir "$MNT/base/d14"
+	exec 6>&-
+	[[ $(<"$STORE/base_checkpoints/d14/meta_000100.json") == '{"step": 100}' ]]
+	rm "$MNT/base/d14/meta_000100.json"
+	rmdir "$MNT/base/d14"
+	[[ ! -e $STORE/base_checkpoints/d14 ]]
+}
+
 @test "a published step can't be changed: EPERM" {
 	writable
 	local step=$TAG/000500 command
