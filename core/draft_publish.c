@@ -57,29 +57,64 @@ static void shrink(struct ck_drafts *d, struct draft *draft)
 	ck_remove_tree(draft->dir);
 }
 
-static bool is_busy(struct ck_drafts *d, const struct draft *draft, unsigned own_writers)
+/* Whether NODE is one of the files of RANK's shard, in the optim/ of a draft for shards. With the lock held. */
+static bool is_of_rank(const struct dnode *node, int64_t rank)
 {
-	bool busy;
+	uint64_t number;
+	size_t len;
+
+	while (node->parent && node->parent->parent && node->parent->parent->parent)
+		node = node->parent;
+	return ck_rank_parse(node->name, &number, &len) && number == (uint64_t)rank;
+}
+
+/*
+ * How many of the draft's open files may be written to, and in *CLOSED how many of those were closed. With ONLY_RANK >= 0
+ * those of that shard: what the other ranks of a run are just writing is no part of it. With the lock held.
+ */
+static unsigned count_writers(const struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned *closed)
+{
+	unsigned writers = 0;
+
+	*closed = draft->closed;
+	if (only_rank < 0)
+		return draft->writers;
+	*closed = 0;
+	for (const struct dnode *node = d->inodes; node; node = node->hh.next) {
+		if (node->draft != draft || !node->open || !is_of_rank(node, only_rank))
+			continue;
+		for (const struct ck_draft_file *file = node->open; file; file = file->next) {
+			writers += file->writable;
+			*closed += file->closed;
+		}
+	}
+	return writers;
+}
+
+static bool is_busy(struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned own_writers)
+{
+	unsigned writers, closed;
 
 	pthread_mutex_lock(&d->lock);
-	busy = draft->writers > own_writers;
+	writers = count_writers(d, draft, only_rank, &closed);
 	pthread_mutex_unlock(&d->lock);
-	return busy;
+	return writers > own_writers;
 }
 
 /*
  * The kernel tells us that a file's last descriptor is gone a little after close(2) has returned: so
  * files that seem to be closed are waited for.
  */
-static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, unsigned own_writers)
+static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned own_writers)
 {
 	struct timespec until;
+	unsigned writers, closed;
 	int rc = 0;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += RELEASE_SECONDS;
 	pthread_mutex_lock(&d->lock);
-	while (draft->writers > own_writers && draft->writers == draft->closed && !rc)
+	while (!rc && (writers = count_writers(d, draft, only_rank, &closed)) > own_writers && writers == closed)
 		rc = pthread_cond_timedwait(&d->released, &d->lock, &until);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -90,11 +125,11 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 	struct ck_error why = CK_ERROR_INIT;
 	int rc = CK_OK;
 
-	wait_for_releases(d, draft, own_writers);
+	wait_for_releases(d, draft, only_rank, own_writers);
 	pthread_rwlock_wrlock(&draft->lock);
 	if (draft->gone) {
 		rc = ck_fail(&why, CK_ERR_STALE, "the draft was published or removed");
-	} else if (is_busy(d, draft, own_writers)) {
+	} else if (is_busy(d, draft, only_rank, own_writers)) {
 		errno = EBUSY;
 		rc = ck_fail_sys(&why, "files of the draft are still open for writing");
 	} else {

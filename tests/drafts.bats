@@ -274,6 +274,25 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	within 1100 lists "$TAG/000500/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1 rank1.json rank1.pt rank1.raw rank1.safetensors rank1.tsv"
 }
 
+@test "each rank's shard is published by its own rankN.json, whatever the other ranks are still writing" {
+	writable
+	local optim=$TAG/000500/optim name
+	mkdir "$optim" "$optim/rank1"
+	name=$(ls "$TAG/001000/optim/rank0" | head -n 1)
+	exec 6>"$optim/rank1/$name"
+	printf half >&6
+	cp -r "$TAG/001000/optim/rank0" "$optim/"
+	cp "$TAG/001000/optim/rank0.json" "$optim/"
+	[[ -f $STORED/optim_000500_rank0.pt ]]
+	diff -r "$TAG/001000/optim/rank0" "$optim/rank0"
+	cp "$TAG/001000/optim/rank0"/* "$optim/rank1/"
+	cp "$TAG/001000/optim/rank0.json" "$optim/rank1.json"
+	[[ ! -e $STORED/optim_000500_rank1.pt ]]
+	exec 6>&-
+	sync "$optim"
+	[[ -f $STORED/optim_000500_rank1.pt ]]
+}
+
 @test "an unfit shard says why beside it, and a mended one is published" {
 	writable
 	mkdir "$TAG/000500/optim" "$TAG/000500/optim/rank0"
