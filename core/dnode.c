@@ -92,10 +92,11 @@ static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, s
 		return -1;
 	free(node->name);
 	node->name = copy;
-	draft->refs++;
-	if (node->draft)
-		draft_put_locked(d, node->draft);
-	node->draft = draft;
+	/* It never gets into another draft: so its draft is read without the lock. */
+	if (!node->draft) {
+		draft->refs++;
+		node->draft = draft;
+	}
 	if (parent)
 		parent->refs++;
 	node->parent = parent;
@@ -127,13 +128,12 @@ static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct d
 	return node;
 }
 
-struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
-			const struct stat *st)
+/* With the lock held. */
+static struct dnode *get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			 const struct stat *st)
 {
-	struct dnode *node;
+	struct dnode *node = find_file(d, st);
 
-	pthread_mutex_lock(&d->lock);
-	node = find_file(d, st);
 	/* No file moves between drafts: the number was that of one that is being removed. */
 	if (node && node->draft != draft) {
 		kill_node(d, node);
@@ -145,8 +145,39 @@ struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *
 		node = NULL;
 	if (node)
 		node->refs++;
+	return node;
+}
+
+struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			const struct stat *st)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = get(d, draft, parent, name, st);
 	pthread_mutex_unlock(&d->lock);
 	return node;
+}
+
+struct dnode *dnode_get_unmoved(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+				const struct stat *st, uint64_t moves)
+{
+	struct dnode *node;
+
+	pthread_mutex_lock(&d->lock);
+	node = d->moves == moves ? get(d, draft, parent, name, st) : NULL;
+	pthread_mutex_unlock(&d->lock);
+	return node;
+}
+
+uint64_t dnode_moves(struct ck_drafts *d)
+{
+	uint64_t moves;
+
+	pthread_mutex_lock(&d->lock);
+	moves = d->moves;
+	pthread_mutex_unlock(&d->lock);
+	return moves;
 }
 
 struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino)
@@ -236,6 +267,7 @@ void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft,
 	struct dnode *node;
 
 	pthread_mutex_lock(&d->lock);
+	d->moves++;
 	node = find_file(d, st);
 	/* Without memory for the name the inode is lost to the kernel, not the file. */
 	if (node && place(d, node, draft, parent, name) < 0)
@@ -290,16 +322,31 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	return tail[at] ? ck_path_join(path, base, tail + at + 1) : strcpy(path, base) != NULL;
 }
 
-void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out)
+ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node)
 {
+	ck_ino ino;
+
+	pthread_mutex_lock(&d->lock);
+	ino = node->parent ? node->parent->ino : 0;
+	pthread_mutex_unlock(&d->lock);
+	return ino;
+}
+
+void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out)
+{
+	bool entrance, ours;
+	double timeout;
+
+	pthread_mutex_lock(&d->lock);
+	entrance = !node->parent;
+	ours = entrance || strcmp(node->name, "DRAFT.error") == 0;
+	pthread_mutex_unlock(&d->lock);
 	/* The way into a draft is asked for each time: publishing turns it into a step. So is the report, which we
 	   write behind the kernel's back. */
-	bool ours = !node->parent || strcmp(node->name, "DRAFT.error") == 0;
-	double timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
-
+	timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
 	*out = (struct ck_attr){ .st = *st,
 				 .entry_timeout = timeout,
-				 .attr_timeout = node->parent ? timeout : CK_TIMEOUT_CHANGING };
+				 .attr_timeout = entrance ? CK_TIMEOUT_CHANGING : timeout };
 	out->st.st_ino = node->ino;
 	out->st.st_blksize = DRAFT_BLOCK;
 }

@@ -38,7 +38,7 @@ int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	rc = stat_node(d, node, file, &st, err);
 	if (!rc)
-		dnode_attr(node, &st, out);
+		dnode_attr(d, node, &st, out);
 	dnode_put(d, node);
 	return rc;
 }
@@ -96,7 +96,7 @@ static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft
 	if (!rc)
 		rc = stat_node(d, node, file, &st, err);
 	if (!rc)
-		dnode_attr(node, &st, out);
+		dnode_attr(d, node, &st, out);
 	draft_end(draft);
 out:
 	if (fd >= 0)

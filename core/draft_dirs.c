@@ -140,17 +140,21 @@ static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, str
 {
 	char path[PATH_MAX];
 	struct dnode *node;
+	uint64_t moves;
 	struct stat st;
 
-	if (!where_path(d, w, name, path))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
-	if (ck_real_stat(path, &st) < 0)
-		return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
-	node = dnode_get(d, w->draft, w->dir, name, &st);
+	do {
+		moves = dnode_moves(d);
+		if (!where_path(d, w, name, path))
+			return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		if (ck_real_stat(path, &st) < 0)
+			return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
+		node = dnode_get_unmoved(d, w->draft, w->dir, name, &st, moves);
+	} while (!node && dnode_moves(d) != moves);
 	if (!node)
 		return ck_fail_nomem(err);
 	dnode_look_up(d, node);
-	dnode_attr(node, &st, out);
+	dnode_attr(d, node, &st, out);
 	dnode_put(d, node);
 	return CK_OK;
 }
@@ -164,7 +168,7 @@ static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_at
 	if (!node || !dnode_path(d, node, NULL, path) || ck_real_stat(path, &st) < 0)
 		return ck_fail(err, CK_ERR_NOENT, "no such draft");
 	dnode_look_up(d, node);
-	dnode_attr(node, &st, out);
+	dnode_attr(d, node, &st, out);
 	out->entry_timeout = 0;
 	return CK_OK;
 }
@@ -316,11 +320,13 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 int ck_drafts_opendir(struct ck_drafts *d, ck_ino ino, struct ck_dir **out, struct ck_error *err)
 {
 	struct where w;
+	ck_ino parent;
 	int rc = where_find(d, ino, false, &w, err);
 
 	if (rc)
 		return rc;
-	rc = ck_dir_new(ino, w.dir && w.dir->parent ? w.dir->parent->ino : CK_ROOT_INO, out, err);
+	parent = w.dir ? dnode_parent_number(d, w.dir) : 0;
+	rc = ck_dir_new(ino, parent ? parent : CK_ROOT_INO, out, err);
 	if (!rc) {
 		rc = list_at(d, &w, *out, err);
 		if (rc)

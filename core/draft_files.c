@@ -88,7 +88,7 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 		close(fd);
 		return ck_fail_nomem(err);
 	}
-	dnode_attr(node, &st, attr);
+	dnode_attr(d, node, &st, attr);
 	return new_file(d, node, fd, flags, owner.pid, out, err);
 }
 

@@ -95,6 +95,7 @@ struct ck_drafts {
 	struct dnode *files;    /* by file */
 	struct draft *drafts;
 	struct tag_lock *tags;
+	uint64_t moves;         /* renames within drafts so far */
 	/* for inodes whose own number is taken by one that is dead but not forgotten */
 	uint64_t next_ino;
 };
@@ -131,6 +132,13 @@ void draft_set_gone(struct ck_drafts *d, struct draft *draft);
    reference. NULL when out of memory. */
 struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
 			const struct stat *st);
+/*
+ * The same for a lookup, which no lock of the kernel's keeps apart from a rename: ST was taken while there had been
+ * MOVES renames. NULL, too, when there were others since, one of which may have given the file another name.
+ */
+struct dnode *dnode_get_unmoved(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+				const struct stat *st, uint64_t moves);
+uint64_t dnode_moves(struct ck_drafts *d);
 struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino);      /* a reference; NULL when unknown */
 void dnode_put(struct ck_drafts *d, struct dnode *node);
 /* counts one of the kernel's lookups */
@@ -150,7 +158,8 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 
 /* The inode number of the file whose attributes are ST. */
 ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
-void dnode_attr(const struct dnode *node, const struct stat *st, struct ck_attr *out);
+ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node);      /* 0: it has none */
+void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out);
 
 /* ---- draft.c, draft_recover.c ---- */
 

@@ -92,6 +92,31 @@ big_store() {
 	[[ $(stat -c %s "$BATS_TEST_TMPDIR/done") -eq 6 ]]
 }
 
+@test "a lookup that a rename overtakes: the file keeps its new name, and another of the old name is another" {
+	local store=$BATS_TEST_TMPDIR/s draft looker
+	small_pt "$store/base_checkpoints/d12/model_000500.pt"
+	shim late
+	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM"
+		LATE_NAME=first "LATE_ONCE=$store/once" LATE_MS=1000)
+	mount_store "$store"
+	draft=$MNT/base/d12/000600
+	mkdir "$draft"
+	echo one >"$draft/first"
+	# The kernel asks again for a name that it has known for a while.
+	sleep 0.7
+	touch "$store/once"
+	stat "$draft/first" >"$BATS_TEST_TMPDIR/seen" 2>&1 3>&- &
+	looker=$!
+	within 500 test ! -e "$store/once"
+	mv "$draft/first" "$draft/second"
+	wait "$looker" || true
+	[[ $(<"$draft/second") == one ]]
+	echo another >"$draft/first"
+	echo two >>"$draft/second"
+	[[ $(<"$store/base_checkpoints/d12/.ckptfs/000600/files/first") == another ]]
+	[[ $(<"$store/base_checkpoints/d12/.ckptfs/000600/files/second") == $'one\ntwo' ]]
+}
+
 @test "a store that goes away and comes back" {
 	local store=$BATS_TEST_TMPDIR/s step sum
 	small_pt "$store"/base_checkpoints/d12/model_00000{1,2}.pt
