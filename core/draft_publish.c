@@ -136,7 +136,7 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, &why);
 		if (!rc && draft->kind == CK_DRAFT_OPTIM)
 			shrink(d, draft);
-		else if (!rc)
+		else if (!rc || rc == CK_ERR_STALE)
 			draft_set_gone(d, draft);
 		else if (rc == CK_ERR_INVALID || rc == CK_ERR_EXIST)
 			report(d, draft, &why);

@@ -253,6 +253,37 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	((two == 0)) || [[ -d $TAG/000600.partial/model ]]
 }
 
+@test "two mounts of one store publish one draft: once, whole, and the other hears that it is gone" {
+	writable
+	mount_store "$STORE"
+	local other=$MNT/base/d12 i step
+	for i in {1..20}; do
+		step=00060$i
+		step=${step: -6}
+		mkdir "$TAG/$step.partial"
+		fill "$TAG/$step.partial"
+		[[ -d $other/$step.partial ]]
+		"$PYTHON" - "$TAG/$step" "$other/$step" 3>&- <<-'END'
+			import os, sys, threading
+			start, done = threading.Barrier(2), []
+			def publish(path):
+			    start.wait()
+			    try:
+			        os.rename(path + ".partial", path)
+			        done.append(path)
+			    except OSError:
+			        pass
+			both = [threading.Thread(target=publish, args=(path,)) for path in sys.argv[1:]]
+			for t in both: t.start()
+			for t in both: t.join()
+			assert len(done) == 1, done
+		END
+		[[ -f $STORED/model_$step.pt ]]
+		cmp "$STORED/meta_$step.json" "$TAG/000500/meta.json"
+		[[ ! -e $STORED/.ckptfs/$step.partial ]]
+	done
+}
+
 @test "an optimizer shard is added to a published step, by rankN.json and by rankN.pt" {
 	writable
 	mkdir "$TAG/000500/optim"
