@@ -222,10 +222,8 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 	return rc;
 }
 
-/*
- * A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
- * goes by rmdir, so that nothing is lost that somebody makes in it meanwhile.
- */
+/* A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
+   goes by rmdir, so that nothing is lost that somebody makes in it meanwhile. */
 static int remove_tag(struct ck_drafts *d, const char *source, const char *name, struct ck_error *err)
 {
 	char tag[PATH_MAX], home[PATH_MAX], path[PATH_MAX];
@@ -246,11 +244,8 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
 		if (empty && ck_path_join(path, home, "staged"))
 			empty = ck_real_rmdir(path) == 0 || errno == ENOENT;
-		if (empty && ck_path_join(path, home, "lock")) {
-			ck_real_unlink(path);
-			tag_unlock(d, tag);
-			ck_real_rmdir(home);
-		}
+		if (empty)
+			tag_unlock(d, tag, home);
 	}
 	ck_names_free(&in_tag);
 	ck_names_free(&in_home);
@@ -329,14 +324,23 @@ static int rename_staged(struct ck_drafts *d, struct where *w, const char *name,
 			 struct ck_error *err)
 {
 	char path[PATH_MAX];
+	struct dnode *node;
 	struct stat st;
 	int rc;
 
 	if (!where_path(d, w, name, path) || ck_real_stat(path, &st) < 0)
 		return ck_fail_sys(err, "rename");
+	node = dnode_get(d, w->draft, w->dir, name, &st);
+	if (!node)
+		return ck_fail_nomem(err);
+	/* Whoever has it open still must not change what has been checked. */
+	draft_set_published(d, node, true);
 	rc = ck_publish_native(w->draft->tag, path, native, err);
 	if (!rc)
 		dnode_put(d, dnode_kill(d, &st));
+	else
+		draft_set_published(d, node, false);
+	dnode_put(d, node);
 	return rc;
 }
 

@@ -181,6 +181,14 @@ int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t
 	return CK_OK;
 }
 
+void draft_set_published(struct ck_drafts *d, struct dnode *node, bool published)
+{
+	pthread_mutex_lock(&d->lock);
+	for (struct ck_draft_file *file = node->open; file; file = file->next)
+		file->published = published;
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* FILE is about to change: so it isn't complete before it is closed again. */
 static void mark_pending(struct ck_drafts *d, struct ck_draft_file *file)
 {

@@ -169,7 +169,8 @@ void draft_say(struct ck_drafts *d, const struct ck_error *err);
 /* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone
    clears leftovers. */
 int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error *err);
-void tag_unlock(struct ck_drafts *d, const char *tag);  /* the tag is being removed */
+/* The tag is being removed, and its HOME, which holds nothing but the lock. */
+void tag_unlock(struct ck_drafts *d, const char *tag, const char *home);
 
 /* ---- draft_dirs.c ---- */
 
@@ -194,6 +195,8 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags,
 		    struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
 void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file);
+/* NODE's file is in place, or is not: what is open of it can't be written to any more, or can again. */
+void draft_set_published(struct ck_drafts *d, struct dnode *node, bool published);
 int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err);
 
 /* ---- draft_native.c: files under nanochat's own names, from open to close ---- */

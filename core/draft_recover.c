@@ -189,10 +189,14 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 	return CK_OK;
 }
 
-void tag_unlock(struct ck_drafts *d, const char *tag)
+void tag_unlock(struct ck_drafts *d, const char *tag, const char *home)
 {
 	struct tag_lock **at = &d->tags, *t;
+	char path[PATH_MAX];
 
+	if (ck_path_join(path, home, "lock"))
+		ck_real_unlink(path);
+	ck_real_rmdir(home);
 	pthread_mutex_lock(&d->lock);
 	while ((t = *at)) {
 		if (strcmp(t->tag, tag) != 0) {

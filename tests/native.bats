@@ -181,6 +181,24 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name lock 2>/dev/null) ]
 	cmp "$STORED/model_001000.pt" "$STORE/base_checkpoints/d16/model_001001.pt"
 }
 
+@test "a file renamed into place by who still has it open: what was checked stays" {
+	writable
+	exec 6>"$TAG/.meta.tmp"
+	echo '{"step": 2}' >&6
+	mv "$TAG/.meta.tmp" "$TAG/meta_000500.json"
+	run bash -c 'echo garbage >&6'
+	[[ $status -ne 0 && $output == *"Stale file handle"* ]]
+	exec 6>&-
+	[[ $(<"$STORED/meta_000500.json") == '{"step": 2}' ]]
+	exec 6>"$TAG/.meta.tmp"
+	echo '{"step":' >&6
+	refuses "Invalid argument" "$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$TAG/.meta.tmp" "$TAG/meta_000500.json"
+	echo '3}' >&6
+	exec 6>&-
+	mv "$TAG/.meta.tmp" "$TAG/meta_000500.json"
+	[[ $(<"$STORED/meta_000500.json") == $'{"step":\n3}' ]]
+}
+
 @test "what is not what its name says: EINVAL at close, nothing visible, a line in the log" {
 	writable
 	head -c 100000 "$STORED/model_000500.pt" >"$BATS_TEST_TMPDIR/bad.pt"
