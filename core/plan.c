@@ -280,16 +280,22 @@ static int plan_meta(struct draft_files *d)
 
 /* ---- optimizer shards ---- */
 
-/* By the file's name: that of a long path is cut, and doesn't tell it. */
+/* By the file's name: that of a long path is cut, and doesn't tell it. An outline has its tensors mostly in the order in
+   which their files were made: so each is looked for behind the one before. */
 static int64_t find_tensor(void *arg, const char *path, size_t len)
 {
-	const struct ck_part *part = arg;
+	struct ck_part *part = arg;
 	char name[CK_NAME_MAX + 1];
 
 	ck_key_to_name(path, len, ".npy", name);
-	for (size_t i = 0; i < part->count; i++)
-		if (strcmp(part->files[i], name) == 0)
-			return (int64_t)i;
+	for (size_t k = 0; k < part->count; k++) {
+		size_t i = (part->next + k) % part->count;
+
+		if (strcmp(part->files[i], name) != 0)
+			continue;
+		part->next = i + 1;
+		return (int64_t)i;
+	}
 	return -1;
 }
 
