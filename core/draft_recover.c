@@ -121,13 +121,22 @@ static void recover_tag(struct ck_drafts *d, const char *tag, const char *home)
 	ck_names_free(&names);
 }
 
-static bool holds(struct ck_drafts *d, const char *tag)
+/* Whether TAG's lock is held, and still the one that others find: somebody may have removed HOME by hand. The one that
+   was taken last comes first. */
+static bool holds(struct ck_drafts *d, const char *tag, const char *home)
 {
-	struct tag_lock *t = d->tags;
+	struct stat held = { 0 }, found;
+	char path[PATH_MAX];
+	struct tag_lock *t;
+	bool is_held;
 
-	while (t && strcmp(t->tag, tag) != 0)
-		t = t->next;
-	return t != NULL;
+	pthread_mutex_lock(&d->lock);
+	for (t = d->tags; t && strcmp(t->tag, tag) != 0; t = t->next)
+		;
+	is_held = t && fstat(t->fd, &held) == 0;
+	pthread_mutex_unlock(&d->lock);
+	return is_held && ck_path_join(path, home, "lock") && ck_real_stat(path, &found) == 0 &&
+	       found.st_dev == held.st_dev && found.st_ino == held.st_ino;
 }
 
 /* The lock, alone if nobody else has it (then leftovers are cleared) and shared in the end. A
@@ -162,15 +171,11 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 {
 	struct tag_lock *t;
 	char home[PATH_MAX];
-	bool held;
 
-	pthread_mutex_lock(&d->lock);
-	held = holds(d, tag);
-	pthread_mutex_unlock(&d->lock);
-	if (held)
-		return CK_OK;
 	if (!ck_path_join(home, tag, CK_DRAFT_DIR))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	if (holds(d, tag, home))
+		return CK_OK;
 	t = malloc(sizeof(*t) + strlen(tag) + 1);
 	if (!t)
 		return ck_fail_nomem(err);

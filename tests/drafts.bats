@@ -284,6 +284,17 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	done
 }
 
+@test "TAG/.ckptfs is removed under a mount: what it writes then is no leftover to the next mount" {
+	writable
+	mkdir "$TAG/000600"
+	rm -r "$STORED/.ckptfs"
+	exec 6>"$TAG/meta_000700.json"
+	echo '{"step": 700}' >&6
+	mount_store "$STORE" 6>&-
+	exec 6>&-
+	[[ $(<"$STORED/meta_000700.json") == '{"step": 700}' ]]
+}
+
 @test "an optimizer shard is added to a published step, by rankN.json and by rankN.pt" {
 	writable
 	mkdir "$TAG/000500/optim"
