@@ -217,7 +217,8 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 /* ---- draft_publish.c ---- */
 
 /* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files, with ONLY_RANK >= 0 of
-   that shard's, are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error in it. */
+   that shard's, are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error
+   in it. */
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
 		  struct ck_error *err);
 

@@ -69,8 +69,9 @@ static bool is_of_rank(const struct dnode *node, int64_t rank)
 }
 
 /*
- * How many of the draft's open files may be written to, and in *CLOSED how many of those were closed. With ONLY_RANK >= 0
- * those of that shard: what the other ranks of a run are just writing is no part of it. With the lock held.
+ * How many of the draft's open files may be written to, and in *CLOSED how many of those were closed. With
+ * ONLY_RANK >= 0 those of that shard: what the other ranks of a run are just writing is no part of it. With the lock
+ * held.
  */
 static unsigned count_writers(const struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned *closed)
 {

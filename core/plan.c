@@ -280,8 +280,8 @@ static int plan_meta(struct draft_files *d)
 
 /* ---- optimizer shards ---- */
 
-/* By the file's name: that of a long path is cut, and doesn't tell it. An outline has its tensors mostly in the order in
-   which their files were made: so each is looked for behind the one before. */
+/* By the file's name: that of a long path is cut, and doesn't tell it. An outline has its tensors mostly in the order
+   in which their files were made: so each is looked for behind the one before. */
 static int64_t find_tensor(void *arg, const char *path, size_t len)
 {
 	struct ck_part *part = arg;
