@@ -110,8 +110,11 @@ static bool receive(struct worker *w)
 	do {
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 		n = fuse_session_receive_buf(l->session, &w->request);
+		/* Memory comes back; a mount that has ended doesn't. */
+		if (n == -ENOMEM)
+			usleep(10000);
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	} while (n == -EINTR || n == -EAGAIN);
+	} while (n == -EINTR || n == -EAGAIN || n == -ENOMEM);
 	if (n > 0)
 		return true;
 	pthread_mutex_lock(&l->lock);
