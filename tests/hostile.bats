@@ -39,7 +39,7 @@ judge() {
 	mkdir -p "$tag"
 	for i in {10..33}; do ln "$BATS_TEST_TMPDIR/made/much-lists-of-one.pt" "$tag/model_0000$i.pt"; done
 	mount_store "$BATS_TEST_TMPDIR/s"
-	printf '%s\n' {10..33} | xargs -P 24 -I N ls "$MNT/base/d1/0000N" >"$BATS_TEST_TMPDIR/listed"
+	printf '%s\n' {10..33} | xargs -P 24 -I {} ls "$MNT/base/d1/0000{}" >"$BATS_TEST_TMPDIR/listed"
 	[[ $(grep -c 'model[.]pt' "$BATS_TEST_TMPDIR/listed") -eq 24 ]]
 	most=$(awk '/^VmHWM:/ { print $2 }' "/proc/$DAEMON/status")
 	echo "# at most $((most / 1024)) MiB" >&3
