@@ -54,7 +54,7 @@ set xrange [0:*]
 set grid x
 set key bottom right
 set lmargin at screen 0.48
-set ytics (%(tics)s)
+set ytics noenhanced (%(tics)s)
 plot $data using (0):1:(0):2:($1-0.35):($1) with boxxyerror title 'ckptfs' lc rgb '#2a6f97', \\
      $data using (0):1:(0):3:($1):($1+0.35) with boxxyerror title 'reference' lc rgb '#b8b8b8'
 """
