@@ -320,7 +320,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	writable
 	local optim=$TAG/000500/optim name
 	mkdir "$optim" "$optim/rank1"
-	name=$(ls "$TAG/001000/optim/rank0" | head -n 1)
+	name=$(find "$TAG/001000/optim/rank0" -name '*.npy' -printf '%f\n' -quit)
 	exec 6>"$optim/rank1/$name"
 	printf half >&6
 	cp -r "$TAG/001000/optim/rank0" "$optim/"
