@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { KEY_IGNORED = 1 };
+enum { KEY_IGNORED = 1, KEY_NO_VALUE };
 
 #define OPT(text, member, value) { text, offsetof(struct options, member), value }
 
@@ -26,6 +26,9 @@ static const struct fuse_opt table[] = {
 	OPT("device=%s", device_text, 0),
 	OPT("level=%s", level_text, 0),
 	OPT("sandbox=%s", sandbox_text, 0),
+	FUSE_OPT_KEY("device", KEY_NO_VALUE),
+	FUSE_OPT_KEY("level", KEY_NO_VALUE),
+	FUSE_OPT_KEY("sandbox", KEY_NO_VALUE),
 	OPT("follow", follow, true),
 	OPT("native", native, true),
 	OPT("nonempty", nonempty, true),
@@ -91,6 +94,8 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 	(void)out;
 	if (key == KEY_IGNORED)
 		return 0;
+	if (key == KEY_NO_VALUE)
+		return complain("a value is missing from option", arg, "see ckptfs --help");
 	if (key == FUSE_OPT_KEY_NONOPT) {
 		if (o->positionals == 2)
 			return complain("one argument too many", arg, "ckptfs [-o OPTIONS] [STORE] MOUNTPOINT");
@@ -105,8 +110,6 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 	/* mount(8) asks for these of every file system. */
 	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
 		return 0;
-	if (strcmp(arg, "device") == 0 || strcmp(arg, "level") == 0 || strcmp(arg, "sandbox") == 0)
-		return complain("a value is missing from option", arg, "see ckptfs --help");
 	if (arg[0] == '-' || !libfuse_knows(arg))
 		return complain("unknown option", arg, "see ckptfs --help");
 	return 1;

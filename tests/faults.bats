@@ -9,7 +9,7 @@ load shims
 mount_faulty() {
 	FAULTS=$BATS_TEST_TMPDIR/faults
 	truncate -s 4096 "$FAULTS"
-	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM" "CKPTFS_FAULTS=$FAULTS")
+	preload "CKPTFS_FAULTS=$FAULTS"
 	mount_store "$@"
 }
 
@@ -68,8 +68,7 @@ big_store() {
 	big_store
 	"$PYTHON" -c 'import sys, torch; torch.save({"long": torch.zeros(6 << 20)}, sys.argv[1])' "$tag/model_000002.pt"
 	shim slow
-	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM"
-		SLOW_MS=4000 SLOW_LEN=65536 SLOW_UNDER=/nowhere)
+	preload SLOW_MS=4000 SLOW_LEN=65536 SLOW_UNDER=/nowhere
 	mount_store "$BATS_TEST_TMPDIR/s"
 	# Six at a time, of one open file, as of one stream; each says when it has got its bytes.
 	"$PYTHON" - "$MNT/base/d12/000002/model.raw/long" "$BATS_TEST_TMPDIR/done" 3>&- <<-'END' &
@@ -96,8 +95,7 @@ big_store() {
 	local store=$BATS_TEST_TMPDIR/s draft looker
 	small_pt "$store/base_checkpoints/d12/model_000500.pt"
 	shim late
-	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM"
-		LATE_NAME=first "LATE_ONCE=$store/once" LATE_MS=1000)
+	preload LATE_NAME=first "LATE_ONCE=$store/once" LATE_MS=1000
 	mount_store "$store"
 	draft=$MNT/base/d12/000600
 	mkdir "$draft"

@@ -12,6 +12,11 @@ shim() {
 	"${CC:-cc}" -std=gnu11 -O1 -fPIC -shared -pthread -o "$CKPTFS_SHIM" "$REPO/tests/shims/$1.c"
 }
 
+# preload NAME=VALUE... - mounts from here on have $CKPTFS_SHIM preloaded, with these variables.
+preload() {
+	RUNNER=(env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "LD_PRELOAD=$CKPTFS_SHIM" "$@")
+}
+
 # small_fs DIRECTORY SIZE - a file system of its own there, which the test's end takes away. Needs root, which CI has.
 small_fs() {
 	[[ $EUID -eq 0 ]] || skip "mounting a tmpfs needs root"

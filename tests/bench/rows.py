@@ -288,10 +288,10 @@ PASSTHROUGH = "/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c"
 @group
 def passthrough(bench):
     """The example that comes with libfuse, which hands the file on as it is: what the kernel and the library allow."""
-    program = bench.path("passthrough_ll")
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], stdout=subprocess.PIPE, text=True, check=True)
     if not os.path.exists(PASSTHROUGH):
         raise Skip("no " + PASSTHROUGH)
+    program = bench.path("passthrough_ll")
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], stdout=subprocess.PIPE, text=True, check=True)
     run(os.environ.get("CC", "cc"), "-O2", "-o", program, PASSTHROUGH, *flags.stdout.split())
     store = models(bench)
     pt = stored(store, "d12")

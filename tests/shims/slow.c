@@ -1,8 +1,9 @@
 /*
  * slow - a preloaded library that makes a store as slow as one behind a network: SLOW_MS milliseconds
  * before each open, stat and opendir of a path that starts with SLOW_UNDER, and before each read of a
- * regular file that asks for SLOW_LEN bytes or more (default 0). Reads of anything else, such as FUSE's device, are left alone. Where SLOW_LOG names a
- * file, a byte is appended to it for each call that was delayed: its size counts them.
+ * regular file that asks for SLOW_LEN bytes or more (default 0). Reads of anything else, such as FUSE's
+ * device, are left alone. Where SLOW_LOG names a file, a byte is appended to it for each call that was
+ * delayed: its size counts them.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -27,7 +28,8 @@ static int log_fd = -1;
 /* At once, not when first needed: later the program may have shut itself in. */
 __attribute__((constructor)) static void start(void)
 {
-	const char *ms = getenv("SLOW_MS"), *path = getenv("SLOW_UNDER"), *log = getenv("SLOW_LOG"), *len = getenv("SLOW_LEN");
+	const char *ms = getenv("SLOW_MS"), *path = getenv("SLOW_UNDER");
+	const char *log = getenv("SLOW_LOG"), *len = getenv("SLOW_LEN");
 	long n = ms ? atol(ms) : 0;
 
 	pause_for = (struct timespec){ n / 1000, n % 1000 * 1000000 };
