@@ -28,7 +28,7 @@ fs_libs     = $(shell pkg-config --libs fuse3) $(seccomp_libs) $(core_libs)
 seccomp_cflags = $(shell pkg-config --exists libseccomp && pkg-config --cflags libseccomp && echo -DHAVE_SECCOMP)
 seccomp_libs   = $(shell pkg-config --exists libseccomp && pkg-config --libs libseccomp)
 
-CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard core/*.c)))
+CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard core/*/*.c)))
 FS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard fs/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 TOOLS    := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(sort $(wildcard tests/tools/*.c)))
@@ -59,12 +59,12 @@ $(LIB): $(CORE_OBJ)
 $(BUILD)/core/%.o: core/%.c
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(core_cflags) -I. $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/fs/%.o: fs/%.c
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(fs_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(fs_cflags) -I. $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Programs of one source that link core alone: the proof that core needs no FUSE.
 define program
@@ -82,10 +82,10 @@ $(BUILD)/tools/%: tests/tools/%.c $(LIB)
 $(BUILD)/examples/%: examples/%.c $(LIB)
 	$(program)
 
--include tests/fuzz/fuzz.mk tests/shims/shims.mk
+-include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
-.PHONY: help deps deps-build demo test tests unit asan tsan lint check-core bench install uninstall clean
+.PHONY: help deps deps-build demo test tests unit asan tsan lint check-core check-layers bench install uninstall clean
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
@@ -111,8 +111,12 @@ tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core
 
 # What keeps core honest: no FUSE, no printing, no exit.
 check-core:
-	@! grep -nE 'fuse(_lowlevel|3)?\.h|\b(printf|puts|fprintf|perror|exit|abort)\(' core/*.c core/*.h || \
+	@! grep -nE 'fuse(_lowlevel|3)?\.h|\b(printf|puts|fprintf|perror|exit|abort)\(' core/*/*.[ch] || \
 		{ echo 'core/ must not include FUSE, print or exit'; exit 1; }
+
+# Who may include whom: core's folders stand one on the other.
+check-layers:
+	@$(PYTHON) tests/lib/layers.py
 
 asan: deps ## the whole test suite under AddressSanitizer, LeakSanitizer and UBSan
 	@$(MAKE) --no-print-directory SAN=address,undefined tests
@@ -120,18 +124,18 @@ asan: deps ## the whole test suite under AddressSanitizer, LeakSanitizer and UBS
 
 tsan: deps ## the mount's tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory SAN=thread tests
-	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh tests/storm.bats tests/load.bats tests/tree.bats tests/model.bats tests/fresh.bats tests/write.bats
+	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh tests/mount/storm.bats tests/mount/load.bats tests/mount/tree.bats tests/mount/model.bats tests/mount/fresh.bats tests/mount/write.bats
 
 # Any string will do for the version here.
-LINT_FLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DCKPTFS_VERSION=__FILE__
-LINT_C := $(wildcard core/*.c fs/*.c)
+LINT_FLAGS := -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DCKPTFS_VERSION=__FILE__
+LINT_C := $(wildcard core/*/*.c fs/*.c)
 lint: ## clang-tidy, cppcheck and shellcheck; clean
 	@tests/deps.sh lint
 	$(Q)printf '%s\n' $(LINT_C) | xargs -P"$$(nproc)" -n4 sh -c \
 		'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu11 $(LINT_FLAGS) $(fs_cflags) 2>/dev/null' lint
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppressions-list=.cppcheck $(LINT_FLAGS) core fs
-	$(Q)shellcheck -x tests/*.sh tests/*.bash tests/*.bats examples/*.sh .ci/run
+	$(Q)shellcheck -x tests/*.sh tests/lib/*.bash tests/mount/*.bats tests/unit/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
 
 bench: all ## compare with cat and others in one run; prints a table

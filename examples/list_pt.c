@@ -5,8 +5,8 @@
  *
  *	make tests && build/examples/list_pt ~/.cache/nanochat/base_checkpoints/d12/model_000500.pt
  */
-#include "core/buf.h"
-#include "core/checkpoint.h"
+#include "core/base/buf.h"
+#include "core/pt/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>

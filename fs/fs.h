@@ -4,8 +4,8 @@
 #ifndef CKPTFS_FS_H
 #define CKPTFS_FS_H
 
-#include "../core/draft.h"
-#include "../core/tree.h"
+#include "core/draft/draft.h"
+#include "core/tree/tree.h"
 #include "buffers.h"
 #include "log.h"
 #include "loop.h"

@@ -1,6 +1,6 @@
 #include "log.h"
 
-#include "../core/keyname.h"
+#include "core/base/keyname.h"
 
 #include <pthread.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "options.h"
 
-#include "../core/io.h"
+#include "core/file/io.h"
 
 #include <dirent.h>
 #include <errno.h>

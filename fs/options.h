@@ -4,8 +4,8 @@
 #ifndef CKPTFS_OPTIONS_H
 #define CKPTFS_OPTIONS_H
 
-#include "../core/store.h"
-#include "../core/tree.h"
+#include "core/tree/store.h"
+#include "core/tree/tree.h"
 #include "sandbox.h"
 
 #include <fuse_lowlevel.h>

@@ -1,6 +1,6 @@
 #include "sandbox_layers.h"
 
-#include "../core/zipinflate.h"
+#include "core/zip/inflate.h"
 
 #include <errno.h>
 #include <fcntl.h>

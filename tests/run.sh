@@ -1,13 +1,13 @@
 #!/bin/bash
 # Runs the mount tests and says how they ended in one line, "N passed, N failed, N skipped". Fails if a test failed or, in CI, was skipped.
-# Usage: tests/run.sh [FILE.bats...] (files of tests/, by name or path). Environment: CKPTFS_JOBS (default 1), CI, and what tests/helpers.bash names.
+# Usage: tests/run.sh [FILE.bats...] (files of tests/, by name or path). Environment: CKPTFS_JOBS (default 1), CI, and what tests/lib/helpers.bash names.
 set -u -o pipefail
 
 cd "$(dirname "$0")/.." || exit 1
-[[ $# -gt 0 ]] || set -- tests/*.bats
+[[ $# -gt 0 ]] || set -- tests/mount/*.bats tests/unit/*.bats
 files=()
 for file; do
-	[[ $file == */* ]] || file=tests/$file
+	[[ $file == */* ]] || file=$(echo tests/*/"$file")
 	files+=("$file")
 done
 tap=$(mktemp) || exit 1

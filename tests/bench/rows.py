@@ -328,7 +328,7 @@ def python(bench):
 def slow(bench):
     """A store whose every open, stat and read takes 20 ms."""
     shim, ms = bench.path("slow.so"), 20
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "shims", "slow.c")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "shims", "slow.c")
     run(os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", shim, source, "-ldl")
     store, log, memory = bench.make("few", lambda d: stores.model(d, 40_000_000)), bench.path("slow.log"), []
     env = {"LD_PRELOAD": shim, "SLOW_MS": str(ms), "SLOW_UNDER": bench.directory}

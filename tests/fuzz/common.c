@@ -1,7 +1,7 @@
 #include "fuzz.h"
 
-#include "core/pickle.h"
-#include "core/tensor.h"
+#include "core/pickle/pickle.h"
+#include "core/tensor/tensor.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,11 +5,11 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "core/buf.h"
-#include "core/io.h"
-#include "core/outline.h"
-#include "core/value.h"
-#include "core/view.h"
+#include "core/base/buf.h"
+#include "core/file/io.h"
+#include "core/format/outline.h"
+#include "core/base/value.h"
+#include "core/tensor/view.h"
 
 #include <stdio.h>
 #include <stdlib.h>

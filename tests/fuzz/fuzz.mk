@@ -12,7 +12,7 @@ FUZZ_DIR  := build/fuzzer
 # libFuzzer's programs, each from core's objects with its instrumentation. New inputs are kept in $(FUZZ_DIR)/corpus;
 # what crashes, leaks, takes more than 10 seconds or more memory than FUZZ_MEM is written to $(FUZZ_DIR)/found and
 # ends the run.
-FUZZ_OBJ  := $(patsubst %.c,$(FUZZ_DIR)/%.o,$(sort $(wildcard core/*.c)) tests/fuzz/common.c)
+FUZZ_OBJ  := $(patsubst %.c,$(FUZZ_DIR)/%.o,$(sort $(wildcard core/*/*.c)) tests/fuzz/common.c)
 
 $(FUZZ_DIR)/%.o: %.c
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 /* meta.json: what the mount shows for it is JSON, and patching that changes nothing more. */
 #include "fuzz.h"
 
-#include "core/meta.h"
+#include "core/format/meta.h"
 
 #include <string.h>
 

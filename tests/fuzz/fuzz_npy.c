@@ -1,7 +1,7 @@
 /* .npy: a header that is accepted covers the file, and the one that we write for that tensor is read as the same. */
 #include "fuzz.h"
 
-#include "core/npy.h"
+#include "core/format/npy.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Outlines: what was read is written, and read again, as the same; as a pickle too. */
 #include "fuzz.h"
 
-#include "core/pickle.h"
+#include "core/pickle/pickle.h"
 
 static int64_t find(void *arg, const char *path, size_t len)
 {

@@ -1,7 +1,7 @@
 /* Pickles: what was read can be written, and is then read as the same. */
 #include "fuzz.h"
 
-#include "core/pickle.h"
+#include "core/pickle/pickle.h"
 
 static void round_trip(const struct ck_value *value)
 {

@@ -4,10 +4,10 @@
  */
 #include "fuzz.h"
 
-#include "core/checkpoint.h"
-#include "core/keyname.h"
-#include "core/npy.h"
-#include "core/safetensors.h"
+#include "core/pt/checkpoint.h"
+#include "core/base/keyname.h"
+#include "core/format/npy.h"
+#include "core/format/safetensors.h"
 
 #include <string.h>
 #include <zlib.h>

@@ -1,7 +1,7 @@
 /* safetensors: the tensors of a header that is accepted cover the file; what we write for them is read as the same. */
 #include "fuzz.h"
 
-#include "core/safetensors.h"
+#include "core/format/safetensors.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* Writers: a tree of values grown from the input is what is read back, from its pickle and from its outline. */
 #include "fuzz.h"
 
-#include "core/cursor.h"
-#include "core/pickle.h"
-#include "core/utf8.h"
+#include "core/base/cursor.h"
+#include "core/pickle/pickle.h"
+#include "core/base/utf8.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Zips: the directory, the place of each entry, and the table of tensors. */
 #include "fuzz.h"
 
-#include "core/archive.h"
-#include "core/checkpoint.h"
+#include "core/zip/archive.h"
+#include "core/pt/checkpoint.h"
 
 #include <string.h>
 

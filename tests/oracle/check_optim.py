@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """check_optim.py STEPDIR STORED.pt RANK: an optimizer shard's views against torch, and rankN.json, decoded, against the state_dict.
 
-The encoding of rankN.json is core/outline.h's; the decoder here is written from that page.
+The encoding of rankN.json is core/format/outline.h's; the decoder here is written from that page.
 """
 import collections
 import json

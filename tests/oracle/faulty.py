@@ -1,4 +1,4 @@
-"""What the tests of crashes and faults share: a daemon with tests/shims/faults.c loaded, checkpoints to write, and what
+"""What the tests of crashes and faults share: a daemon with tests/lib/shims/faults.c loaded, checkpoints to write, and what
 must be true of a store afterwards.
 
 Environment: CKPTFS the program, CKPTFS_SHIM the shared object, CKPTFS_OPTIONS more options for the mount (as "-o

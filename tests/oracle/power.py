@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a power loss may leave: power.py DIRECTORY [SEED [SAMPLES]].
 
-For each way of writing a step the daemon's calls that change the store are recorded (tests/shims/faults.c), then
+For each way of writing a step the daemon's calls that change the store are recorded (tests/lib/shims/faults.c), then
 every prefix of them is replayed as a disk might hold it after the power went, and the results are mounted. Each
 published step must be complete and load in torch, or be absent; what the writer was told is done must be there;
 nothing else is left in the tag.

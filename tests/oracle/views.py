@@ -20,7 +20,7 @@ def fnv1a(data):
 
 
 def file_name(key, suffix):
-    """core/keyname.h's rule, spelled again."""
+    """core/base/keyname.h's rule, spelled again."""
     stem = b"".join({0x2f: b"%2F", 0: b"%00", 0x25: b"%25"}.get(c, bytes([c])) for c in key.encode("utf-8", "surrogatepass"))
     stem = {b".": b"%2E", b"..": b"%2E%2E", b"": b"%"}.get(stem, stem)
     if len(stem) + len(suffix) > 255:

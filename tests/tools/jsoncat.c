@@ -1,5 +1,5 @@
 /*
- * jsoncat - core's JSON, seen from outside; tests/json_oracle.py compares it with Python's.
+ * jsoncat - core's JSON, seen from outside; tests/oracle/json_oracle.py compares it with Python's.
  *
  *   jsoncat INDENT FILE...     reads each file and writes it as json.dump(indent=INDENT); -1 is Python's default
  *   jsoncat meta FILE...       as the mount shows a meta.json
@@ -8,9 +8,9 @@
  *
  * Each result is followed by a NUL; where a file is refused it is "\1", the error's number, a space and its line.
  */
-#include "core/json.h"
-#include "core/meta.h"
-#include "core/outline.h"
+#include "core/format/json.h"
+#include "core/format/meta.h"
+#include "core/format/outline.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /*
- * npyhead - core's .npy headers, seen from outside; tests/npy_oracle.py compares them with NumPy's.
+ * npyhead - core's .npy headers, seen from outside; tests/oracle/npy_oracle.py compares them with NumPy's.
  *
  *   npyhead header         for each line "DTYPE SIZE..." of stdin (torch's name) writes the header and the size of the
  *                          whole file: "HEX SIZE"
  *   npyhead read FILE...   for each file writes "DTYPE [SHAPE] c|fortran little|big OFFSET", or "refused: " and why
  */
-#include "core/npy.h"
+#include "core/format/npy.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * pickledump FILE          prints the value in a pickle, in a canonical form that tests/pickle_oracle.py makes too
+ * pickledump FILE          prints the value in a pickle, in a canonical form that tests/oracle/pickle_oracle.py makes too
  * pickledump FILE OUT      writes it back to OUT, as a pickle of protocol 2
  * Exits with the enum ck_code of a failure, which it describes on stderr.
  */

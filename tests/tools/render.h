@@ -2,7 +2,7 @@
 #ifndef RENDER_H
 #define RENDER_H
 
-#include "../../core/pickle.h"
+#include "core/pickle/pickle.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * repack - core's serializer, seen from outside; tests/serializer_oracle.py lets torch read what it writes.
+ * repack - core's serializer, seen from outside; tests/oracle/serializer_oracle.py lets torch read what it writes.
  *
  *   repack pt IN OUT             writes OUT with the values and tensors of IN, a .pt
  *   repack npy OUT [OUTLINE]     writes OUT with a tensor for each line "KEY FILE" of stdin, a .npy: an OrderedDict of
@@ -8,10 +8,10 @@
  * The archive's directory is named after OUT, as torch does. Exits with the enum ck_code of a failure, which it
  * describes on stderr.
  */
-#include "core/checkpoint_private.h"
-#include "core/npy.h"
-#include "core/outline.h"
-#include "core/serializer.h"
+#include "core/pt/private.h"
+#include "core/format/npy.h"
+#include "core/format/outline.h"
+#include "core/pt/serializer.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /*
- * stcat - core's safetensors, seen from outside; tests/safetensors_oracle.py compares them with the format.
+ * stcat - core's safetensors, seen from outside; tests/oracle/safetensors_oracle.py compares them with the format.
  *
  *   stcat write DATA OUT   writes OUT with a tensor for each line "DTYPE OFFSET KEY [SIZE...]" of stdin: torch's name,
  *                          where its bytes lie in the file DATA, and its key in hex, behind an "x"
  *   stcat read FILE...     for each file writes "FILE", then a line "KEY DTYPE [SHAPE] OFFSET NBYTES" for each
  *                          tensor, or "refused: " and why
  */
-#include "core/safetensors.h"
+#include "core/format/safetensors.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

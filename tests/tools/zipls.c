@@ -3,7 +3,7 @@
  * offset of the bytes ("-" when they are inflated), CRC. Loads data.pkl, so that its CRC is checked. An error
  * is one line on stderr.
  */
-#include "../../core/archive.h"
+#include "core/zip/archive.h"
 
 #include <inttypes.h>
 #include <stdio.h>

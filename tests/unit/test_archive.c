@@ -1,6 +1,6 @@
-/* core/archive and the three files below it, on zips that tests/make_zips.py writes with Python's zipfile and zlib. */
-#include "../../core/archive.h"
-#include "../../core/zipsource.h"
+/* core/archive and the three files below it, on zips that tests/gen/make_zips.py writes with Python's zipfile and zlib. */
+#include "core/zip/archive.h"
+#include "core/zip/source.h"
 
 #include "check.h"
 
@@ -271,7 +271,7 @@ int main(void)
 
 	if (!mkdtemp(dir))
 		return 1;
-	snprintf(command, sizeof(command), "python3 tests/make_zips.py %s good no_zips fields", dir);
+	snprintf(command, sizeof(command), "python3 tests/gen/make_zips.py %s good no_zips fields", dir);
 	if (system(command) != 0)
 		return 1;
 	RUN(finds_entries);

@@ -1,4 +1,4 @@
-#include "core/convert.h"
+#include "core/tensor/convert.h"
 #include "check.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "core/dtype.h"
+#include "core/tensor/dtype.h"
 #include "check.h"
 
 /* Hand-written from the documents of the three: names, width, what a byte order swaps. */

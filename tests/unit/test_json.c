@@ -1,7 +1,7 @@
 /* JSON and meta.json: edge cases whose results are worked out by hand from Python's rules. */
-#include "core/json.h"
-#include "core/meta.h"
-#include "core/utf8.h"
+#include "core/format/json.h"
+#include "core/format/meta.h"
+#include "core/base/utf8.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "core/keyname.h"
+#include "core/base/keyname.h"
 #include "check.h"
 
 static char name[CK_NAME_MAX + 1], key[CK_NAME_MAX + 1];

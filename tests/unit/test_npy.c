@@ -1,4 +1,4 @@
-#include "core/npy.h"
+#include "core/format/npy.h"
 #include "check.h"
 
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static void header_is(const struct ck_tensor *t, size_t len, const char *dict)
 	ck_buf_free(&b);
 }
 
-/* Lengths are those of files that NumPy 1.24 and 2.2 wrote; tests/npy_oracle.py compares many more. */
+/* Lengths are those of files that NumPy 1.24 and 2.2 wrote; tests/oracle/npy_oracle.py compares many more. */
 static void headers_are_numpys(void)
 {
 	struct ck_tensor t = tensor(CK_F32, NULL, 0);

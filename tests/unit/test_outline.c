@@ -1,6 +1,6 @@
 /* Outlines: what each kind of value is written as, by hand from outline.h, and that it comes back. */
-#include "core/outline.h"
-#include "core/pickle.h"
+#include "core/format/outline.h"
+#include "core/pickle/pickle.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

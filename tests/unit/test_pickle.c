@@ -1,6 +1,6 @@
 /* core/pickle: what each opcode means, and the ways in which a stream can be wrong. Expected values are derived by
-   hand from pickletools' description of the opcodes; tests/pickle_oracle.py compares whole objects with Python. */
-#include "../../core/pickle.h"
+   hand from pickletools' description of the opcodes; tests/oracle/pickle_oracle.py compares whole objects with Python. */
+#include "core/pickle/pickle.h"
 #include "../tools/render.h"
 #include "check.h"
 

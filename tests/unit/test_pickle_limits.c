@@ -1,5 +1,5 @@
 /* core/pickle: what a stream may cost. Small ones that ask for much (depth, keys, memory) are refused, and soon. */
-#include "../../core/pickle.h"
+#include "core/pickle/pickle.h"
 #include "../tools/render.h"
 #include "check.h"
 

@@ -1,5 +1,5 @@
-/* core/pickle_write: the bytes that are written; tests/pickle_oracle.py has Python and torch read them. */
-#include "../../core/pickle.h"
+/* core/pickle_write: the bytes that are written; tests/oracle/pickle_oracle.py has Python and torch read them. */
+#include "core/pickle/pickle.h"
 #include "../tools/render.h"
 #include "check.h"
 

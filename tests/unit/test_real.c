@@ -1,6 +1,6 @@
-#include "core/publish.h"
-#include "core/real.h"
-#include "core/store.h"
+#include "core/draft/publish.h"
+#include "core/file/real.h"
+#include "core/tree/store.h"
 #include "check.h"
 
 #include <errno.h>

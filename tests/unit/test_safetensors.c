@@ -1,4 +1,4 @@
-#include "core/safetensors.h"
+#include "core/format/safetensors.h"
 #include "check.h"
 
 #include <stdlib.h>

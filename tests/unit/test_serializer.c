@@ -1,9 +1,9 @@
 /*
  * core/serializer and core/zipsink: the layout, and what goes wrong. What torch makes of the files is the business of
- * tests/serializer_oracle.py.
+ * tests/oracle/serializer_oracle.py.
  */
-#include "../../core/pickle.h"
-#include "../../core/serializer.h"
+#include "core/pickle/pickle.h"
+#include "core/pt/serializer.h"
 
 #include "check.h"
 

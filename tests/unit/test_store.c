@@ -1,4 +1,4 @@
-#include "core/store.h"
+#include "core/tree/store.h"
 #include "check.h"
 
 #include <errno.h>

@@ -1,0 +1,337 @@
+#include "core/draft/private.h"
+
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- places ---- */
+
+/* The draft's own directory as an inode. */
+static struct dnode *root_of(struct ck_drafts *d, struct draft *draft)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!draft_files_path(d, draft, path) || ck_real_stat(path, &st) < 0)
+		return NULL;
+	return dnode_get(d, draft, NULL, "", &st);
+}
+
+/* The directory optim/ of a draft for a published step's shards. */
+int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct dnode *root;
+	struct stat st;
+	int rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, create, &w->draft, err);
+
+	if (rc)
+		return rc;
+	w->dir = NULL;
+	root = root_of(d, w->draft);
+	if (root && dnode_path(d, root, "optim", path)) {
+		if (create && ck_real_mkdir(path, 0777) < 0 && errno != EEXIST)
+			rc = ck_fail_sys(err, "mkdir");
+		if (!rc && ck_real_stat(path, &st) == 0)
+			w->dir = dnode_get(d, w->draft, root, "optim", &st);
+	}
+	dnode_put(d, root);
+	if (w->dir)
+		return CK_OK;
+	draft_put(d, w->draft);
+	return rc ? rc : ck_fail(err, CK_ERR_NOENT, "no shards are being written");
+}
+
+static int find_in_draft(struct ck_drafts *d, ck_ino ino, struct where *w, struct ck_error *err)
+{
+	w->dir = dnode_find(d, ino);
+	if (!w->dir)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	if (w->dir->dead || w->dir->draft->gone) {
+		dnode_put(d, w->dir);
+		return ck_fail(err, CK_ERR_STALE, "the directory is gone");
+	}
+	w->draft = w->dir->draft;
+	pthread_mutex_lock(&d->lock);
+	w->draft->refs++;
+	pthread_mutex_unlock(&d->lock);
+	return CK_OK;
+}
+
+int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, struct ck_error *err)
+{
+	struct ck_place place;
+	int rc;
+
+	*out = (struct where){ 0 };
+	if (ck_is_draft(ino))
+		return find_in_draft(d, ino, out, err);
+	rc = ck_tree_place(d->tree, ino, &place, err);
+	if (rc)
+		return rc;
+	if (place.kind == CK_PLACE_OPTIM)
+		return shards_find(d, &place, create, out, err);
+	if (place.kind == CK_PLACE_TAG)
+		return draft_get(d, place.path, DRAFT_STAGED, 0, create, &out->draft, err);
+	return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
+}
+
+void where_put(struct ck_drafts *d, struct where *w)
+{
+	dnode_put(d, w->dir);
+	if (w->draft)
+		draft_put(d, w->draft);
+	*w = (struct where){ 0 };
+}
+
+bool where_path(struct ck_drafts *d, const struct where *w, const char *name, char *path)
+{
+	char base[PATH_MAX];
+
+	if (w->dir)
+		return dnode_path(d, w->dir, name, path);
+	return draft_files_path(d, w->draft, base) && ck_path_join(path, base, name);
+}
+
+/* A name that a program gives to what it will rename: it begins with a dot, or ends as such names do. */
+static bool is_temporary(const char *name)
+{
+	static const char *const ends[] = { "~", ".tmp", ".temp", ".part", ".swp" };
+	size_t len = strlen(name), end;
+
+	if (name[0] == '.')
+		return true;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		end = strlen(ends[i]);
+		if (len > end && strcmp(name + len - end, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err)
+{
+	struct ck_attr attr;
+	uint64_t rank;
+	size_t len;
+	char stem[32];
+
+	if (w->draft->kind == DRAFT_STAGED && !is_temporary(name))
+		return ck_fail(err, CK_ERR_PERM, "a tag holds steps, and files of nanochat's names: '%.64s' is neither",
+			       name);
+	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || is_temporary(name))
+		return CK_OK;
+	if (!ck_rank_parse(name, &rank, &len))
+		return ck_fail(err, CK_ERR_PERM, "optim/ of a published step takes rankN/, rankN.json and rankN.pt");
+	snprintf(stem, sizeof(stem), "rank%llu.pt", (unsigned long long)rank);
+	if (ck_tree_lookup(d->tree, ino, stem, &attr, NULL))
+		return CK_OK;
+	ck_tree_forget(d->tree, attr.st.st_ino, 1);
+	return ck_fail(err, CK_ERR_PERM, "a published shard can't be changed");
+}
+
+/* ---- lookup and listing ---- */
+
+static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, struct ck_attr *out, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct dnode *node;
+	uint64_t moves;
+	struct stat st;
+
+	do {
+		moves = dnode_moves(d);
+		if (!where_path(d, w, name, path))
+			return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		if (ck_real_stat(path, &st) < 0)
+			return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
+		node = dnode_get_unmoved(d, w->draft, w->dir, name, &st, moves);
+	} while (!node && dnode_moves(d) != moves);
+	if (!node)
+		return ck_fail_nomem(err);
+	dnode_look_up(d, node);
+	dnode_attr(d, node, &st, out);
+	dnode_put(d, node);
+	return CK_OK;
+}
+
+/* The entrance of a draft: its own directory, or optim/ of one for shards. */
+static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_attr *out, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!node || !dnode_path(d, node, NULL, path) || ck_real_stat(path, &st) < 0)
+		return ck_fail(err, CK_ERR_NOENT, "no such draft");
+	dnode_look_up(d, node);
+	dnode_attr(d, node, &st, out);
+	out->entry_timeout = 0;
+	return CK_OK;
+}
+
+static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, const char *name, struct ck_attr *out,
+			 struct ck_error *err)
+{
+	enum ck_draft_kind kind;
+	struct draft *draft;
+	struct dnode *root;
+	struct where w;
+	uint64_t step;
+	int rc;
+
+	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM) {
+		if (!is_temporary(name) || where_find(d, tag, false, &w, NULL))
+			return ck_fail(err, CK_ERR_NOENT, "no such name");
+		rc = lookup_at(d, &w, name, out, err);
+		where_put(d, &w);
+		return rc;
+	}
+	rc = draft_get(d, path, kind, step, false, &draft, err);
+	if (rc)
+		return rc;
+	root = root_of(d, draft);
+	rc = lookup_entrance(d, root, out, err);
+	dnode_put(d, root);
+	draft_put(d, draft);
+	return rc;
+}
+
+int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
+{
+	struct ck_place place;
+	struct where w;
+	int rc;
+
+	out->entry_timeout = 0;
+	if (!ck_is_draft(parent)) {
+		rc = ck_tree_place(d->tree, parent, &place, err);
+		if (rc)
+			return rc;
+		if (place.kind == CK_PLACE_TAG)
+			return lookup_in_tag(d, parent, place.path, name, out, err);
+		if (place.kind == CK_PLACE_STEP && strcmp(name, "optim") == 0) {
+			rc = shards_find(d, &place, false, &w, err);
+			if (rc)
+				return rc;
+			rc = lookup_entrance(d, w.dir, out, err);
+			where_put(d, &w);
+			return rc;
+		}
+		if (place.kind != CK_PLACE_OPTIM)
+			return ck_fail(err, CK_ERR_NOENT, "no such name");
+	}
+	rc = where_find(d, parent, false, &w, err);
+	if (rc)
+		return rc;
+	rc = lookup_at(d, &w, name, out, err);
+	where_put(d, &w);
+	return rc;
+}
+
+/* Every name at W that is to be seen. */
+static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX], base[PATH_MAX];
+	struct ck_names names;
+	struct stat st;
+	int rc;
+
+	if (!(w->dir ? dnode_path(d, w->dir, NULL, base) : draft_files_path(d, w->draft, base)))
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	rc = ck_list_real_dir(base, &names, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < names.count && !rc; i++) {
+		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') ||
+		    !where_path(d, w, names.names[i], path) || ck_real_stat(path, &st) < 0)
+			continue;
+		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
+	}
+	ck_names_free(&names);
+	return rc;
+}
+
+static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_names names;
+	char path[PATH_MAX];
+	struct stat st;
+	int rc = ck_store_drafts(place->path, &names, err);
+
+	for (size_t i = 0; !rc && i < names.count; i++) {
+		enum ck_draft_kind kind;
+		uint64_t step;
+
+		ck_draft_parse(names.names[i], &kind, &step);
+		/* A published step has the name; its draft, if there still is one, is being removed. */
+		if (kind == CK_DRAFT_STEP && ck_store_has_model(place->path, step))
+			continue;
+		if (ck_path_join(path, place->path, CK_DRAFT_DIR) && ck_path_join(path, path, names.names[i]) &&
+		    ck_path_join(path, path, "files") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), S_IFDIR, err);
+	}
+	if (!rc)
+		ck_names_free(&names);
+	return rc;
+}
+
+static int list_shards(struct ck_drafts *d, const struct ck_place *place, bool entrance, struct ck_dir *dir,
+		       struct ck_error *err)
+{
+	struct ck_dirent seen;
+	struct where w;
+	int rc;
+
+	/* A step with published shards lists optim/ itself. */
+	for (uint64_t i = 0; entrance && ck_dir_entry(dir, i, &seen); i++)
+		if (strcmp(seen.name, "optim") == 0)
+			return CK_OK;
+	if (shards_find(d, place, false, &w, NULL))
+		return CK_OK;
+	rc = entrance ? ck_dir_add(dir, "optim", w.dir->ino, S_IFDIR, err) : list_at(d, &w, dir, err);
+	where_put(d, &w);
+	return rc;
+}
+
+int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_place place;
+	struct where w;
+	int rc = ck_tree_place(d->tree, ino, &place, err);
+
+	if (rc)
+		return rc;
+	if (place.kind == CK_PLACE_STEP || place.kind == CK_PLACE_OPTIM)
+		return list_shards(d, &place, place.kind == CK_PLACE_STEP, dir, err);
+	if (place.kind != CK_PLACE_TAG)
+		return CK_OK;
+	rc = list_tag(d, &place, dir, err);
+	if (rc || where_find(d, ino, false, &w, NULL))
+		return rc;
+	rc = list_at(d, &w, dir, err);
+	where_put(d, &w);
+	return rc;
+}
+
+int ck_drafts_opendir(struct ck_drafts *d, ck_ino ino, struct ck_dir **out, struct ck_error *err)
+{
+	struct where w;
+	ck_ino parent;
+	int rc = where_find(d, ino, false, &w, err);
+
+	if (rc)
+		return rc;
+	parent = w.dir ? dnode_parent_number(d, w.dir) : 0;
+	rc = ck_dir_new(ino, parent ? parent : CK_ROOT_INO, out, err);
+	if (!rc) {
+		rc = list_at(d, &w, *out, err);
+		if (rc)
+			ck_dir_close(*out);
+	}
+	where_put(d, &w);
+	return rc;
+}

@@ -1,0 +1,208 @@
+#include "core/draft/private.h"
+
+#include "core/file/io.h"
+#include "core/draft/plan.h"
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool draft_dir(char *path, const char *tag, enum ck_draft_kind kind, uint64_t step)
+{
+	char name[64] = "staged";
+
+	if (kind != DRAFT_STAGED)
+		ck_draft_format(kind, step, name, sizeof(name));
+	return ck_path_join(path, tag, CK_DRAFT_DIR) && ck_path_join(path, path, name);
+}
+
+bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path)
+{
+	pthread_mutex_lock(&d->lock);
+	strcpy(path, draft->dir);
+	pthread_mutex_unlock(&d->lock);
+	return draft->kind == DRAFT_STAGED || ck_path_join(path, path, "files");
+}
+
+static int make_dir(const char *path, struct ck_error *err)
+{
+	return ck_real_mkdir(path, 0777) < 0 && errno != EEXIST ? ck_fail_sys(err, "mkdir") : CK_OK;
+}
+
+/* The draft's directories on disk. Half-made ones (no files/) are no draft, and are cleared at the next mount. */
+static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *dir, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	int rc = tag_lock(d, draft->tag, true, err);
+
+	if (!rc)
+		rc = make_dir(dir, err);
+	if (!rc && draft->kind != DRAFT_STAGED)
+		rc = draft_files_path(d, draft, path) ? make_dir(path, err)
+						      : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	return rc;
+}
+
+static struct draft *find_draft(struct ck_drafts *d, const char *dir)
+{
+	struct draft *draft = d->drafts;
+
+	while (draft && (draft->gone || strcmp(draft->dir, dir) != 0))
+		draft = draft->next;
+	return draft;
+}
+
+static void free_draft(struct draft *draft)
+{
+	if (!draft)
+		return;
+	free(draft->tag);
+	free(draft->dir);
+	free(draft);
+}
+
+static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char *dir, enum ck_draft_kind kind,
+			       uint64_t step)
+{
+	struct draft *draft = calloc(1, sizeof(*draft));
+
+	if (draft) {
+		draft->tag = strdup(tag);
+		draft->dir = strdup(dir);
+	}
+	if (!draft || !draft->tag || !draft->dir) {
+		free_draft(draft);
+		return NULL;
+	}
+	draft->partial = kind == CK_DRAFT_PARTIAL;
+	draft->kind = draft->partial ? CK_DRAFT_STEP : kind;
+	draft->step = step;
+	pthread_rwlock_init(&draft->lock, NULL);
+	draft->next = d->drafts;
+	d->drafts = draft;
+	return draft;
+}
+
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
+	      struct draft **out, struct ck_error *err)
+{
+	char dir[PATH_MAX], files[PATH_MAX];
+	struct draft *draft;
+	struct stat st;
+	int rc = CK_OK;
+
+	if (strlen(tag) >= PATH_MAX || !draft_dir(dir, tag, kind, step))
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	pthread_mutex_lock(&d->lock);
+	draft = find_draft(d, dir);
+	if (!draft)
+		draft = add_draft(d, tag, dir, kind, step);
+	if (draft)
+		draft->refs++;
+	pthread_mutex_unlock(&d->lock);
+	if (!draft)
+		return ck_fail_nomem(err);
+	if (create)
+		rc = make_on_disk(d, draft, dir, err);
+	else if (!draft_files_path(d, draft, files) || ck_real_stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
+		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
+	else    /* perhaps another mount's: nobody may take what we use for a leftover */
+		rc = tag_lock(d, tag, false, err);
+	if (rc)
+		draft_put(d, draft);
+	else
+		*out = draft;
+	return rc;
+}
+
+void draft_put_locked(struct ck_drafts *d, struct draft *draft)
+{
+	struct draft **at = &d->drafts;
+
+	if (--draft->refs)
+		return;
+	while (*at != draft)
+		at = &(*at)->next;
+	*at = draft->next;
+	pthread_rwlock_destroy(&draft->lock);
+	free_draft(draft);
+}
+
+void draft_put(struct ck_drafts *d, struct draft *draft)
+{
+	pthread_mutex_lock(&d->lock);
+	draft_put_locked(d, draft);
+	pthread_mutex_unlock(&d->lock);
+}
+
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step,
+	       struct ck_error *err)
+{
+	char *path = strdup(dir);
+	struct draft *other;
+	int rc = CK_OK;
+
+	if (!path)
+		return ck_fail_nomem(err);
+	/* A rename waits for no data; whoever looks for either name finds the one that is there. */
+	pthread_mutex_lock(&d->lock);
+	if (ck_real_rename(draft->dir, dir, RENAME_NOREPLACE) < 0) {
+		rc = ck_fail_sys(err, "rename");
+		free(path);
+	} else {
+		/* One that is looked for, in vain. */
+		other = find_draft(d, dir);
+		if (other)
+			other->gone = true;
+		free(draft->dir);
+		draft->dir = path;
+		draft->partial = partial;
+		draft->step = step;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err)
+{
+	char dir[PATH_MAX];
+	int rc = CK_OK;
+
+	pthread_mutex_lock(&d->lock);
+	strcpy(dir, draft->dir);
+	pthread_mutex_unlock(&d->lock);
+	if (atomic_exchange(&draft->unsynced, false)) {
+		rc = ck_order_sync(dir, err);
+		if (rc)
+			atomic_store(&draft->unsynced, true);
+	}
+	/* The draft, TAG/.ckptfs, TAG. */
+	for (int level = 0; way && level < 3 && !rc; level++) {
+		rc = ck_real_sync(dir, err);
+		*strrchr(dir, '/') = '\0';
+	}
+	return rc;
+}
+
+int draft_begin(struct draft *draft, struct ck_error *err)
+{
+	pthread_rwlock_rdlock(&draft->lock);
+	if (!draft->gone)
+		return CK_OK;
+	pthread_rwlock_unlock(&draft->lock);
+	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
+}
+
+void draft_end(struct draft *draft) { pthread_rwlock_unlock(&draft->lock); }
+
+void draft_say(struct ck_drafts *d, const struct ck_error *err)
+{
+	char line[768];
+
+	if (d->log)
+		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
+}

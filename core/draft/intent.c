@@ -1,0 +1,194 @@
+#include "core/draft/intent.h"
+
+#include "core/base/buf.h"
+#include "core/base/cursor.h"
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_INTENT ((size_t)1 << 20)
+
+static bool place_of(const char *dir, const struct ck_file_name *name, char *path)
+{
+	char text[64];
+
+	return ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text)));
+}
+
+static bool ident_at(const char *path, struct ck_ident *out)
+{
+	struct stat st;
+
+	if (ck_real_stat(path, &st) < 0)
+		return false;
+	*out = ck_ident_of(&st);
+	out->dev = 0;
+	return true;
+}
+
+static int append(struct ck_intent *in, const struct ck_intended *file, struct ck_error *err)
+{
+	struct ck_intended *grown = reallocarray(in->files, in->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return ck_fail_nomem(err);
+	grown[in->count++] = *file;
+	in->files = grown;
+	return CK_OK;
+}
+
+int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct ck_error *err)
+{
+	struct ck_intended file = { .name = *name };
+	char path[PATH_MAX];
+
+	if (!place_of(in->made, name, path) || !ident_at(path, &file.ident))
+		return ck_fail_sys(err, "stat");
+	return append(in, &file, err);
+}
+
+/* ---- on disk ---- */
+
+int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error *err)
+{
+	struct ck_buf text = CK_BUF_INIT;
+	char name[64];
+	int fd = -1, rc = CK_OK;
+
+	for (size_t i = 0; i < in->count; i++)
+		ck_buf_printf(&text, "%" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", in->files[i].ident.ino,
+			      in->files[i].ident.size, in->files[i].ident.mtime_ns,
+			      ck_file_name_format(&in->files[i].name, name, sizeof(name)));
+	if (text.failed)
+		rc = ck_fail_nomem(err);
+	else if (text.len > MAX_INTENT)
+		rc = ck_fail(err, CK_ERR_INVALID, "too many shards for one step");
+	if (!rc && (fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0)
+		rc = ck_fail_sys(err, "open");
+	if (!rc)
+		rc = ck_write_full(fd, 0, text.data, text.len, err);
+	if (!rc)
+		rc = ck_sync_fd(fd, err);
+	if (fd >= 0)
+		close(fd);
+	ck_buf_free(&text);
+	return rc;
+}
+
+static bool parse_line(const uint8_t *line, size_t len, struct ck_intended *out)
+{
+	char text[128], name[64];
+
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, line, len);
+	text[len] = '\0';
+	return sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %63s", &out->ident.ino, &out->ident.size,
+		      &out->ident.mtime_ns, name) == 4 &&
+	       ck_file_name_parse(name, &out->name);
+}
+
+int ck_intent_load(struct ck_intent *in, const char *path, struct ck_error *err)
+{
+	struct ck_intended file = { 0 };
+	struct ck_file *stored;
+	struct stat st;
+	struct ck_cursor c;
+	const uint8_t *line;
+	char *text;
+	size_t len;
+	int rc;
+
+	if (ck_real_stat(path, &st) < 0 && errno == ENOENT)
+		return CK_OK;
+	rc = ck_real_file(path, &stored, err);
+	if (rc)
+		return rc;
+	rc = ck_file_load(stored, MAX_INTENT, &text, &len, err);
+	ck_file_unref(stored);
+	if (rc)
+		return rc;
+	c = ck_cursor(text, len);
+	while (!rc && (line = ck_cursor_line(&c, &len)) && parse_line(line, len, &file))
+		rc = append(in, &file, err);
+	free(text);
+	return rc;
+}
+
+void ck_intent_free(struct ck_intent *in)
+{
+	free(in->files);
+	in->files = NULL;
+	in->count = 0;
+}
+
+/* ---- in the tag ---- */
+
+static bool is_at(const char *dir, const struct ck_intended *file, char *path)
+{
+	struct ck_ident now;
+
+	return place_of(dir, &file->name, path) && ident_at(path, &now) && ck_ident_equal(&now, &file->ident);
+}
+
+bool ck_intent_in_place(const struct ck_intent *in, size_t i)
+{
+	char path[PATH_MAX];
+
+	return is_at(in->tag, &in->files[i], path);
+}
+
+/* rename that never replaces. Where the file system knows no such rename, a hard link is as good. */
+static int rename_new(const char *from, const char *to, struct ck_error *err)
+{
+	if (ck_real_rename(from, to, RENAME_NOREPLACE) == 0)
+		return CK_OK;
+	if (errno == EINVAL && ck_real_link(from, to) == 0) {
+		ck_real_unlink(from);
+		return CK_OK;
+	}
+	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1)
+			       : ck_fail_sys(err, "rename");
+}
+
+static int carry_out_one(const struct ck_intent *in, const struct ck_intended *file, struct ck_error *err)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	struct stat st;
+
+	if (is_at(in->tag, file, to))
+		return CK_OK;
+	if (is_at(in->made, file, from))
+		return rename_new(from, to, err);
+	/* It was in place, and another has been saved there since. */
+	if (ck_real_stat(to, &st) == 0)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_NOENT, "a file of the step is gone");
+}
+
+int ck_intent_carry_out(const struct ck_intent *in, struct ck_error *err)
+{
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < in->count && !rc; i++)
+		rc = carry_out_one(in, &in->files[i], err);
+	return rc ? rc : ck_real_sync(in->tag, err);
+}
+
+int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	int rc = CK_OK;
+
+	for (size_t i = in->count; i-- > 0 && !rc;)
+		if (is_at(in->tag, &in->files[i], path) && ck_real_unlink(path) < 0)
+			rc = ck_fail_sys(err, "unlink");
+	return rc ? rc : ck_real_sync(in->tag, err);
+}

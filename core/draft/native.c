@@ -1,0 +1,164 @@
+#include "core/draft/private.h"
+
+#include "core/draft/publish.h"
+#include "core/file/real.h"
+#include "core/tensor/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. */
+static void staged_name(struct ck_drafts *d, const struct ck_file_name *native, char *name, size_t size)
+{
+	char text[64];
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = ++d->next_ino;
+	pthread_mutex_unlock(&d->lock);
+	snprintf(name, size, "@%d.%llu-%s", getpid(), (unsigned long long)n,
+		 ck_file_name_format(native, text, sizeof(text)));
+}
+
+int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
+		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
+{
+	char name[128];
+	int rc;
+
+	staged_name(d, native, name, sizeof(name));
+	rc = draft_create_at(d, w, name, mode, flags | O_EXCL, owner, attr, out, err);
+	if (!rc) {
+		(*out)->native = *native;
+		(*out)->has_native = true;
+	}
+	return rc;
+}
+
+/* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is
+ * emptied. */
+int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)
+{
+	struct ck_view *view = NULL;
+	int rc = CK_OK;
+
+	pthread_mutex_lock(&file->old_lock);
+	if (!file->old)
+		goto out;
+	if (wanted) {
+		view = ck_view_new();
+		rc = view ? ck_view_add_range(view, file->old, 0, ck_file_size(file->old), err) : ck_fail_nomem(err);
+		if (!rc)
+			rc = ck_view_save(view, file->fd, 0, NULL, err);
+		ck_view_unref(view);
+	}
+	if (!rc) {
+		ck_file_unref(file->old);
+		file->old = NULL;
+	}
+out:
+	pthread_mutex_unlock(&file->old_lock);
+	return rc;
+}
+
+bool native_has_old(struct ck_draft_file *file)
+{
+	bool has;
+
+	pthread_mutex_lock(&file->old_lock);
+	has = file->old != NULL;
+	pthread_mutex_unlock(&file->old_lock);
+	return has;
+}
+
+int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
+		struct ck_draft_file **file, struct ck_error *err)
+{
+	char path[PATH_MAX], name[64];
+	struct ck_file *old = NULL;
+	struct ck_attr attr;
+	struct where w = { 0 };
+	struct stat st;
+	int rc;
+
+	rc = ck_path_join(path, place->path, ck_file_name_format(&place->name, name, sizeof(name)))
+		     ? ck_tree_real(d->tree, path, err)
+		     : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	if (!rc)
+		rc = ck_real_file(path, &old, err);
+	if (!rc && fstat(ck_file_fd(old), &st) < 0)
+		rc = ck_fail_sys(err, "fstat");
+	if (!rc)
+		rc = draft_get(d, place->path, DRAFT_STAGED, 0, true, &w.draft, err);
+	if (!rc) {
+		owner.uid = st.st_uid;
+		owner.gid = st.st_gid;
+		/* What isn't read at once may be read later, for the bytes that nobody writes. */
+		rc = native_create(d, &w, &place->name, st.st_mode, (flags & ~O_ACCMODE) | O_RDWR, owner, &attr, file,
+				   err);
+		where_put(d, &w);
+	}
+	if (rc) {
+		ck_file_unref(old);
+		return rc;
+	}
+	pthread_mutex_lock(&d->lock);
+	(*file)->old = old;
+	(*file)->replaces = ino;
+	pthread_mutex_unlock(&d->lock);
+	return CK_OK;
+}
+
+struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener)
+{
+	struct ck_draft_file *file = NULL;
+
+	pthread_mutex_lock(&d->lock);
+	for (struct dnode *node = d->inodes; node && !file; node = node->hh.next) {
+		file = node->open;
+		while (file && (file->replaces != ino || file->opener != opener))
+			file = file->next;
+	}
+	if (file)
+		file->refs++;
+	pthread_mutex_unlock(&d->lock);
+	return file;
+}
+
+/* The file is in place once it is what its name says. */
+int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	struct draft *draft = file->node->draft;
+	char path[PATH_MAX], name[64];
+	struct stat st = { 0 };
+	int rc = draft_begin(draft, err);
+
+	if (rc)
+		return rc;
+	if (file->published || native_has_old(file)) {
+		draft_end(draft);
+		return CK_OK;
+	}
+	errno = atomic_load(&file->failed);
+	if (errno)
+		rc = ck_fail_sys(&why, "an earlier write");
+	else if (fstat(file->fd, &st) == 0 && st.st_size == 0)
+		rc = ck_fail(&why, CK_ERR_INVALID, "an empty file");
+	else if (!dnode_path(d, file->node, NULL, path))
+		rc = ck_fail(&why, CK_ERR_INVALID, "the path is too long");
+	else
+		rc = ck_publish_native(draft->tag, path, &file->native, &why);
+	file->published = !rc;
+	draft_end(draft);
+	ck_error_file(&why, ck_file_name_format(&file->native, name, sizeof(name)));
+	if (rc == CK_ERR_INVALID && st.st_size)
+		draft_say(d, &why);
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
+}

@@ -1,0 +1,229 @@
+/*
+ * draft_private - the inside of the drafts, for the files that make it up: draft.c (the drafts),
+ * dnode.c (their inodes), draft/dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft/files.c (open files),
+ * draft/native.c (those under nanochat's names),
+ * draft/attr.c, draft/trigger.c (the doors), draft/recover.c (what a mount clears).
+ */
+#ifndef CK_DRAFT_PRIVATE_H
+#define CK_DRAFT_PRIVATE_H
+
+#include "core/draft/draft.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uthash.h>
+
+/* What a directory of TAG/.ckptfs is to the mount: the kinds of ck_draft_kind, and the one of files
+   under nanochat's own names. */
+#define DRAFT_STAGED ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 1))
+
+struct draft {
+	struct draft *next;
+	unsigned refs;          /* inodes that lie in it, and uses under way */
+	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED */
+	atomic_bool gone;       /* published or removed: its inodes are stale */
+	/* Open files that may be written to; and those of them that were closed after the last
+	   write: their release is on its way, unless they are open a second time. */
+	unsigned writers, closed;
+	atomic_bool unsynced;   /* files came to its order since that was fsynced */
+	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
+	   published stands still. Taken before the table's lock, never while holding it. */
+	pthread_rwlock_t lock;
+	char *tag;              /* the tag's directory */
+	/* A rename changes these three, with both locks held. */
+	bool partial;
+	uint64_t step;
+	char *dir;              /* TAG/.ckptfs/NAME */
+};
+
+/* Which file of the store's own file system it is. */
+struct file_id {
+	uint64_t dev, ino;
+};
+
+/* A file or directory of a draft, as the kernel knows it. */
+struct dnode {
+	UT_hash_handle hh;      /* by ino */
+	UT_hash_handle by_file; /* by file, unless it is dead */
+	ck_ino ino;
+	struct file_id file;
+	uint64_t lookups;       /* the kernel's */
+	unsigned refs;          /* children, and uses under way */
+	atomic_bool dead;       /* unlinked, or replaced by a rename */
+	struct draft *draft;    /* a reference */
+	struct dnode *parent;   /* a reference; NULL for the draft's own directory */
+	char *name;             /* in the parent */
+	struct ck_draft_file *open;
+};
+
+struct ck_draft_file {
+	struct ck_draft_file *next;     /* of the same inode */
+	unsigned refs;
+	int fd;
+	pid_t opener;
+	struct dnode *node;     /* a reference */
+	bool writable;
+	bool closed;            /* since the last write: see struct draft */
+	bool pending;           /* written since the last close that counted */
+	struct ck_file_name native;     /* what it becomes at close; has_native: whether it does */
+	bool has_native;
+	atomic_int failed;      /* the errno of the first write that failed, which close tells again */
+	atomic_bool published;  /* and is in place */
+	/* The stored file that it will replace, until its bytes are copied or not wanted any more;
+	   under OLD_LOCK. */
+	ck_ino replaces;
+	struct ck_file *old;
+	pthread_mutex_t old_lock;
+};
+
+struct tag_lock {
+	struct tag_lock *next;
+	int fd;
+	char tag[];
+};
+
+struct ck_drafts {
+	struct ck_tree *tree;
+	void (*log)(void *arg, const char *line);
+	void *log_arg;
+	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held
+	   during a system call that may wait for the store's data. */
+	pthread_mutex_t lock;
+	pthread_cond_t released;        /* a file that might be written to was released */
+	struct dnode *inodes;   /* by number */
+	struct dnode *files;    /* by file */
+	struct draft *drafts;
+	struct tag_lock *tags;
+	uint64_t moves;         /* renames within drafts so far */
+	/* for inodes whose own number is taken by one that is dead but not forgotten */
+	uint64_t next_ino;
+};
+
+/* ---- draft.c ---- */
+
+/* The draft TAG/.ckptfs/NAME, a reference; with CREATE it is made if it isn't there. CK_ERR_NOENT. */
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
+	      struct draft **out, struct ck_error *err);
+void draft_put(struct ck_drafts *d, struct draft *draft);
+void draft_put_locked(struct ck_drafts *d, struct draft *draft);       /* with D's lock held */
+
+/* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged ones. */
+bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path);
+
+/* Renames the draft on disk to DIR, where nothing may be. The caller holds its lock exclusively. */
+int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool partial, uint64_t step,
+	       struct ck_error *err);
+
+/* fsync of the order of the draft's files, if any came; with WAY also of the directories by which the
+   draft is found. */
+int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err);
+
+/* Shared use: from begin to end the draft isn't published and isn't gone. CK_ERR_STALE. */
+int draft_begin(struct draft *draft, struct ck_error *err);
+void draft_end(struct draft *draft);
+
+/* ---- dnode.c ---- */
+
+/* The draft was published or removed: its inodes are dead. */
+void draft_set_gone(struct ck_drafts *d, struct draft *draft);
+
+/* The inode of NAME in PARENT (NULL: the draft's own directory), whose attributes are ST; a
+   reference. NULL when out of memory. */
+struct dnode *dnode_get(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+			const struct stat *st);
+/*
+ * The same for a lookup, which no lock of the kernel's keeps apart from a rename: ST was taken while there had been
+ * MOVES renames. NULL, too, when there were others since, one of which may have given the file another name.
+ */
+struct dnode *dnode_get_unmoved(struct ck_drafts *d, struct draft *draft, struct dnode *parent, const char *name,
+				const struct stat *st, uint64_t moves);
+uint64_t dnode_moves(struct ck_drafts *d);
+struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino);      /* a reference; NULL when unknown */
+void dnode_put(struct ck_drafts *d, struct dnode *node);
+/* counts one of the kernel's lookups */
+void dnode_look_up(struct ck_drafts *d, struct dnode *node);
+/*
+ * The file whose attributes are ST is about to go: its inode, if the kernel knows it, is dead (its
+ * number may be given to another file at once). A reference, or NULL. When the file stays after
+ * all, it lives on.
+ */
+struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st);
+void dnode_revive(struct ck_drafts *d, struct dnode *node);
+/* A descriptor for who asks about a file that is gone but open; -1. */
+int dnode_dup(struct ck_drafts *d, struct dnode *node);
+void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent,
+		const char *name);
+bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path);
+
+/* The inode number of the file whose attributes are ST. */
+ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
+ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node);      /* 0: it has none */
+void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out);
+
+/* ---- draft.c, draft/recover.c ---- */
+
+/* A line for the log. */
+void draft_say(struct ck_drafts *d, const struct ck_error *err);
+
+/* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone
+   clears leftovers. */
+int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error *err);
+/* The tag is being removed, and its HOME, which holds nothing but the lock. */
+void tag_unlock(struct ck_drafts *d, const char *tag, const char *home);
+
+/* ---- draft/dirs.c ---- */
+
+/* A directory of the mount in which drafts' things lie. */
+struct where {
+	struct draft *draft;    /* a reference */
+	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
+};
+/* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published
+   step (CREATE makes its draft); a tag (its staged files). CK_ERR_PERM elsewhere. */
+int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, struct ck_error *err);
+/* optim/ of the draft for shards of a published step. */
+int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err);
+void where_put(struct ck_drafts *d, struct where *w);
+bool where_path(struct ck_drafts *d, const struct where *w, const char *name, char *path);
+/* Whether NAME may be created at W: staged files are nanochat's own names and temporary ones. */
+int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err);
+
+/* ---- draft/files.c ---- */
+
+/* A file at W. */
+int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags,
+		    struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
+void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file);
+/* NODE's file is in place, or is not: what is open of it can't be written to any more, or can again. */
+void draft_set_published(struct ck_drafts *d, struct dnode *node, bool published);
+int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err);
+
+/* ---- draft/native.c: files under nanochat's own names, from open to close ---- */
+
+int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
+		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
+/* Opens what will replace the stored file of inode INO. */
+int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
+		struct ck_draft_file **file, struct ck_error *err);
+/* What OPENER has open to replace the stored file of INO: a reference (draft_file_put), or NULL. */
+struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener);
+/* Before FILE is first read or changed: it begins with the stored one's bytes, unless they aren't
+   wanted. */
+int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
+bool native_has_old(struct ck_draft_file *file);
+int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);
+
+/* ---- draft/trigger.c ---- */
+
+/* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files, with ONLY_RANK >= 0 of
+   that shard's, are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error
+   in it. */
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+		  struct ck_error *err);
+
+/* The file NODE was closed or renamed into place: publishes where that is a door. Being unfit or
+   busy is no failure here. */
+int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err);
+
+#endif

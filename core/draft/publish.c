@@ -1,0 +1,378 @@
+#include "core/draft/publish.h"
+
+#include "core/pt/checkpoint.h"
+#include "core/draft/intent.h"
+#include "core/file/io.h"
+#include "core/format/meta.h"
+#include "core/draft/plan.h"
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The places that publishing deals with. */
+struct places {
+	const char *tag;
+	const char *dir;        /* of the draft */
+	char home[PATH_MAX];    /* the directory that DIR is in */
+	char publish[PATH_MAX]; /* DIR/publish */
+	char intent[PATH_MAX];  /* DIR/intent */
+};
+
+static int too_long(struct ck_error *err)
+{
+	errno = ENAMETOOLONG;
+	return ck_fail_sys(err, "the path in the store");
+}
+
+static bool find_places(struct places *p, const char *tag, const char *dir)
+{
+	p->tag = tag;
+	p->dir = dir;
+	snprintf(p->home, sizeof(p->home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	return ck_path_join(p->publish, dir, "publish") && ck_path_join(p->intent, dir, "intent");
+}
+
+/* Where the file of NAME is made, and where it goes. */
+static bool part_paths(const struct places *p, const struct ck_file_name *name, char *from, char *to)
+{
+	char text[64];
+
+	ck_file_name_format(name, text, sizeof(text));
+	return ck_path_join(from, p->publish, text) && ck_path_join(to, p->tag, text);
+}
+
+/* ---- removing ---- */
+
+/* PATH has room for PATH_MAX bytes, which is what bounds the depth. */
+static void remove_tree(char *path)
+{
+	size_t len = strlen(path);
+	struct ck_names names;
+	struct stat st;
+
+	if (ck_real_stat(path, &st) < 0)
+		return;
+	if (!S_ISDIR(st.st_mode)) {
+		ck_real_unlink(path);
+		return;
+	}
+	/* A copy of a published step's directory may be read-only to its owner, too. */
+	if (geteuid() != 0 && (st.st_mode & 0700) != 0700)
+		ck_real_chmod(path, 0700);
+	if (ck_list_real_dir(path, &names, NULL) == CK_OK) {
+		for (size_t i = 0; i < names.count; i++) {
+			if (ck_path_join(path, path, names.names[i]))
+				remove_tree(path);
+			path[len] = '\0';
+		}
+		ck_names_free(&names);
+	}
+	ck_real_rmdir(path);
+}
+
+void ck_remove_tree(const char *path)
+{
+	char at[PATH_MAX];
+
+	if (strlen(path) < sizeof(at))
+		remove_tree(strcpy(at, path));
+}
+
+/* A draft is first renamed: no crash leaves one with files missing. */
+static void remove_draft(const char *dir)
+{
+	char trash[PATH_MAX], home[PATH_MAX];
+
+	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
+		return;
+	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	ck_remove_tree(trash);
+	if (ck_real_rename(dir, trash, 0) == 0 && ck_real_sync(home, NULL) == CK_OK)
+		ck_remove_tree(trash);
+}
+
+/* ---- writing ---- */
+
+/* The step's files belong to whom the draft belongs, where we may give them away, and are as
+   readable as its meta.json; their owner may write, as nanochat's may. */
+static int give_to_owner(const struct places *p, const char *path, struct ck_error *err)
+{
+	char files[PATH_MAX], meta[PATH_MAX];
+	mode_t mode = 0644;
+	struct stat st;
+
+	if (!ck_path_join(files, p->dir, "files") || !ck_path_join(meta, files, "meta.json"))
+		return too_long(err);
+	if (ck_real_stat(meta, &st) == 0)
+		mode = (st.st_mode & 0666) | 0200;
+	if (ck_real_chmod(path, mode) < 0)
+		return ck_fail_sys(err, "chmod");
+	/* A file system without owners has nothing to give. */
+	if (geteuid() == 0 && ck_real_stat(files, &st) == 0 && ck_real_chown(path, st.st_uid, st.st_gid) < 0 &&
+	    errno != EPERM)
+		return ck_fail_sys(err, "chown");
+	return CK_OK;
+}
+
+static int write_parts(const struct places *p, const struct ck_plan *plan, uint64_t step, struct ck_error *err)
+{
+	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
+	char top[64], from[PATH_MAX], to[PATH_MAX];
+	int rc = CK_OK;
+
+	if (ck_real_mkdir(p->publish, 0700) < 0)
+		return ck_fail_sys(err, "mkdir");
+	for (size_t i = 0; i < plan->count && !rc; i++) {
+		/* torch names the archive's directory after the file. */
+		ck_file_name_format(plan->parts[i].name.kind == CK_FILE_MODEL ? &model : &plan->parts[i].name, top,
+				    sizeof(top));
+		*strrchr(top, '.') = '\0';
+		rc = part_paths(p, &plan->parts[i].name, from, to) ? ck_part_write(&plan->parts[i], from, top, err)
+								   : too_long(err);
+		if (!rc)
+			rc = give_to_owner(p, from, err);
+	}
+	return rc ? rc : ck_real_sync(p->publish, err);
+}
+
+/* The intent, the order of what is left if it is taken back, and the directories by which they are
+   found again. A tag that was made through the mount is on disk since then. */
+static int sync_way(const struct places *p, struct ck_error *err)
+{
+	int rc = ck_order_sync(p->dir, err);
+
+	if (!rc)
+		rc = ck_real_sync(p->dir, err);
+	if (!rc)
+		rc = ck_real_sync(p->home, err);
+	return rc ? rc : ck_real_sync(p->tag, err);
+}
+
+/* Takes the shards that are in place out of a draft that goes on. */
+static int remove_ranks(const struct places *p, const struct ck_intent *in, struct ck_error *err)
+{
+	static const char *const suffixes[] = { "", ".json", ".pt" };
+	char optim[PATH_MAX], path[PATH_MAX], name[64];
+	struct stat st;
+
+	if (!ck_path_join(optim, p->dir, "files/optim"))
+		return too_long(err);
+	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
+		return CK_OK;
+	for (size_t i = 0; i < in->count; i++) {
+		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
+			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
+			if (!ck_path_join(path, optim, name))
+				return too_long(err);
+			ck_remove_tree(path);
+			if (ck_real_stat(path, &st) == 0 || errno != ENOENT)
+				return ck_fail_sys(err, "removal of a published shard's draft");
+		}
+	}
+	return ck_real_sync(optim, err);
+}
+
+/* The intent is done with, and what was made for it. */
+static void clear_up(const struct places *p)
+{
+	ck_real_unlink(p->intent);
+	ck_remove_tree(p->publish);
+}
+
+/* Where a file of the step is in neither place, or its place is another's, there is no step to
+   be had; the draft has everything. */
+static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = ck_intent_carry_out(in, &why);
+
+	*gone = !rc;
+	if (rc == CK_ERR_NOENT || rc == CK_ERR_EXIST)
+		return ck_intent_take_back(in, err);
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
+}
+
+/*
+ * Finishes or takes back what the intent in the draft says, if there is one. The step is there
+ * exactly when its model is, whose rename came last; but the disk may know of that rename and not
+ * yet of the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was
+ * published.
+ */
+static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
+{
+	struct ck_intent in = { .made = p->publish, .tag = p->tag };
+	const struct ck_intended *last;
+	int rc = ck_intent_load(&in, p->intent, err);
+
+	*gone = false;
+	if (rc || in.count == 0)
+		goto out;
+	last = &in.files[in.count - 1];
+	if (kind == CK_DRAFT_OPTIM) {
+		rc = ck_real_sync(p->tag, err);
+		if (!rc)
+			rc = remove_ranks(p, &in, err);
+	} else if (last->name.kind == CK_FILE_MODEL && ck_intent_in_place(&in, in.count - 1)) {
+		rc = finish(&in, gone, err);
+	} else if (!ck_store_has_model(p->tag, last->name.step)) {
+		rc = ck_intent_take_back(&in, err);
+	}       /* else it is somebody else's step, that we keep our hands off */
+out:
+	if (!rc && !*gone)
+		clear_up(p);
+	ck_intent_free(&in);
+	return rc;
+}
+
+/* What was made is renamed into place. When that fails it is taken back; when that fails too,
+   the intent stays for the next try, or the next mount. */
+static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
+{
+	struct ck_intent in = { .made = p->publish, .tag = p->tag };
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < plan->count && !rc; i++)
+		rc = ck_intent_add(&in, &plan->parts[i].name, err);
+	if (!rc)
+		rc = ck_intent_save(&in, p->intent, err);
+	if (!rc)
+		rc = sync_way(p, err);
+	if (!rc)
+		rc = ck_intent_carry_out(&in, err);
+	if (rc && ck_intent_take_back(&in, NULL) == CK_OK)
+		clear_up(p);
+	/* Published in any case: what can't be cleared now, the next mount clears. */
+	if (!rc && kind != CK_DRAFT_OPTIM)
+		remove_draft(p->dir);
+	else if (!rc && remove_ranks(p, &in, NULL) == CK_OK)
+		clear_up(p);
+	ck_intent_free(&in);
+	return rc;
+}
+
+/*
+ * Keeps another mount of the store from publishing the draft meanwhile, or waits until it has: then the draft is gone.
+ * The lock ends with the descriptor *FD. Where directories can't be locked, nothing keeps two mounts apart.
+ */
+static int lock_draft(const char *dir, int *fd, struct ck_error *err)
+{
+	struct stat locked, now;
+
+	*fd = ck_real_open(dir, O_RDONLY | O_DIRECTORY, 0);
+	if (*fd < 0 && errno != ENOENT)
+		return ck_fail_sys(err, "open of the draft");
+	while (*fd >= 0 && flock(*fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+	if (*fd >= 0 && fstat(*fd, &locked) == 0 && ck_real_stat(dir, &now) == 0 && locked.st_dev == now.st_dev &&
+	    locked.st_ino == now.st_ino)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed by another");
+}
+
+int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
+	       struct ck_error *err)
+{
+	struct ck_plan plan = { 0 };
+	struct places p;
+	bool gone;
+	int lock, rc;
+
+	if (!find_places(&p, tag_path, dir))
+		return too_long(err);
+	rc = lock_draft(dir, &lock, err);
+	if (!rc)
+		rc = settle(&p, kind, &gone, err);
+	if (!rc)
+		rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
+	if (rc || plan.count == 0)
+		goto out;
+	if (kind != CK_DRAFT_OPTIM && ck_store_has_model(tag_path, step)) {
+		rc = ck_fail(err, CK_ERR_EXIST, "the step is there already");
+		goto out;
+	}
+	rc = write_parts(&p, &plan, step, err);
+	if (rc)
+		clear_up(&p);
+	else
+		rc = carry_out(&p, &plan, kind, err);
+out:
+	if (lock >= 0)
+		close(lock);
+	ck_plan_free(&plan);
+	ck_error_file(err, dir);
+	return rc;
+}
+
+/* ---- nanochat's own names ---- */
+
+static int check_native(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err)
+{
+	struct ck_patch patch = { .model = kind == CK_FILE_MODEL, .n_layer = -1 };
+	struct ck_checkpoint *c;
+	char *text;
+	size_t len;
+	int rc;
+
+	if (kind == CK_FILE_META) {
+		rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);
+		if (rc)
+			return rc;
+		rc = ck_meta_check(text, len, err);
+		free(text);
+		return rc;
+	}
+	rc = ck_checkpoint_open(file, &patch, &c, err);
+	if (!rc)
+		ck_checkpoint_unref(c);
+	return rc;
+}
+
+int ck_publish_native(const char *tag_path, const char *path, const struct ck_file_name *name, struct ck_error *err)
+{
+	char to[PATH_MAX], text[64];
+	struct ck_file *file;
+	int rc;
+
+	if (!ck_path_join(to, tag_path, ck_file_name_format(name, text, sizeof(text))))
+		return too_long(err);
+	rc = ck_real_file(path, &file, err);
+	if (rc)
+		return rc;
+	rc = check_native(file, name->kind, err);
+	if (rc == CK_ERR_CORRUPT || rc == CK_ERR_UNSUPPORTED || rc == CK_ERR_LIMIT) {
+		rc = CK_ERR_INVALID;
+		if (err)
+			err->code = CK_ERR_INVALID;
+	}
+	if (!rc)
+		rc = ck_sync_fd(ck_file_fd(file), err);
+	ck_file_unref(file);
+	if (!rc && ck_real_rename(path, to, 0) < 0)
+		rc = ck_fail_sys(err, "rename");
+	return rc ? rc : ck_real_sync(tag_path, err);
+}
+
+int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
+{
+	struct places p;
+	int rc;
+
+	*gone = false;
+	if (!find_places(&p, tag_path, dir))
+		return too_long(err);
+	rc = settle(&p, kind, gone, err);
+	if (!rc && *gone)
+		remove_draft(dir);
+	return rc;
+}

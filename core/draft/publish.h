@@ -1,0 +1,42 @@
+/*
+ * publish - a draft becomes a step: the one function behind the three doors, and what clears up
+ * after a crash.
+ *
+ * The order on disk: every file of the step is made under a temporary name in the draft's publish/
+ * and fsynced; `intent` says what is about to be renamed (intent.h); optimizer shards, then meta,
+ * and last the model are renamed into the tag's directory, which is fsynced; then the draft is
+ * removed, the intent with it. The step is there exactly when its model is. After a crash, an
+ * intent whose model is in place is finished and one whose model isn't is taken back. When a rename
+ * or that last fsync fails, all is taken back at once.
+ */
+#ifndef CK_PUBLISH_H
+#define CK_PUBLISH_H
+
+#include "core/base/error.h"
+#include "core/tree/store.h"
+
+/* Paths are real (real.h). */
+
+/*
+ * Publishes the draft in DIR (TAG_PATH/.ckptfs/NAME) as STEP. KIND OPTIM: only the shards that are
+ * complete, to a published step; with ONLY_RANK >= 0 that one. CK_ERR_INVALID: the draft is unfit,
+ * and ERR says why; CK_ERR_EXIST: the step, or a file of its name, is there; CK_ERR_STALE: another
+ * mount was quicker; CK_ERR_SYS. On failure the draft is as it was. The caller keeps others from changing the draft
+ * meanwhile, but for other mounts, which are kept from publishing it.
+ */
+int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
+	       struct ck_error *err);
+
+/* Publishes the complete file at PATH under nanochat's own NAME in TAG_PATH, replacing what is
+   there: checked, fsynced, renamed. CK_ERR_INVALID when it is not what its name says. */
+int ck_publish_native(const char *tag_path, const char *path, const struct ck_file_name *name, struct ck_error *err);
+
+/* Finishes or takes back what a crash left in the draft DIR. *GONE: the draft was published, and is
+   removed. */
+int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone,
+		       struct ck_error *err);
+
+/* Removes PATH and all below it; best effort. */
+void ck_remove_tree(const char *path);
+
+#endif

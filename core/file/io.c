@@ -1,0 +1,232 @@
+#include "core/file/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+struct ck_file {
+	atomic_uint refs;
+	int fd;
+	struct ck_ident ident;
+	char name[];
+};
+
+struct ck_ident ck_ident_of(const struct stat *st)
+{
+	return (struct ck_ident){
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.mtime_ns = (int64_t)((uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000)) + st->st_mtim.tv_nsec,
+	};
+}
+
+bool ck_ident_equal(const struct ck_ident *a, const struct ck_ident *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
+int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err)
+{
+	struct stat st;
+	struct ck_file *file = NULL;
+	int rc;
+
+	if (fstat(fd, &st) < 0) {
+		rc = ck_fail_sys(err, "fstat");
+		goto fail;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		rc = ck_fail(err, CK_ERR_INVALID, "expected a regular file");
+		goto fail;
+	}
+	file = malloc(sizeof(*file) + strlen(name) + 1);
+	if (!file) {
+		rc = ck_fail_nomem(err);
+		goto fail;
+	}
+	atomic_init(&file->refs, 1);
+	file->fd = fd;
+	file->ident = ck_ident_of(&st);
+	strcpy(file->name, name);
+	*out = file;
+	return CK_OK;
+fail:
+	close(fd);
+	ck_error_file(err, name);
+	return rc;
+}
+
+int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
+{
+	/* O_NONBLOCK: a FIFO in the store must not hold the daemon; for a regular file it changes nothing. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc;
+
+	if (fd < 0) {
+		rc = ck_fail_sys(err, "open");
+		ck_error_file(err, path);
+		return rc;
+	}
+	return ck_file_from_fd(fd, path, out, err);
+}
+
+bool ck_is_within(const char *inner, const char *outer)
+{
+	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}
+
+struct ck_file *ck_file_ref(struct ck_file *file)
+{
+	atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
+	return file;
+}
+
+struct ck_file *ck_file_unref(struct ck_file *file)
+{
+	if (file && atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) == 1) {
+		close(file->fd);
+		free(file);
+	}
+	return NULL;
+}
+
+int ck_file_fd(const struct ck_file *file)
+{
+	return file->fd;
+}
+
+uint64_t ck_file_size(const struct ck_file *file)
+{
+	return file->ident.size;
+}
+
+const char *ck_file_name(const struct ck_file *file)
+{
+	return file->name;
+}
+
+const struct ck_ident *ck_file_ident(const struct ck_file *file)
+{
+	return &file->ident;
+}
+
+int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t len, struct ck_error *err)
+{
+	char *at = buf;
+	ssize_t n;
+	int rc;
+
+	if (offset > file->ident.size || len > file->ident.size - offset) {
+		rc = ck_fail(err, CK_ERR_CORRUPT, "%zu bytes expected at byte %llu, the file ends at %llu", len,
+			     (unsigned long long)offset, (unsigned long long)file->ident.size);
+		goto fail;
+	}
+	while (len) {
+		n = pread(file->fd, at, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			rc = ck_fail_sys(err, "read");
+			goto fail;
+		}
+		if (n == 0) {
+			rc = ck_fail(err, CK_ERR_CHANGED, "the file was truncated while it was in use");
+			goto fail;
+		}
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return CK_OK;
+fail:
+	ck_error_file(err, file->name);
+	return rc;
+}
+
+int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err)
+{
+	struct iovec to = { buf, len };
+
+	if (!origin->now)
+		return ck_file_read(origin->file, origin->byte + offset, buf, len, err);
+	/* Short for whatever reason: the call that waits finds out. */
+	if (preadv2(origin->file->fd, &to, 1, (off_t)(origin->byte + offset), RWF_NOWAIT) == (ssize_t)len)
+		return CK_OK;
+	return CK_ERR_AGAIN;
+}
+
+int ck_file_verify(const struct ck_file *file, struct ck_error *err)
+{
+	struct ck_ident now;
+	struct stat st;
+	int rc;
+
+	if (fstat(file->fd, &st) < 0) {
+		rc = ck_fail_sys(err, "fstat");
+		goto fail;
+	}
+	now = ck_ident_of(&st);
+	if (ck_ident_equal(&now, &file->ident))
+		return CK_OK;
+	rc = ck_fail(err, CK_ERR_CHANGED, "the file was rewritten while it was in use");
+fail:
+	ck_error_file(err, file->name);
+	return rc;
+}
+
+int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len, struct ck_error *err)
+{
+	uint64_t size = file->ident.size;
+	char *data = NULL;
+	int rc;
+
+	if (size > max || size >= SIZE_MAX) {
+		rc = ck_fail(err, CK_ERR_LIMIT, "at most %zu bytes expected, found %llu", max,
+			     (unsigned long long)size);
+		ck_error_file(err, file->name);
+		return rc;
+	}
+	data = malloc((size_t)size + 1);
+	if (!data)
+		return ck_fail_nomem(err);
+	rc = ck_file_read(file, 0, data, (size_t)size, err);
+	if (!rc)
+		rc = ck_file_verify(file, err);
+	if (rc) {
+		free(data);
+		return rc;
+	}
+	data[size] = '\0';
+	*out = data;
+	*len = (size_t)size;
+	return CK_OK;
+}
+
+int ck_write_full(int fd, uint64_t offset, const void *buf, size_t len, struct ck_error *err)
+{
+	const char *at = buf;
+	ssize_t n;
+
+	while (len) {
+		n = pwrite(fd, at, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ck_fail_sys(err, "write");
+		at += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return CK_OK;
+}
+
+int ck_sync_fd(int fd, struct ck_error *err)
+{
+	return fsync(fd) < 0 ? ck_fail_sys(err, "fsync") : CK_OK;
+}

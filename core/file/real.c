@@ -1,0 +1,182 @@
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- the directory of a path ---- */
+
+/* Before Linux 5.6, and where a filter knows no openat2: one name at a time. */
+static int walk_to(char *path)
+{
+	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
+	char *rest = NULL;
+
+	for (char *name = strtok_r(path, "/", &rest); name && dir >= 0; name = strtok_r(NULL, "/", &rest)) {
+		struct stat st = { 0 };
+
+		next = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (next >= 0 && (fstat(next, &st) < 0 || !S_ISDIR(st.st_mode))) {
+			close(next);
+			next = -1;
+			errno = S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
+		}
+		close(dir);
+		dir = next;
+	}
+	return dir;
+}
+
+/* The directory that PATH is in, and its NAME there. */
+static int open_parent(const char *path, const char **name)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	const char *slash = strrchr(path, '/');
+	size_t len = slash == path ? 1 : (size_t)(slash - path);
+	char parent[PATH_MAX];
+	int dir;
+
+	if (len >= sizeof(parent)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(parent, path, len);
+	parent[len] = '\0';
+	*name = slash + 1;
+	dir = (int)syscall(SYS_openat2, AT_FDCWD, parent, &how, sizeof(how));
+	return dir < 0 && errno == ENOSYS ? walk_to(parent) : dir;
+}
+
+/* CALL, whose result is an int, with DIR and NAME of PATH. */
+#define IN_PARENT(path, call)                                   \
+	const char *name;                                       \
+	int dir = open_parent(path, &name), got;                \
+                                                                \
+	if (dir < 0)                                            \
+		return -1;                                      \
+	got = (call);                                           \
+	close(dir);                                             \
+	return got
+
+/* ---- the calls ---- */
+
+int ck_real_open(const char *path, int flags, mode_t mode)
+{
+	IN_PARENT(path, openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode));
+}
+
+int ck_real_stat(const char *path, struct stat *st)
+{
+	IN_PARENT(path, fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW));
+}
+
+int ck_real_mkdir(const char *path, mode_t mode)
+{
+	IN_PARENT(path, mkdirat(dir, name, mode));
+}
+
+int ck_real_unlink(const char *path)
+{
+	IN_PARENT(path, unlinkat(dir, name, 0));
+}
+
+int ck_real_rmdir(const char *path)
+{
+	IN_PARENT(path, unlinkat(dir, name, AT_REMOVEDIR));
+}
+
+int ck_real_chown(const char *path, uid_t uid, gid_t gid)
+{
+	IN_PARENT(path, fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+int ck_real_utimens(const char *path, const struct timespec times[2])
+{
+	IN_PARENT(path, utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
+}
+
+/* fchmodat that follows no link is new, and chmod takes no descriptor that opens without rights to
+   the file; but the path of such a one. */
+static int chmod_at(int dir, const char *name, mode_t mode)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	struct stat st;
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	rc = fstat(fd, &st);
+	if (!rc && S_ISLNK(st.st_mode)) {
+		errno = ELOOP;
+		rc = -1;
+	}
+	if (!rc)
+		rc = chmod(path, mode);
+	close(fd);
+	return rc;
+}
+
+int ck_real_chmod(const char *path, mode_t mode)
+{
+	IN_PARENT(path, chmod_at(dir, name, mode));
+}
+
+int ck_real_truncate(const char *path, off_t size)
+{
+	int fd = ck_real_open(path, O_WRONLY, 0), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = ftruncate(fd, size);
+	close(fd);
+	return rc;
+}
+
+static int rename_at(int from_dir, const char *from, const char *to, unsigned flags)
+{
+	IN_PARENT(to, renameat2(from_dir, from, dir, name, flags));
+}
+
+int ck_real_rename(const char *from, const char *to, unsigned flags)
+{
+	IN_PARENT(from, rename_at(dir, name, to, flags));
+}
+
+static int link_at(int from_dir, const char *from, const char *to)
+{
+	IN_PARENT(to, linkat(from_dir, from, dir, name, 0));
+}
+
+int ck_real_link(const char *from, const char *to)
+{
+	IN_PARENT(from, link_at(dir, name, to));
+}
+
+/* ---- more than a call ---- */
+
+int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err)
+{
+	int fd = ck_real_open(path, O_RDONLY, 0), rc;
+
+	if (fd >= 0)
+		return ck_file_from_fd(fd, path, out, err);
+	rc = ck_fail_sys(err, "open");
+	ck_error_file(err, path);
+	return rc;
+}
+
+int ck_real_sync(const char *path, struct ck_error *err)
+{
+	int fd = ck_real_open(path, O_RDONLY, 0), rc;
+
+	if (fd < 0)
+		return ck_fail_sys(err, "open");
+	rc = ck_sync_fd(fd, err);
+	close(fd);
+	return rc;
+}

@@ -1,0 +1,39 @@
+/*
+ * real - files by their real path: no symlink is followed, at its end or on the way.
+ *
+ * What the mount writes lies where others may write too. A link that one of them puts in the way
+ * would lead the daemon, with its rights, to where they have none; so the tag's path is resolved
+ * once (ck_tree_real), what we make below it has no links, and none that turns up there is
+ * followed. It makes no difference when it comes.
+ *
+ * PATH is absolute. As their namesakes of the system they return -1 with errno, which is ELOOP at a
+ * link.
+ */
+#ifndef CK_REAL_H
+#define CK_REAL_H
+
+#include "core/file/io.h"
+
+#include <sys/stat.h>
+#include <time.h>
+
+/* The descriptor is closed on exec; a FIFO holds nobody. */
+int ck_real_open(const char *path, int flags, mode_t mode);
+int ck_real_stat(const char *path, struct stat *st);            /* of a link itself */
+int ck_real_mkdir(const char *path, mode_t mode);
+int ck_real_unlink(const char *path);                           /* the link itself */
+int ck_real_rmdir(const char *path);
+int ck_real_link(const char *from, const char *to);
+int ck_real_rename(const char *from, const char *to, unsigned flags);   /* a link itself */
+int ck_real_chmod(const char *path, mode_t mode);
+int ck_real_chown(const char *path, uid_t uid, gid_t gid);      /* of a link itself */
+int ck_real_utimens(const char *path, const struct timespec times[2]);  /* of a link itself */
+int ck_real_truncate(const char *path, off_t size);
+
+/* As ck_file_open. */
+int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err);
+
+/* fsync of the file or directory at PATH. CK_ERR_SYS. */
+int ck_real_sync(const char *path, struct ck_error *err);
+
+#endif

@@ -1,0 +1,103 @@
+#include "core/format/meta.h"
+
+#include "core/zip/archive.h"
+#include "core/format/json.h"
+
+#include <stdlib.h>
+
+#define N_LAYER_MAX 100000
+
+/*
+ * A list of one-digit numbers needs most for its size: 2 bytes of text, up to four handles while the list doubles. With
+ * the text (4 MiB) and what is written of it (16 MiB) even the worst file stays below CK_OPEN_BYTES.
+ */
+#define MOST_VALUES ((size_t)32 << 20)
+_Static_assert(MOST_VALUES + CK_META_MAX_BYTES + CK_JSON_MAX_WRITTEN <= CK_OPEN_BYTES, "meta.json could take too much");
+
+static struct ck_arena *arena_for(size_t len)
+{
+	size_t budget = ((size_t)8 << 20) + 32 * len;
+
+	return ck_arena_new(budget < MOST_VALUES ? budget : MOST_VALUES);
+}
+
+static int read_object(const char *text, size_t len, struct ck_arena *arena, struct ck_value *meta,
+		       struct ck_error *err)
+{
+	int rc = ck_json_read(text, len, arena, meta, err);
+
+	if (rc == CK_OK && meta->kind != CK_DICT)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a JSON object, found another JSON value");
+	return rc;
+}
+
+static int64_t n_layer_of(const struct ck_dict *config)
+{
+	const struct ck_value *v = ck_dict_get(config, "n_layer");
+
+	return v && v->kind == CK_INT && v->i >= 0 && v->i <= N_LAYER_MAX ? v->i : -1;
+}
+
+/* What nanochat's _patch_missing_config_keys does to an older file. */
+static int patch_config(struct ck_arena *arena, struct ck_dict *config, struct ck_error *err)
+{
+	if (ck_dict_get(config, "window_pattern"))
+		return CK_OK;
+	return ck_dict_set(arena, config, ck_str("window_pattern", sizeof("window_pattern") - 1), ck_str("L", 1), err);
+}
+
+/* Reads TEXT and appends what is shown of it to OUT, if there is one. */
+static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err)
+{
+	struct ck_arena *arena = arena_for(len);
+	struct ck_value meta, *config;
+	int rc = arena ? read_object(text, len, arena, &meta, err) : ck_fail_nomem(err);
+
+	if (rc)
+		goto out;
+	config = ck_dict_get(meta.dict, "model_config");
+	if (config && config->kind == CK_DICT) {
+		info->n_layer = n_layer_of(config->dict);
+		rc = patch_config(arena, config->dict, err);
+	}
+	if (rc == CK_OK && out)
+		rc = ck_json_write(out, &meta, 2, err);
+out:
+	ck_arena_free(arena);
+	return rc;
+}
+
+int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err)
+{
+	struct ck_meta_info found = { .n_layer = -1 };
+	char *text = NULL;
+	size_t len = 0;
+	int rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);
+
+	if (!rc)
+		rc = convert(text, len, out, &found, err);
+	if (rc)
+		ck_error_file(err, ck_file_name(file));
+	if (info)
+		*info = found;
+	free(text);
+	return rc;
+}
+
+int ck_meta_check(const char *text, size_t len, struct ck_error *err)
+{
+	struct ck_meta_info info;
+	struct ck_buf shown = CK_BUF_INIT;
+	int rc;
+
+	if (len > CK_META_MAX_BYTES)
+		return ck_fail(err, CK_ERR_LIMIT, "%zu bytes, more than %zu", len, CK_META_MAX_BYTES);
+	rc = convert(text, len, &shown, &info, err);
+	ck_buf_free(&shown);
+	if (rc == CK_ERR_CORRUPT) {
+		rc = CK_ERR_INVALID;
+		if (err && err->code == CK_ERR_CORRUPT)
+			err->code = CK_ERR_INVALID;
+	}
+	return rc;
+}

@@ -1,0 +1,30 @@
+/*
+ * meta - nanochat's meta_NNNNNN.json: what it says that we need, and the text that the mount shows.
+ */
+#ifndef CK_META_H
+#define CK_META_H
+
+#include "core/base/buf.h"
+#include "core/file/io.h"
+
+#define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat's has a few thousand bytes */
+
+struct ck_meta_info {
+	/* model_config.n_layer, or -1 where the file doesn't say or it is no int in [0, 100000] */
+	int64_t n_layer;
+};
+
+/*
+ * Reads FILE and appends to OUT (may be NULL) what json.dump(meta, f, indent=2) writes for the
+ * patched dict: model_config.window_pattern = "L" appended where model_config is an object that
+ * lacks it (nanochat's _patch_missing_config_keys). INFO may be NULL. CK_ERR_CORRUPT: no JSON (byte
+ * offset), or JSON but no object; CK_ERR_LIMIT: more than CK_META_MAX_BYTES, nested deeper than
+ * CK_JSON_MAX_DEPTH.
+ */
+int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err);
+
+/* Checks TEXT as a draft's meta.json, which ck_meta_read should be able to read: CK_ERR_INVALID when it isn't a JSON
+   object, CK_ERR_LIMIT as above. */
+int ck_meta_check(const char *text, size_t len, struct ck_error *err);
+
+#endif

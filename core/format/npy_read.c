@@ -1,0 +1,331 @@
+#include "core/format/npy.h"
+
+#include "core/base/cursor.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What a header may take: version 1.0's own limit, many times what any array's needs. */
+#define MAX_HEADER 65535u
+
+/*
+ * The header is a Python literal, which NumPy evaluates. This reads the one literal that it may be, a dict of
+ * exactly `descr` (a string), `fortran_order` (a bool) and `shape` (a tuple of ints), and nothing more general.
+ */
+struct literal {
+	const char *at, *begin, *end;
+	bool python2;               /* a version of the format whose ints may end in L */
+	struct ck_error *err;
+};
+
+struct array {
+	char descr[16];
+	bool fortran;
+	unsigned ndim;
+	int64_t *shape;             /* CK_MAX_DIMS, the caller's */
+};
+
+static int expected(struct literal *l, const char *what)
+{
+	if (l->at == l->end)
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: expected %s, found its end", what);
+	return ck_fail(l->err, CK_ERR_INVALID, "npy header: expected %s, found '%c' at character %td", what, *l->at,
+		       l->at - l->begin);
+}
+
+/* The next character that is no space, not taken; NUL at the end. */
+static char peek(struct literal *l)
+{
+	while (l->at < l->end && strchr(" \t\r\n\f", *l->at) && *l->at)
+		l->at++;
+	return l->at < l->end ? *l->at : '\0';
+}
+
+static bool take(struct literal *l, char c)
+{
+	if (peek(l) != c || l->at == l->end)
+		return false;
+	l->at++;
+	return true;
+}
+
+static bool take_word(struct literal *l, const char *word)
+{
+	size_t len = strlen(word);
+
+	peek(l);
+	if ((size_t)(l->end - l->at) < len || memcmp(l->at, word, len) != 0)
+		return false;
+	l->at += len;
+	return true;
+}
+
+/* A string in either quotes without escapes, of at most SIZE - 1 bytes. */
+static int parse_string(struct literal *l, char *out, size_t size, const char *what)
+{
+	char quote = peek(l);
+	const char *close;
+	size_t len;
+
+	if (quote != '\'' && quote != '"')
+		return expected(l, what);
+	close = memchr(l->at + 1, quote, (size_t)(l->end - l->at - 1));
+	if (!close)
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: a string without its end at character %td",
+			       l->at - l->begin);
+	len = (size_t)(close - l->at - 1);
+	if (memchr(l->at + 1, '\\', len) || memchr(l->at + 1, '\0', len))
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: an escape or a NUL in %s", what);
+	if (len >= size)
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: %s is '%.*s'", what, (int)(len < 80 ? len : 80),
+			       l->at + 1);
+	memcpy(out, l->at + 1, len);
+	out[len] = '\0';
+	l->at = close + 1;
+	return CK_OK;
+}
+
+static int parse_size(struct literal *l, int64_t *out)
+{
+	const char *begin;
+	int64_t n = 0;
+
+	peek(l);
+	begin = l->at;
+	for (; l->at < l->end && *l->at >= '0' && *l->at <= '9'; l->at++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *l->at - '0', &n))
+			return ck_fail(l->err, CK_ERR_INVALID, "npy header: a size in shape passes 2^63");
+	if (l->at == begin)
+		return expected(l, "a size");
+	if (*begin == '0' && l->at - begin > 1)
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: a size in shape with a leading zero");
+	if (l->python2 && l->at < l->end && *l->at == 'L')
+		l->at++;
+	*out = n;
+	return CK_OK;
+}
+
+static int parse_shape(struct literal *l, struct array *a)
+{
+	bool comma = true;
+	int rc;
+
+	if (!take(l, '('))
+		return expected(l, "a tuple of ints for shape");
+	while (!take(l, ')')) {
+		if (!comma)
+			return expected(l, "',' or ')' in shape");
+		if (a->ndim == CK_MAX_DIMS)
+			return ck_fail(l->err, CK_ERR_INVALID, "npy header: more than %d dimensions", CK_MAX_DIMS);
+		rc = parse_size(l, &a->shape[a->ndim]);
+		if (rc)
+			return rc;
+		a->ndim++;
+		comma = take(l, ',');
+	}
+	if (a->ndim == 1 && !comma)
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: shape is an int in brackets, expected a tuple");
+	return CK_OK;
+}
+
+static int parse_descr(struct literal *l, struct array *a)
+{
+	char c = peek(l);
+
+	if (c == '[' || c == '(')
+		return ck_fail(l->err, CK_ERR_INVALID, "npy descr: structured and subarray dtypes are not tensors");
+	return parse_string(l, a->descr, sizeof(a->descr), "a dtype string for descr");
+}
+
+static int parse_fortran(struct literal *l, struct array *a)
+{
+	a->fortran = take_word(l, "True");
+	if (!a->fortran && !take_word(l, "False"))
+		return expected(l, "True or False for fortran_order");
+	return CK_OK;
+}
+
+static const struct {
+	const char *key;
+	int (*parse)(struct literal *l, struct array *a);
+} items[] = {
+	{ "descr", parse_descr },
+	{ "fortran_order", parse_fortran },
+	{ "shape", parse_shape },
+};
+#define ITEMS (sizeof(items) / sizeof(items[0]))
+
+static int parse_item(struct literal *l, struct array *a, unsigned *seen)
+{
+	char key[16];
+	int rc = parse_string(l, key, sizeof(key), "the key descr, fortran_order or shape");
+
+	if (rc)
+		return rc;
+	if (!take(l, ':'))
+		return expected(l, "':' behind a key");
+	for (unsigned i = 0; i < ITEMS; i++) {
+		if (strcmp(key, items[i].key) != 0)
+			continue;
+		if (*seen & 1u << i)
+			return ck_fail(l->err, CK_ERR_INVALID, "npy header: the key '%s' twice", key);
+		*seen |= 1u << i;
+		return items[i].parse(l, a);
+	}
+	return ck_fail(l->err, CK_ERR_INVALID, "npy header: an unknown key '%s'", key);
+}
+
+static int parse_dict(struct literal *l, struct array *a)
+{
+	bool comma = true;
+	unsigned seen = 0;
+	int rc;
+
+	if (!take(l, '{'))
+		return expected(l, "'{'");
+	while (!take(l, '}')) {
+		if (!comma)
+			return expected(l, "',' or '}'");
+		rc = parse_item(l, a, &seen);
+		if (rc)
+			return rc;
+		comma = take(l, ',');
+	}
+	for (unsigned i = 0; i < ITEMS; i++)
+		if (!(seen & 1u << i))
+			return ck_fail(l->err, CK_ERR_INVALID, "npy header: the key '%s' is missing", items[i].key);
+	peek(l);
+	return l->at == l->end ? CK_OK : expected(l, "nothing behind the dict");
+}
+
+/* DESCR is a byte order and a name, "<f4"; the table's own spellings differ from it in the order at most. */
+static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct ck_error *err)
+{
+	const char *name = strchr("<>=|", *descr) && *descr ? descr + 1 : descr;
+
+	*big = *descr == '>';
+	if (strcmp(name, "V1") == 0 || strcmp(name, "f1") == 0)
+		return ck_fail(err, CK_ERR_INVALID, "npy descr '%s' doesn't say which float8 it is: "
+			       "use safetensors for float8", descr);
+	for (enum ck_dtype i = 0; i < CK_DTYPE_COUNT; i++) {
+		if (strcmp(name, ck_dtype_info(i)->numpy + 1) != 0)
+			continue;
+		if (i == CK_BF16 && *big)
+			break;
+		*dtype = i;
+		return CK_OK;
+	}
+	return ck_fail(err, CK_ERR_INVALID, "npy descr '%s'%s is no dtype of a tensor", descr,
+		       strchr("OSUMmaV", *name) && *name ? " (objects, strings, dates, structures)" : "");
+}
+
+/* Finds the dict: *AT in the file, *LEN bytes. Versions differ in the width of the length and the encoding only. */
+static int read_prefix(struct ck_file *file, uint64_t *at, size_t *len, uint8_t *version, struct ck_error *err)
+{
+	uint64_t size = ck_file_size(file);
+	uint8_t prefix[12];
+	struct ck_cursor c = ck_cursor(prefix, size < sizeof(prefix) ? (size_t)size : sizeof(prefix));
+	const uint8_t *magic;
+	uint8_t minor;
+	int rc = ck_file_read(file, 0, prefix, c.len, err);
+
+	if (rc)
+		return rc;
+	magic = ck_cursor_take(&c, 6);
+	if (!magic || memcmp(magic, "\x93NUMPY", 6) != 0)
+		return ck_fail(err, CK_ERR_INVALID, "expected the magic of a .npy file");
+	*version = ck_cursor_u8(&c);
+	minor = ck_cursor_u8(&c);
+	if (c.ok && (*version < 1 || *version > 3 || minor != 0))
+		return ck_fail(err, CK_ERR_INVALID, "npy version %u.%u; 1.0, 2.0 and 3.0 are known", *version, minor);
+	*len = *version == 1 ? ck_cursor_u16(&c) : ck_cursor_u32(&c);
+	*at = c.pos;
+	if (!c.ok || *len > size - *at)
+		return ck_fail(err, CK_ERR_INVALID, "the file of %" PRIu64 " bytes ends inside its npy header", size);
+	if (*len > MAX_HEADER)
+		return ck_fail(err, CK_ERR_INVALID, "npy header of %zu bytes; at most %u expected", *len, MAX_HEADER);
+	return CK_OK;
+}
+
+static void fortran_strides(const int64_t *shape, unsigned ndim, int64_t *strides)
+{
+	int64_t step = 1;
+
+	for (unsigned i = 0; i < ndim; i++) {
+		strides[i] = step;
+		step *= shape[i];
+	}
+}
+
+static int check_size(const struct ck_file *file, uint64_t at, const struct ck_tensor *t, struct ck_error *err)
+{
+	uint64_t have = ck_file_size(file) - at;
+	uint64_t want = ck_tensor_nbytes(t);
+
+	if (have == want)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_INVALID, "expected %" PRIu64 " bytes of data behind the npy header, found %" PRIu64,
+		       want, have);
+}
+
+/* Reads and parses the header; *DATA is where the data begin. */
+static int read_header(struct ck_file *file, struct array *a, uint64_t *data, struct ck_error *err)
+{
+	char text[MAX_HEADER];
+	struct literal l = { .at = text, .begin = text, .err = err };
+	uint8_t version = 0;
+	uint64_t at = 0;
+	size_t len = 0;
+	int rc = read_prefix(file, &at, &len, &version, err);
+
+	if (!rc)
+		rc = ck_file_read(file, at, text, len, err);
+	if (rc)
+		return rc;
+	l.end = text + len;
+	l.python2 = version < 3;
+	*data = at + len;
+	return parse_dict(&l, a);
+}
+
+int ck_npy_read(struct ck_file *file, struct ck_tensor *t, int64_t *shape, int64_t *strides, struct ck_error *err)
+{
+	struct array a = { .shape = shape };
+	enum ck_dtype dtype = CK_BOOL8;
+	uint64_t data = 0;
+	bool big = false;
+	int rc;
+
+	rc = read_header(file, &a, &data, err);
+	if (!rc)
+		rc = find_dtype(a.descr, &dtype, &big, err);
+	if (rc)
+		goto fail;
+	t->dtype = t->stored_dtype = (uint8_t)dtype;
+	t->ndim = (uint8_t)a.ndim;
+	t->source = CK_SRC_FILE;
+	t->swap = big && ck_dtype_info(dtype)->swap > 1;
+	t->conj = t->neg = false;
+	t->shape = shape;
+	t->strides = NULL;
+	t->offset = data;
+	t->file = file;
+	if (ck_shape_numel(shape, a.ndim, ck_dtype_info(dtype)->width, &t->numel, NULL)) {
+		rc = ck_fail(err, CK_ERR_INVALID, "npy header: the sizes in shape are too large together");
+		goto fail;
+	}
+	rc = check_size(file, data, t, err);
+	if (!rc)
+		rc = ck_file_verify(file, err);
+	if (rc)
+		goto fail;
+	/* The strides can't overflow: each is a product of some of the sizes, whose product was checked. */
+	if (a.fortran && t->numel > 0) {
+		fortran_strides(shape, a.ndim, strides);
+		t->strides = strides;
+	}
+	return CK_OK;
+fail:
+	ck_error_file(err, ck_file_name(file));
+	return rc;
+}

@@ -1,0 +1,44 @@
+/*
+ * safetensors - the safetensors format, both ways. Source: its format description and the library's
+ * tensor.rs: an 8-byte little-endian header length, a JSON header padded with spaces to 8 bytes,
+ * the data without holes, in the library's order.
+ */
+#ifndef CK_SAFETENSORS_H
+#define CK_SAFETENSORS_H
+
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+#include "core/tensor/tensor.h"
+#include "core/tensor/view.h"
+
+/* Of headers that are read and of ours; both are held in memory. The format allows 100 MB; 262,144 tensors take 30. */
+#define CK_SAFETENSORS_MAX_HEADER ((size_t)32 << 20)
+
+/* Whether the format can hold T: its dtype has a name there and its key is UTF-8 without
+   surrogates. */
+bool ck_safetensors_can(const struct ck_tensor *t);
+
+/*
+ * Appends the length and the header for COUNT tensors as shown to OUT, and sets ORDER (COUNT
+ * entries, the caller's) to the indexes in file order: dtype rank from high to low, then key bytes.
+ * CK_ERR_UNSUPPORTED names a tensor whose dtype the format lacks (complex128) or whose key is not
+ * UTF-8; CK_ERR_LIMIT for the header.
+ */
+int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, uint32_t *order,
+			  struct ck_error *err);
+
+/* The recipe: header and all tensors, appended to VIEW. TENSORS are borrowed as in
+   ck_view_add_tensor. */
+int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, size_t count, struct ck_error *err);
+
+/*
+ * Reads the header of FILE (CK_SRC_FILE tensors that borrow it), allocating tensors, keys and
+ * shapes in ARENA, in the order of the header. The library's checks, all of them: header length,
+ * JSON object, no duplicate keys, known dtypes, offsets that are ordered, contiguous, cover the
+ * rest of the file and fit shape x dtype. `__metadata__` is checked (strings) and left out.
+ * CK_ERR_INVALID; CK_ERR_LIMIT where the arena has no room.
+ */
+int ck_safetensors_read(struct ck_file *file, struct ck_arena *arena, struct ck_tensor **tensors, size_t *count,
+			struct ck_error *err);
+
+#endif

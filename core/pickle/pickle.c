@@ -1,0 +1,142 @@
+#include "core/pickle/pickle.h"
+
+#include "core/pickle/ops.h"
+
+#define TELL ((size_t)1 << 20)   /* bytes between two calls of a user's `passed` */
+
+static struct ck_span take(struct ck_cursor *in, uint64_t len)
+{
+	return (struct ck_span){ (const char *)ck_cursor_take(in, len), (size_t)len };
+}
+
+static struct ck_span take_line(struct ck_cursor *in)
+{
+	struct ck_span line;
+
+	line.s = (const char *)ck_cursor_line(in, &line.len);
+	return line;
+}
+
+static int fetch_operand(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	switch (m->op->operand) {
+	case CK_OPERAND_NONE:
+		break;
+	case CK_OPERAND_NUMBER:
+		m->number = ck_cursor_le(&m->in, m->op->width);
+		break;
+	case CK_OPERAND_COUNTED:
+		m->text = take(&m->in, ck_cursor_le(&m->in, m->op->width));
+		break;
+	case CK_OPERAND_LINE:
+	case CK_OPERAND_LINES:
+		m->text = take_line(&m->in);
+		if (m->op->operand == CK_OPERAND_LINES)
+			m->more = take_line(&m->in);
+		break;
+	}
+	if (!m->in.ok)
+		return ck_fail(err, CK_ERR_CORRUPT, "the pickle ends inside it");
+	if (m->frame_end && m->in.pos > m->frame_end)
+		return ck_fail(err, CK_ERR_CORRUPT, "it crosses the end of its frame");
+	return CK_OK;
+}
+
+static int step(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	uint8_t code = ck_cursor_u8(&m->in);
+	int rc;
+
+	if (!m->in.ok)
+		return ck_fail(err, CK_ERR_CORRUPT, "the pickle ends without a STOP");
+	m->op = &ck_opcodes[code];
+	if (!m->op->name)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "unknown opcode 0x%02x", code);
+	if (!m->op->run)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "an opcode that no checkpoint has");
+	rc = fetch_operand(m, err);
+	if (!rc)
+		rc = m->op->run(m, err);
+	if (m->in.pos == m->frame_end)
+		m->frame_end = 0;
+	return rc;
+}
+
+/*
+ * What a byte of pickle may become: a small int in a list is two bytes here and up to 64 there (16 for the value, which
+ * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 512 KiB. Large pickles are
+ * large by their tensors, which take less. Whoever opens files keeps all of it within a bound of his own.
+ */
+size_t ck_pickle_budget(size_t len)
+{
+	const size_t dense = (size_t)512 << 10, mib = (size_t)1 << 20;
+
+	if (len > CK_PICKLE_MAX_BYTES)
+		len = CK_PICKLE_MAX_BYTES;
+	return 8 * mib + (len < dense ? 32 * len : 32 * dense + 8 * (len - dense));
+}
+
+/* The first pass. It ends where the second will fail at the latest, which says why. */
+static int scan(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	const struct ck_cursor start = m->in;
+	int rc = CK_OK;
+
+	do {
+		m->op = &ck_opcodes[ck_cursor_u8(&m->in)];
+		if (!m->in.ok || !m->op->run || fetch_operand(m, NULL))
+			break;
+		if (m->op->scan)
+			rc = m->op->scan(m, err);
+	} while (!rc && !m->op->last);
+	m->in = start;
+	return rc ? rc : ck_memo_ready(&m->memo, ck_arena_budget(m->build.arena), err);
+}
+
+static int run(struct ck_pickle_machine *m, struct ck_value *out, struct ck_error *err)
+{
+	size_t told = 0;
+	int rc = scan(m, err);
+
+	while (!rc && !m->stopped) {
+		m->at = m->in.pos;
+		m->op = NULL;
+		rc = step(m, err);
+		if (m->user && m->in.pos - told >= TELL) {
+			told = m->in.pos;
+			m->user->passed(m->user->arg, told);
+		}
+	}
+	if (!rc)
+		rc = ck_pickle_check(&m->stack.values[0], m->in.len, err);
+	if (!rc)
+		*out = m->stack.values[0];
+	return rc;
+}
+
+int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const struct ck_pickle_user *user,
+		   struct ck_value *out, struct ck_error *err)
+{
+	struct ck_pickle_machine m = {
+		.in = ck_cursor(data, len), .build = ck_pickle_build(arena, len),
+		.stack.budget = ck_arena_budget(arena), .user = user,
+	};
+	struct ck_error why = CK_ERROR_INIT;
+	int rc;
+
+	if (len > CK_PICKLE_MAX_BYTES)
+		return ck_fail(err, CK_ERR_LIMIT, "a pickle of %zu bytes, at most %zu are read", len,
+			       CK_PICKLE_MAX_BYTES);
+	rc = run(&m, out, &why);
+	if (rc) {
+		if (m.op && m.op->name && !m.stopped)
+			ck_error_set(err, why.code, "opcode %s: %s", m.op->name, why.text);
+		else
+			ck_error_set(err, why.code, "%s", why.text);
+		ck_error_offset(err, m.at);
+	}
+	ck_pickle_build_end(&m.build);
+	ck_memo_free(&m.memo, ck_arena_budget(arena));
+	ck_stack_free(&m.stack);
+	return rc;
+}

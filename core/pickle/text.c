@@ -1,0 +1,364 @@
+#include "core/pickle/text.h"
+
+#include "core/base/utf8.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Integers are converted in base 10^9 over 32-bit words, the least significant first. */
+#define WORDS (CK_PICKLE_INT_BYTES / 4)
+#define GROUP 1000000000u
+#define GROUP_DIGITS 9u
+
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "the values ask for more memory than a pickle of this size may");
+}
+
+static int too_long(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "an integer of more than %d bytes", CK_PICKLE_INT_BYTES);
+}
+
+bool ck_utf8_valid(const char *s, size_t len)
+{
+	uint32_t cp;
+	size_t n;
+
+	for (size_t i = 0; i < len; i += n) {
+		n = (unsigned char)s[i] < 0x80 ? 1 : ck_utf8_decode(s + i, len - i, &cp);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+int ck_pickle_string(struct ck_arena *arena, enum ck_kind kind, const char *s, size_t len, struct ck_value *out,
+		     struct ck_error *err)
+{
+	char *copy;
+
+	if (len > UINT32_MAX)
+		return ck_fail(err, CK_ERR_LIMIT, "a string of %zu bytes", len);
+	if (kind == CK_STR && !ck_utf8_valid(s, len))
+		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
+	copy = ck_arena_dup(arena, s, len);
+	if (!copy)
+		return no_room(err);
+	*out = ck_str(copy, len);
+	out->kind = (uint8_t)kind;
+	return CK_OK;
+}
+
+static bool all_digits(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+	return len > 0;
+}
+
+/* Summed up as a negative number, whose range is the larger by one. */
+static bool fits_int64(const char *digits, size_t len, bool negative, int64_t *out)
+{
+	int64_t v = 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, digits[i] - '0', &v))
+			return false;
+	if (!negative && v == INT64_MIN)
+		return false;
+	*out = negative ? v : -v;
+	return true;
+}
+
+int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err)
+{
+	bool negative = len > 0 && s[0] == '-';
+	char *copy;
+	int64_t v;
+
+	if (len > 0 && (s[0] == '-' || s[0] == '+'))
+		s++, len--;
+	if (!all_digits(s, len))
+		return ck_fail(err, CK_ERR_CORRUPT, "an integer that is not decimal digits");
+	for (; len > 1 && s[0] == '0'; len--)
+		s++;
+	if (len > CK_PICKLE_INT_DIGITS)
+		return too_long(err);
+	if (fits_int64(s, len, negative, &v)) {
+		*out = ck_int(v);
+		return CK_OK;
+	}
+	copy = ck_arena_alloc(arena, len + 2);
+	if (!copy)
+		return no_room(err);
+	copy[0] = '-';
+	memcpy(copy + negative, s, len);
+	*out = ck_str(copy, len + negative);
+	out->kind = CK_BIGINT;
+	return CK_OK;
+}
+
+/* The magnitude of two's complement bytes (CK_PICKLE_INT_BYTES at most). Returns how many words it takes. */
+static size_t magnitude(const uint8_t *s, size_t len, uint32_t words[static WORDS])
+{
+	bool negative = s[len - 1] & 0x80;
+	unsigned carry = negative;
+	size_t count = (len + 3) / 4;
+
+	memset(words, 0, count * sizeof(*words));
+	for (size_t i = 0; i < len; i++) {
+		unsigned byte = (negative ? s[i] ^ 0xffu : s[i]) + carry;
+
+		carry = byte >> 8;
+		words[i / 4] |= (byte & 0xff) << i % 4 * 8;
+	}
+	while (count > 0 && words[count - 1] == 0)
+		count--;
+	return count;
+}
+
+/* words /= GROUP; returns the remainder. */
+static uint32_t divide(uint32_t *words, size_t count)
+{
+	uint64_t rest = 0;
+
+	while (count-- > 0) {
+		rest = rest << 32 | words[count];
+		words[count] = (uint32_t)(rest / GROUP);
+		rest %= GROUP;
+	}
+	return (uint32_t)rest;
+}
+
+static int big_decimal(struct ck_arena *arena, const uint8_t *s, size_t len, struct ck_value *out,
+		       struct ck_error *err)
+{
+	char digits[CK_PICKLE_INT_DIGITS + GROUP_DIGITS + 1], *end = digits + sizeof(digits), *at = end;
+	uint32_t words[WORDS];
+	size_t count = magnitude(s, len, words);
+
+	while (count > 0) {
+		uint32_t group = divide(words, count);
+
+		for (unsigned i = 0; i < GROUP_DIGITS; i++, group /= 10)
+			*--at = (char)('0' + group % 10);
+		if (words[count - 1] == 0)
+			count--;
+	}
+	while (at < end && *at == '0')
+		at++;
+	if (s[len - 1] & 0x80)
+		*--at = '-';
+	return ck_pickle_string(arena, CK_BIGINT, at, (size_t)(end - at), out, err);
+}
+
+int ck_pickle_int_bytes(struct ck_arena *arena, const uint8_t *s, size_t len, struct ck_value *out,
+			struct ck_error *err)
+{
+	uint64_t v;
+
+	/* Bytes that only repeat the sign say nothing. */
+	while (len > 1 && ((s[len - 1] == 0 && !(s[len - 2] & 0x80)) || (s[len - 1] == 0xff && s[len - 2] & 0x80)))
+		len--;
+	if (len > CK_PICKLE_INT_BYTES)
+		return too_long(err);
+	if (len > 8)
+		return big_decimal(arena, s, len, out, err);
+	v = len && s[len - 1] & 0x80 ? UINT64_MAX : 0;
+	while (len-- > 0)
+		v = v << 8 | s[len];
+	*out = ck_int((int64_t)v);
+	return CK_OK;
+}
+
+/* words = words * SCALE + ADD. False when they are too few. */
+static bool multiply_add(uint32_t words[static WORDS], size_t *count, uint32_t scale, uint32_t add)
+{
+	uint64_t carry = add;
+
+	for (size_t i = 0; i < *count; i++) {
+		carry += (uint64_t)words[i] * scale;
+		words[i] = (uint32_t)carry;
+		carry >>= 32;
+	}
+	if (!carry)
+		return true;
+	if (*count == WORDS)
+		return false;
+	words[(*count)++] = (uint32_t)carry;
+	return true;
+}
+
+static bool parse_words(const char *digits, size_t len, uint32_t words[static WORDS], size_t *count)
+{
+	*count = 0;
+	for (size_t i = 0; i < len; ) {
+		uint32_t scale = 1, group = 0;
+
+		for (; i < len && scale < GROUP; i++, scale *= 10)
+			group = group * 10 + (uint32_t)(digits[i] - '0');
+		if (!multiply_add(words, count, scale, group))
+			return false;
+	}
+	return true;
+}
+
+int ck_pickle_int_encode(const char *digits, size_t len, uint8_t out[static CK_PICKLE_INT_BYTES], size_t *out_len,
+			 struct ck_error *err)
+{
+	bool negative = len > 0 && digits[0] == '-';
+	uint32_t words[WORDS];
+	unsigned carry = negative;
+	size_t count, n;
+
+	if (!all_digits(digits + negative, len - negative))
+		return ck_fail(err, CK_ERR_INVALID, "a big integer that is not decimal digits");
+	if (len - negative > CK_PICKLE_INT_DIGITS || !parse_words(digits + negative, len - negative, words, &count))
+		return too_long(err);
+	for (n = 0; n < count * 4; n++) {
+		unsigned byte = words[n / 4] >> n % 4 * 8 & 0xff;
+
+		byte = (negative ? byte ^ 0xff : byte) + carry;
+		carry = byte >> 8;
+		out[n] = (uint8_t)byte;
+	}
+	if (n == 0 || ((out[n - 1] & 0x80) != 0) != negative) {
+		if (n == CK_PICKLE_INT_BYTES)
+			return too_long(err);
+		out[n++] = negative ? 0xff : 0;
+	}
+	while (n > 1 && out[n - 1] == (negative ? 0xff : 0) && ((out[n - 2] & 0x80) != 0) == negative)
+		n--;
+	*out_len = n;
+	return CK_OK;
+}
+
+int ck_pickle_float_text(const char *s, size_t len, double *out, struct ck_error *err)
+{
+	char text[64], *end;
+
+	/* strtod would also take hexadecimals, "nan(...)" and leading blanks, which repr never writes. */
+	if (len > 0 && len < sizeof(text)) {
+		memcpy(text, s, len);
+		text[len] = '\0';
+		*out = strtod(text, &end);
+		if (end == text + len && strspn(text, "0123456789+-.einfa") == len)
+			return CK_OK;
+	}
+	return ck_fail(err, CK_ERR_CORRUPT, "a float that is not in decimal");
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* COUNT hexadecimal digits at S of LEN bytes; -1 when they are fewer. */
+static int64_t hex_number(const char *s, size_t len, size_t count)
+{
+	int64_t v = 0;
+
+	if (count > len)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		int digit = hex_digit(s[i]);
+
+		if (digit < 0)
+			return -1;
+		v = v << 4 | digit;
+	}
+	return v;
+}
+
+/* One escape of STRING, behind its backslash, to *OUT. Returns the bytes it takes; 0 for a broken one. */
+static size_t unescape(const char *s, size_t len, char **out)
+{
+	static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
+	const char *plain = s[0] ? strchr(from, s[0]) : NULL;
+	int64_t v = 0;
+	size_t n;
+
+	if (plain) {
+		*(*out)++ = to[plain - from];
+		return 1;
+	}
+	if (s[0] == 'x') {
+		v = hex_number(s + 1, len - 1, 2);
+		if (v < 0)
+			return 0;
+		*(*out)++ = (char)v;
+		return 3;
+	}
+	for (n = 0; n < 3 && n < len && s[n] >= '0' && s[n] <= '7'; n++)
+		v = v << 3 | (s[n] - '0');
+	if (n > 0) {
+		*(*out)++ = (char)(v & 0xff);
+		return n;
+	}
+	*(*out)++ = '\\';
+	*(*out)++ = s[0];
+	return 1;
+}
+
+int ck_pickle_quoted(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err)
+{
+	char *text, *end;
+
+	if (len < 2 || (s[0] != '\'' && s[0] != '"') || s[len - 1] != s[0])
+		return ck_fail(err, CK_ERR_CORRUPT, "a string without its quotes");
+	s++, len -= 2;
+	text = end = ck_arena_alloc(arena, len + 1);
+	if (!text)
+		return no_room(err);
+	for (size_t i = 0, n; i < len; i += n) {
+		n = 1;
+		if (s[i] != '\\') {
+			*end++ = s[i];
+			continue;
+		}
+		i++;
+		n = i < len ? unescape(s + i, len - i, &end) : 0;
+		if (n == 0)
+			return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken escape");
+	}
+	if (!ck_utf8_valid(text, (size_t)(end - text)))
+		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
+	*out = ck_str(text, (size_t)(end - text));
+	return CK_OK;
+}
+
+int ck_pickle_raw_unicode(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out,
+			  struct ck_error *err)
+{
+	char *text = len < SIZE_MAX / 2 ? ck_arena_alloc(arena, 2 * len + 1) : NULL, *end = text;
+
+	if (!text)
+		return no_room(err);
+	for (size_t i = 0; i < len; ) {
+		size_t digits = s[i] != '\\' || i + 1 == len ? 0 : s[i + 1] == 'u' ? 4 : s[i + 1] == 'U' ? 8 : 0;
+		int64_t cp = (unsigned char)s[i];
+
+		if (digits) {
+			cp = hex_number(s + i + 2, len - i - 2, digits);
+			if (cp < 0 || cp > 0x10ffff)
+				return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken \\%c escape", s[i + 1]);
+			i += digits + 2;
+		} else if (s[i] == '\\' && i + 1 < len && s[i + 1] == '\\') {
+			/* The second backslash of a pair starts no escape. */
+			*end++ = '\\';
+			i += 2;
+		} else {
+			i++;
+		}
+		end += ck_utf8_encode(end, (uint32_t)cp);
+	}
+	*out = ck_str(text, (size_t)(end - text));
+	return CK_OK;
+}

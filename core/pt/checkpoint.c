@@ -1,0 +1,400 @@
+#include "core/pt/private.h"
+
+#include "core/base/keyname.h"
+#include "core/format/json.h"
+#include "core/format/outline.h"
+#include "core/pickle/pickle.h"
+#include "core/pt/rebuild.h"
+#include "core/base/utf8.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MANY_VALUES ((size_t)1 << 20)
+#define PREFIX "_orig_mod."     /* what torch.compile puts before every key; build_model takes it off */
+
+/* The walk through the values: finds tensors, names them by their path, replaces each by a
+   CK_TENSOR. */
+struct walk {
+	struct ck_checkpoint *c;
+	const struct ck_patch *patch;
+	bool big_endian;
+	struct ck_buf path;     /* keys joined by '.' */
+	unsigned depth;         /* how many: some may be empty */
+	struct ck_error *err;
+};
+
+static int take_tensor(struct walk *w, struct ck_value *v)
+{
+	struct ck_checkpoint *c = w->c;
+	bool top = w->patch->model && w->depth == 1;
+	const char *key = w->path.data;
+	size_t len = w->path.len;
+	struct ck_tensor t;
+	int rc;
+
+	rc = ck_rebuild(v, c->archive, w->big_endian, c->arena, &t, w->err);
+	if (!rc && len > CK_MAX_KEY)
+		rc = ck_fail(w->err, CK_ERR_LIMIT, "a key of more than %u bytes", CK_MAX_KEY);
+	if (rc) {
+		ck_error_subject(w->err, key ? key : "", len);
+		return rc;
+	}
+	if (top && len >= strlen(PREFIX) && memcmp(key, PREFIX, strlen(PREFIX)) == 0) {
+		key += strlen(PREFIX);
+		len -= strlen(PREFIX);
+	}
+	if (w->patch->model && !w->patch->keep_bfloat16 && t.dtype == CK_BF16)
+		t.dtype = CK_F32;
+	*v = (struct ck_value){ .kind = CK_TENSOR };
+	return ck_checkpoint_add(c, &t, key, len, top, &v->i, w->err);
+}
+
+static int walk_value(struct walk *w, struct ck_value *v);
+
+/* Appends a part of a path. Past CK_MAX_KEY only that it is too long matters. */
+static void append(struct ck_buf *path, const char *s, size_t len)
+{
+	size_t room = path->len > CK_MAX_KEY ? 0 : CK_MAX_KEY + 1 - path->len;
+
+	ck_buf_append(path, s, len < room ? len : room);
+}
+
+/* Appends one step of a path: a string as it is, anything else much as str() shows it. */
+static void append_key(struct ck_buf *path, const struct ck_value *key)
+{
+	static const char *const words[] = { "False", "True" };
+	char c[4];
+
+	switch ((enum ck_kind)key->kind) {
+	case CK_STR: case CK_BIGINT:
+		append(path, key->s, key->len);
+		break;
+	case CK_BYTES:      /* as Latin-1: a path is text, to whoever reads the outline */
+		for (uint32_t i = 0; i < key->len && path->len <= CK_MAX_KEY; i++)
+			append(path, c, ck_utf8_encode(c, (unsigned char)key->s[i]));
+		break;
+	case CK_BOOL:
+		ck_buf_str(path, words[key->i != 0]);
+		break;
+	case CK_INT:
+		ck_buf_printf(path, "%" PRId64, key->i);
+		break;
+	case CK_NONE:
+		ck_buf_str(path, "None");
+		break;
+	case CK_FLOAT:
+		ck_float_repr(path, key->f);
+		break;
+	case CK_TUPLE:
+		for (uint32_t i = 0; i < key->len; i++) {
+			append(path, i ? "," : "(", 1);
+			append_key(path, &key->items[i]);
+		}
+		ck_buf_byte(path, ')');
+		break;
+	default:
+		ck_buf_byte(path, '?');
+	}
+}
+
+static bool may_hold_tensors(const struct ck_value *v)
+{
+	return v->kind == CK_DICT || v->kind == CK_LIST || v->kind == CK_TUPLE || v->kind == CK_SET ||
+	       v->kind == CK_FROZENSET || v->kind == CK_CALL || v->kind == CK_MADE;
+}
+
+/* One member of a container: its path is the container's and KEY. */
+static int walk_member(struct walk *w, const struct ck_value *key, struct ck_value *v)
+{
+	size_t len = w->path.len;
+	int rc;
+
+	/* Most members of a shard's dicts are numbers: spelling their keys would cost more than they do. */
+	if (!may_hold_tensors(v))
+		return CK_OK;
+	if (w->depth++)
+		ck_buf_byte(&w->path, '.');
+	append_key(&w->path, key);
+	rc = w->path.failed ? ck_fail_nomem(w->err) : walk_value(w, v);
+	w->depth--;
+	w->path.len = len;
+	return rc;
+}
+
+static int walk_dict(struct walk *w, struct ck_dict *dict)
+{
+	struct ck_value attributes = ck_str("$state", sizeof("$state") - 1);
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < dict->len && !rc; i++)
+		rc = walk_member(w, &dict->pairs[i].key, &dict->pairs[i].value);
+	/* A shard's outline has them; of a model nanochat takes the items alone. */
+	return rc || w->patch->model ? rc : walk_member(w, &attributes, &dict->state);
+}
+
+static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
+{
+	struct ck_value key;
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < len && !rc; i++) {
+		key = ck_int(i);
+		rc = walk_member(w, &key, &items[i]);
+	}
+	return rc;
+}
+
+/* Depth and the number of visits, also through shared containers, were bounded by the pickle
+   reader. */
+static int walk_value(struct walk *w, struct ck_value *v)
+{
+	switch ((enum ck_kind)v->kind) {
+	case CK_DICT:
+		return walk_dict(w, v->dict);
+	case CK_LIST: case CK_SET: case CK_FROZENSET:
+		return walk_items(w, v->list->items, v->list->len);
+	case CK_TUPLE:
+		return walk_items(w, v->items, v->len);
+	case CK_CALL: case CK_MADE:
+		return ck_is_tensor(v) ? take_tensor(w, v) : CK_OK;
+	default:
+		return CK_OK;
+	}
+}
+
+/* nanochat's _patch_missing_keys: resid_lambdas = torch.ones(n_layer), x0_lambdas =
+   torch.zeros(n_layer). */
+static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_error *err)
+{
+	static const struct {
+		const char *key;
+		double fill;
+	} lambdas[] = {{"resid_lambdas", 1.0}, {"x0_lambdas", 0.0}};
+	int64_t *shape, index;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < 2 && !rc; i++) {
+		struct ck_tensor t = { .dtype = CK_F32, .stored_dtype = CK_F32, .ndim = 1, .source = CK_SRC_FILL,
+				       .numel = (uint64_t)n_layer, .fill = lambdas[i].fill };
+
+		if (ck_checkpoint_find_key(c, lambdas[i].key, strlen(lambdas[i].key)) >= 0)
+			continue;
+		shape = ck_arena_alloc(c->arena, sizeof(*shape));
+		if (!shape)
+			return ck_fail(err, CK_ERR_LIMIT, "no room for %s", lambdas[i].key);
+		*shape = n_layer;
+		t.shape = shape;
+		rc = ck_checkpoint_add(c, &t, lambdas[i].key, strlen(lambdas[i].key), true, &index, err);
+	}
+	return rc;
+}
+
+/* The optional entry `byteorder`: "little" (also without one, as torch before 2.1 wrote) or "big". */
+static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error *err)
+{
+	int64_t entry = ck_archive_find(archive, "byteorder");
+	char *text;
+	size_t len;
+	int rc;
+
+	*big = false;
+	if (entry < 0)
+		return CK_OK;
+	rc = ck_archive_load(archive, (size_t)entry, 64, &text, &len, err);
+	if (rc)
+		return rc;
+	*big = len == 3 && memcmp(text, "big", 3) == 0;
+	if (!*big && (len != 6 || memcmp(text, "little", 6) != 0))
+		rc = ck_fail(err, CK_ERR_CORRUPT, "byteorder: 'little' or 'big' expected, found '%.16s'", text);
+	free(text);
+	return rc;
+}
+
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "more memory than the %zu MiB that opening a file may take",
+		       CK_OPEN_BYTES >> 20);
+}
+
+/* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
+static size_t pickle_limit(const struct ck_entry *entry)
+{
+	const size_t mib = (size_t)1 << 20;
+
+	if (entry->method != 0 && entry->stored_size < (CK_PICKLE_MAX_BYTES - mib) / 32)
+		return mib + 32 * (size_t)entry->stored_size;
+	return CK_PICKLE_MAX_BYTES;
+}
+
+/* data.pkl while it is read. */
+struct reading {
+	struct ck_checkpoint *c;
+	bool big_endian;
+	char *pickle;
+	size_t len, passed;     /* the first PASSED bytes of PICKLE were given back to the system */
+};
+
+/*
+ * A tensor is a hundred bytes of pickle and four times that as values: so its call is taken apart at once, and its
+ * values go. One that can't be stays as it is: only the walk knows the key that the error should name.
+ */
+static int made_call(void *arg, struct ck_arena *values, size_t since, struct ck_value *call, struct ck_error *err)
+{
+	const struct reading *r = arg;
+	struct ck_tensor t;
+
+	if (!ck_is_tensor(call) || ck_rebuild(call, r->c->archive, r->big_endian, r->c->arena, &t, NULL))
+		return CK_OK;
+	if (since != SIZE_MAX)
+		ck_arena_rewind(values, since);
+	return ck_made_new(&t, values, call, err);
+}
+
+/* The values grow while the pickle shrinks: whole pages of it go, but for the first, where malloc keeps its books. */
+static void passed_pickle(void *arg, size_t pos)
+{
+	struct reading *r = arg;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)r->pickle;
+	uintptr_t from = (start + r->passed + page - 1) / page * page, to = (start + pos) / page * page;
+
+	if (from >= to || madvise((void *)from, to - from, MADV_DONTNEED))
+		return;
+	ck_budget_give(&r->c->budget, pos - r->passed);
+	r->passed = pos;
+}
+
+static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_value *root, struct ck_error *err)
+{
+	const struct ck_pickle_user user = { .made = made_call, .passed = passed_pickle, .arg = r };
+	size_t entry = (size_t)ck_archive_find(r->c->archive, "data.pkl");
+	int rc = ck_archive_load(r->c->archive, entry, pickle_limit(ck_archive_entry(r->c->archive, entry)),
+				 &r->pickle, &r->len, err);
+
+	if (rc)
+		return rc;
+	rc = ck_budget_take(&r->c->budget, r->len) ? CK_OK : no_room(err);
+	if (rc) {
+		free(r->pickle);
+		return rc;
+	}
+	rc = ck_pickle_read(r->pickle, r->len, values, &user, root, err);
+	free(r->pickle);
+	ck_budget_give(&r->c->budget, r->len - r->passed);
+	if (rc)
+		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
+	return rc;
+}
+
+/* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the
+   outline. */
+static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
+{
+	struct walk w = { .c = c, .patch = patch, .err = err };
+	struct reading r = { .c = c };
+	struct ck_arena *values = NULL;
+	struct ck_value root;
+	bool many;
+	int rc;
+
+	rc = read_byteorder(c->archive, &w.big_endian, err);
+	if (rc)
+		return rc;
+	r.big_endian = w.big_endian;
+	values = ck_arena_new_within(&c->budget);
+	rc = values ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
+	if (rc)
+		goto out;
+	if (ck_is_tensor(&root))
+		ck_buf_str(&w.path, "tensor");
+	rc = walk_value(&w, &root);
+	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
+		rc = patch_lambdas(c, patch->n_layer, err);
+	if (!rc && !patch->model)
+		rc = ck_outline_write(&c->outline, &root, c->tensors, 2, c->budget.left, err);
+	if (!rc && c->outline.failed)
+		rc = ck_fail_nomem(err);
+out:
+	ck_buf_free(&w.path);
+	many = values && ck_arena_used(values) > MANY_VALUES;
+	ck_arena_free(values);
+	/* Some lay between what is kept: malloc would hold their pages. */
+	if (many)
+		malloc_trim(0);
+	return rc;
+}
+
+int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out,
+		       struct ck_error *err)
+{
+	struct ck_checkpoint *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return ck_fail_nomem(err);
+	atomic_init(&c->refs, 1);
+	c->model = patch->model;
+	c->hash_key = ck_hash_key_new();
+	c->budget.left = CK_OPEN_BYTES;
+	c->arena = ck_arena_new_within(&c->budget);
+	rc = c->arena ? ck_archive_open(file, &c->archive, err) : ck_fail_nomem(err);
+	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
+		rc = no_room(err);
+	if (!rc)
+		rc = read_values(c, patch, err);
+	if (!rc)
+		rc = ck_file_verify(file, err);
+	if (!rc)
+		rc = ck_checkpoint_finish(c, err);
+	if (rc) {
+		ck_error_file(err, ck_file_name(file));
+		ck_checkpoint_unref(c);
+		return rc;
+	}
+	*out = c;
+	return CK_OK;
+}
+
+struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
+{
+	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return NULL;
+	ck_archive_unref(c->archive);
+	ck_arena_free(c->arena);
+	ck_buf_free(&c->outline);
+	free(c->tensors);
+	free(c->index);
+	free(c->cut_index);
+	free(c);
+	return NULL;
+}
+
+bool ck_checkpoint_is_shared(struct ck_checkpoint *c)
+{
+	return atomic_load_explicit(&c->refs, memory_order_relaxed) > 1;
+}
+
+struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
+{
+	return ck_archive_file(c->archive);
+}
+
+size_t ck_checkpoint_count(const struct ck_checkpoint *c)
+{
+	return c->count;
+}
+
+const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size_t i)
+{
+	return &c->tensors[i];
+}

@@ -1,0 +1,64 @@
+/*
+ * checkpoint - the tensors of one .pt, in order, after nanochat's rules: archive, pickle, and what
+ * build_model does with them.
+ *
+ * Immutable once opened, reference counted, safe to read from any thread. It keeps the stored file
+ * open. Memory: the tensor table; the pickle and its values are gone when open returns.
+ */
+#ifndef CK_CHECKPOINT_H
+#define CK_CHECKPOINT_H
+
+#include "core/tensor/tensor.h"
+#include "core/tensor/view.h"
+
+struct ck_checkpoint;
+
+#define CK_MAX_TENSORS (1u << 18)
+
+/* What a .pt is shown as. */
+struct ck_patch {
+	/* nanochat's model rules; false: an optimizer shard, as stored, with an outline */
+	bool model;
+	bool keep_bfloat16;     /* device=cuda */
+	int64_t n_layer;        /* of meta.json: patch the lambdas; -1 not */
+};
+
+/* Opens FILE (a reference is taken). The errors are those of ck_archive_open and ck_pickle_read,
+   and CK_ERR_CORRUPT for a tensor outside its storage or a storage whose size doesn't fit; each
+   names the file and the tensor. *OUT is the caller's reference. */
+int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out,
+		       struct ck_error *err);
+struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c);
+/* returns NULL; NULL is allowed */
+struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c);
+/* whether there are references beside the caller's */
+bool ck_checkpoint_is_shared(struct ck_checkpoint *c);
+
+struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);      /* borrowed */
+/* bytes that it holds, about */
+size_t ck_checkpoint_memory(const struct ck_checkpoint *c);
+size_t ck_checkpoint_count(const struct ck_checkpoint *c);
+const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size_t i);
+
+/* The file name of tensor I in model/ (SUFFIX ".npy") or model.raw/ (""), into NAME of CK_NAME_MAX
+   + 1 bytes; and the index of a name, or -1. */
+size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name);
+int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix);
+
+/* The files that a checkpoint is shown as. */
+enum ck_form { CK_FORM_NPY, CK_FORM_RAW, CK_FORM_SAFETENSORS, CK_FORM_TSV, CK_FORM_OUTLINE };
+
+/* Whether C is shown in FORM: an outline is of optimizer shards only; no safetensors file can hold
+   complex128 or a key that isn't UTF-8. */
+bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form);
+
+/* The size in bytes of a form (I counts for NPY and RAW). May be expensive once, then it is
+   remembered: SAFETENSORS sorts, TSV locates every entry. */
+int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uint64_t *size, struct ck_error *err);
+
+/* A new view of it, the caller's, which keeps the checkpoint. CK_ERR_UNSUPPORTED: SAFETENSORS of a
+   dtype that the format lacks. */
+int ck_checkpoint_view(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out,
+		       struct ck_error *err);
+
+#endif

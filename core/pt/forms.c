@@ -1,0 +1,165 @@
+#include "core/pt/private.h"
+
+#include "core/format/npy.h"
+#include "core/format/safetensors.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TOO_LARGE UINT64_MAX    /* in the place of a size: it would take long to find that out again */
+
+/* A key in a cell of the table: what would break the table is escaped as C does. */
+static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
+{
+	for (uint32_t i = 0; i < t->key_len; i++) {
+		switch (t->key[i]) {
+		case '\t': ck_buf_str(out, "\\t"); break;
+		case '\n': ck_buf_str(out, "\\n"); break;
+		case '\r': ck_buf_str(out, "\\r"); break;
+		case '\\': ck_buf_str(out, "\\\\"); break;
+		case '\0': ck_buf_str(out, "\\0"); break;
+		default: ck_buf_byte(out, (unsigned char)t->key[i]);
+		}
+	}
+}
+
+/* The place in the .pt, where the storage is stored as it is; a deflated one has none. */
+static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t,
+		      struct ck_error *err)
+{
+	struct ck_file *file;
+	uint64_t byte;
+	int rc;
+
+	if (t->source != CK_SRC_ARCHIVE || ck_archive_entry(t->archive, t->entry)->method != 0) {
+		ck_buf_byte(out, '-');
+		return CK_OK;
+	}
+	rc = ck_archive_locate(c->archive, t->entry, &file, &byte, err);
+	if (!rc)
+		ck_buf_printf(out, "%" PRIu64, byte + t->offset * ck_dtype_info(t->stored_dtype)->width);
+	return rc;
+}
+
+/* Locating reads each local header: let the kernel fetch them all at once, which counts where the
+   store is far away. */
+static void fetch_headers(const struct ck_checkpoint *c)
+{
+	int fd = ck_file_fd(ck_checkpoint_file(c));
+
+	for (size_t i = 0; i < ck_archive_count(c->archive); i++)
+		posix_fadvise(fd, (off_t)ck_archive_entry(c->archive, i)->header_offset, 4096, POSIX_FADV_WILLNEED);
+}
+
+static int tsv_text(struct ck_buf *out, const struct ck_checkpoint *c, struct ck_error *err)
+{
+	int rc = CK_OK;
+
+	fetch_headers(c);
+	ck_buf_str(out, "key\tdtype\tshape\tnbytes\tstored_dtype\tfile_offset\n");
+	for (size_t i = 0; i < c->count && !rc; i++) {
+		const struct ck_tensor *t = &c->tensors[i];
+
+		tsv_key(out, t);
+		ck_buf_printf(out, "\t%s\t", ck_dtype_info(t->dtype)->torch);
+		ck_shape_text(out, t->shape, t->ndim);
+		ck_buf_printf(out, "\t%" PRIu64 "\t%s\t", ck_tensor_nbytes(t), ck_dtype_info(t->stored_dtype)->torch);
+		rc = tsv_offset(out, c, t, err);
+		ck_buf_byte(out, '\n');
+	}
+	return rc ? rc : out->failed ? ck_fail_nomem(err) : CK_OK;
+}
+
+static void release_checkpoint(void *c)
+{
+	ck_checkpoint_unref(c);
+}
+
+/* Builds the view of FORM; on failure *OUT is not set. */
+static int build(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_view *view = ck_view_new();
+	struct ck_buf text = CK_BUF_INIT;
+	int rc = CK_OK;
+
+	if (!view)
+		return ck_fail_nomem(err);
+	ck_view_own(view, ck_checkpoint_ref(c), release_checkpoint);
+	switch (form) {
+	case CK_FORM_NPY:
+		rc = ck_npy_view(view, &c->tensors[i], err);
+		break;
+	case CK_FORM_RAW:
+		rc = ck_view_add_tensor(view, &c->tensors[i], err);
+		break;
+	case CK_FORM_SAFETENSORS:
+		rc = ck_safetensors_view(view, c->tensors, c->count, err);
+		break;
+	case CK_FORM_TSV:
+		rc = tsv_text(&text, c, err);
+		if (!rc)
+			rc = ck_view_add_buf(view, &text, err);
+		break;
+	case CK_FORM_OUTLINE:
+		rc = ck_view_add_bytes(view, c->outline.data, c->outline.len, err);
+		break;
+	}
+	ck_buf_free(&text);
+	if (rc) {
+		ck_error_file(err, ck_file_name(ck_checkpoint_file(c)));
+		ck_view_unref(view);
+		return rc;
+	}
+	*out = view;
+	return CK_OK;
+}
+
+int ck_checkpoint_view(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out, struct ck_error *err)
+{
+	return build(c, form, i, out, err);
+}
+
+bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form)
+{
+	return form == CK_FORM_SAFETENSORS ? !c->no_safetensors : form != CK_FORM_OUTLINE || !c->model;
+}
+
+int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uint64_t *size, struct ck_error *err)
+{
+	_Atomic uint64_t *known = form == CK_FORM_TSV ? &c->tsv_size : &c->safetensors_size;
+	struct ck_view *view;
+	int rc;
+
+	switch (form) {
+	case CK_FORM_NPY:
+		*size = ck_npy_size(&c->tensors[i]);
+		return CK_OK;
+	case CK_FORM_RAW:
+		*size = ck_tensor_nbytes(&c->tensors[i]);
+		return CK_OK;
+	case CK_FORM_OUTLINE:
+		*size = c->outline.len;
+		return CK_OK;
+	default:
+		*size = atomic_load(known);
+		if (*size == TOO_LARGE) {
+			rc = ck_fail(err, CK_ERR_LIMIT, "its text is too large to be made");
+			ck_error_file(err, ck_file_name(ck_checkpoint_file(c)));
+			return rc;
+		}
+		if (*size) {
+			--*size;
+			return CK_OK;
+		}
+	}
+	rc = build(c, form, i, &view, err);
+	if (rc == CK_ERR_LIMIT)
+		atomic_store(known, TOO_LARGE);
+	if (rc)
+		return rc;
+	*size = ck_view_size(view);
+	atomic_store(known, *size + 1);
+	ck_view_unref(view);
+	return CK_OK;
+}

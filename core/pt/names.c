@@ -1,0 +1,189 @@
+#include "core/pt/private.h"
+
+#include "core/base/keyname.h"
+#include "core/format/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SAME_NAME 100u      /* tensors whose paths are one: each is told apart by trying */
+
+/* The slot of KEY: its own, or the free one where it goes. */
+static size_t slot_of(const struct ck_checkpoint *c, const char *key, size_t len)
+{
+	size_t mask = c->index_size - 1;
+	size_t slot = ck_hash_keyed(&c->hash_key, key, len) & mask;
+
+	for (; c->index[slot]; slot = (slot + 1) & mask) {
+		const struct ck_tensor *t = &c->tensors[c->index[slot] - 1];
+
+		if (t->key_len == len && memcmp(t->key, key, len) == 0)
+			break;
+	}
+	return slot;
+}
+
+int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, size_t len)
+{
+	return c->count ? (int64_t)c->index[slot_of(c, key, len)] - 1 : -1;
+}
+
+static int no_room(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_LIMIT, "tensors and keys that need more memory than opening a file may");
+}
+
+/* Room for one more tensor and for it in the index. */
+static int grow(struct ck_checkpoint *c, struct ck_error *err)
+{
+	size_t cap = c->cap ? c->cap * 2 : 64;
+	size_t more = (cap - c->cap) * (sizeof(*c->tensors) + 2 * sizeof(*c->index));
+	struct ck_tensor *tensors;
+	uint32_t *index;
+
+	if (c->count < c->cap)
+		return CK_OK;
+	if (c->count >= CK_MAX_TENSORS)
+		return ck_fail(err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
+	if (!ck_budget_take(&c->budget, more))
+		return no_room(err);
+	tensors = realloc(c->tensors, cap * sizeof(*tensors));
+	if (!tensors)
+		return ck_fail_nomem(err);
+	c->tensors = tensors;
+	index = calloc(cap * 2, sizeof(*index));
+	if (!index)
+		return ck_fail_nomem(err);
+	free(c->index);
+	c->index = index;
+	c->index_size = cap * 2;
+	c->cap = cap;
+	for (size_t i = 0; i < c->count; i++)
+		index[slot_of(c, tensors[i].key, tensors[i].key_len)] = (uint32_t)i + 1;
+	return CK_OK;
+}
+
+/* The first of KEY~2, KEY~3, ... that is free. */
+static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, struct ck_error *err)
+{
+	char *name = ck_arena_alloc(c->arena, *len + 16);
+
+	if (!name) {
+		no_room(err);
+		return NULL;
+	}
+	if (*len)
+		memcpy(name, key, *len);
+	for (unsigned n = 2; n <= MAX_SAME_NAME; n++) {
+		size_t tail = (size_t)snprintf(name + *len, 16, "~%u", n);
+
+		if (ck_checkpoint_find_key(c, name, *len + tail) < 0) {
+			*len += tail;
+			return name;
+		}
+	}
+	ck_error_set(err, CK_ERR_LIMIT, "more than %u tensors of one name", MAX_SAME_NAME);
+	return NULL;
+}
+
+int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const char *key, size_t len, bool replace,
+		      int64_t *index, struct ck_error *err)
+{
+	const char *kept;
+	int64_t at;
+	int rc;
+
+	rc = grow(c, err);
+	if (rc)
+		return rc;
+	at = ck_checkpoint_find_key(c, key, len);
+	if (at >= 0 && replace) {
+		kept = c->tensors[at].key;
+	} else {
+		kept = at >= 0 ? free_name(c, key, &len, err) : ck_arena_dup(c->arena, key, len);
+		if (!kept)
+			return no_room(err);
+		at = (int64_t)c->count;
+		c->index[slot_of(c, kept, len)] = (uint32_t)at + 1;
+		c->count++;
+	}
+	c->tensors[at] = *t;
+	c->tensors[at].key = kept;
+	c->tensors[at].key_len = (uint32_t)len;
+	*index = at;
+	return CK_OK;
+}
+
+/*
+ * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose
+ * name, with SUFFIX, is NAME (NULL: none is), or the free one where it goes.
+ */
+static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, const char *suffix)
+{
+	size_t mask = c->index_size - 1, slot = ck_hash_keyed(&c->hash_key, &hash, sizeof(hash)) & mask;
+	char other[CK_NAME_MAX + 1];
+
+	for (; c->cut_index[slot]; slot = (slot + 1) & mask) {
+		if (!name)
+			continue;
+		ck_checkpoint_name(c, c->cut_index[slot] - 1, suffix, other);
+		if (strcmp(name, other) == 0)
+			break;
+	}
+	return slot;
+}
+
+static int index_cut_name(struct ck_checkpoint *c, size_t i, struct ck_error *err)
+{
+	const struct ck_tensor *t = &c->tensors[i];
+
+	if (!c->cut_index)
+		c->cut_index = calloc(c->index_size, sizeof(*c->cut_index));
+	if (!c->cut_index)
+		return ck_fail_nomem(err);
+	c->cut_index[cut_slot(c, ck_hash(t->key, t->key_len, 0), NULL, NULL)] = (uint32_t)i + 1;
+	return CK_OK;
+}
+
+int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err)
+{
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < c->count && !rc; i++) {
+		/* A byte becomes three at most; ".npy" is the longest suffix. */
+		if (c->tensors[i].key_len > CK_NAME_MAX / 3 - 4)
+			rc = index_cut_name(c, i, err);
+		c->no_safetensors |= !ck_safetensors_can(&c->tensors[i]);
+	}
+	return rc;
+}
+
+size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name)
+{
+	return ck_key_to_name(c->tensors[i].key, c->tensors[i].key_len, suffix, name);
+}
+
+int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix)
+{
+	char key[CK_NAME_MAX + 1];
+	int64_t found = -1;
+	uint64_t hash;
+	size_t len;
+
+	if (ck_name_to_key(name, suffix, key, &len))
+		found = ck_checkpoint_find_key(c, key, len);
+	if (found >= 0 || !c->cut_index || !ck_name_is_cut(name, suffix))
+		return found;
+	/* It stops at the suffix: none begins with a hex digit. */
+	hash = strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16);
+	return (int64_t)c->cut_index[cut_slot(c, hash, name, suffix)] - 1;
+}
+
+size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
+{
+	size_t indexes = c->cut_index ? 2 : 1;
+
+	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
+	       indexes * c->index_size * sizeof(*c->index) + c->outline.cap + ck_archive_memory(c->archive);
+}

@@ -1,0 +1,114 @@
+#include "core/tensor/tensor.h"
+
+#include "core/base/buf.h"
+
+#include <inttypes.h>
+
+int ck_shape_numel(const int64_t *shape, unsigned ndim, unsigned width, uint64_t *numel, struct ck_error *err)
+{
+	int64_t n = 1, bytes;
+	bool empty = false;
+
+	/* A zero anywhere makes the product zero, but must not hide a negative size behind it. */
+	for (unsigned i = 0; i < ndim; i++) {
+		if (shape[i] < 0)
+			return ck_fail(err, CK_ERR_CORRUPT, "a size of %" PRId64 " in dimension %u", shape[i], i);
+		empty |= shape[i] == 0;
+	}
+	for (unsigned i = 0; i < ndim && !empty; i++)
+		if (__builtin_mul_overflow(n, shape[i], &n))
+			return ck_fail(err, CK_ERR_LIMIT, "the product of the sizes passes 2^63");
+	if (empty)
+		n = 0;
+	if (__builtin_mul_overflow(n, (int64_t)width, &bytes))
+		return ck_fail(err, CK_ERR_LIMIT, "%" PRId64 " elements of %u bytes pass 2^63", n, width);
+	*numel = (uint64_t)n;
+	return CK_OK;
+}
+
+uint64_t ck_tensor_nbytes(const struct ck_tensor *t)
+{
+	return t->numel * ck_dtype_info(t->dtype)->width;
+}
+
+bool ck_tensor_contiguous(const struct ck_tensor *t)
+{
+	int64_t expected = 1;
+
+	if (!t->strides || t->numel <= 1)
+		return true;
+	for (unsigned i = t->ndim; i-- > 0;) {
+		if (t->shape[i] == 1)
+			continue;
+		if (t->strides[i] != expected)
+			return false;
+		expected *= t->shape[i];
+	}
+	return true;
+}
+
+static struct ck_conversion conversion_of(const struct ck_tensor *t)
+{
+	return (struct ck_conversion){ t->stored_dtype, t->dtype, t->swap, t->conj, t->neg };
+}
+
+bool ck_tensor_is_range(const struct ck_tensor *t)
+{
+	struct ck_conversion c = conversion_of(t);
+
+	return t->source != CK_SRC_FILL && ck_conversion_identity(&c) && ck_tensor_contiguous(t);
+}
+
+int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, struct ck_error *err)
+{
+	int64_t last = 0, step;
+
+	*first = *end = t->offset;
+	if (t->numel == 0)
+		return CK_OK;
+	if (!t->strides) {
+		last = (int64_t)t->numel - 1;
+	} else {
+		for (unsigned i = 0; i < t->ndim; i++) {
+			if (t->strides[i] < 0)
+				return ck_fail(err, CK_ERR_CORRUPT, "a stride of %" PRId64 " in dimension %u",
+					       t->strides[i], i);
+			if (__builtin_mul_overflow(t->shape[i] - 1, t->strides[i], &step) ||
+			    __builtin_add_overflow(last, step, &last))
+				return ck_fail(err, CK_ERR_CORRUPT, "sizes and strides reach past 2^63");
+		}
+	}
+	if (__builtin_add_overflow(*first, (uint64_t)last + 1, end))
+		return ck_fail(err, CK_ERR_CORRUPT, "offset and strides reach past 2^64");
+	return CK_OK;
+}
+
+int ck_tensor_locate(const struct ck_tensor *t, struct ck_file **file, uint64_t *byte, struct ck_error *err)
+{
+	int rc;
+
+	if (t->source == CK_SRC_FILE) {
+		*file = t->file;
+		*byte = t->offset;
+		return CK_OK;
+	}
+	rc = ck_archive_locate(t->archive, t->entry, file, byte, err);
+	if (rc)
+		return rc;
+	/* In range: the offset was checked against the storage when the checkpoint was opened. */
+	*byte += t->offset * ck_dtype_info(t->stored_dtype)->width;
+	return CK_OK;
+}
+
+bool ck_tensor_is_located(const struct ck_tensor *t)
+{
+	return t->source != CK_SRC_ARCHIVE || ck_archive_is_located(t->archive, t->entry);
+}
+
+void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim)
+{
+	ck_buf_byte(out, '[');
+	for (unsigned i = 0; i < ndim; i++)
+		ck_buf_printf(out, "%s%" PRId64, i ? "," : "", shape[i]);
+	ck_buf_byte(out, ']');
+}

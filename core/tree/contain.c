@@ -1,0 +1,114 @@
+#include "core/tree/private.h"
+
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * Where links must not lead out of the store (options.contain), each path is resolved, the result
+ * compared with the store's, and that opened without following any link more: so it makes no
+ * difference what someone puts in its place meanwhile.
+ */
+
+static const char leads_out[] = "it leads out of the store, which takes -o follow";
+
+/* The real path of what is at PATH. -1 with errno: EXDEV where it must not lead. */
+static int resolve(const struct ck_tree *tree, const char *path, char *real)
+{
+	struct stat st;
+
+	/* No link in it: what is below the store's path is in the store. */
+	if (ck_real_stat(path, &st) == 0 && !S_ISLNK(st.st_mode)) {
+		strcpy(real, path);
+		return 0;
+	}
+	if (!realpath(path, real))
+		return -1;
+	if (!tree->options.contain || ck_is_within(real, tree->store))
+		return 0;
+	errno = EXDEV;
+	return -1;
+}
+
+static int fail_outside(const char *path, struct ck_error *err)
+{
+	int rc;
+
+	errno = EACCES;
+	rc = ck_fail_sys(err, leads_out);
+	ck_error_file(err, path);
+	return rc;
+}
+
+int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err)
+{
+	char real[PATH_MAX];
+	int fd, rc;
+
+	if (!tree->options.contain)
+		return ck_file_open(path, out, err);
+	fd = resolve(tree, path, real) < 0 ? -1 : ck_real_open(real, O_RDONLY, 0);
+	if (fd >= 0)
+		return ck_file_from_fd(fd, path, out, err);
+	if (errno == EXDEV)
+		return fail_outside(path, err);
+	rc = ck_fail_sys(err, "open");
+	ck_error_file(err, path);
+	return rc;
+}
+
+/* Of what lies outside nothing is told but that there is a link: it stands for a file of its own,
+   which can't be opened. */
+static int stat_outside(const char *path, struct stat *st)
+{
+	if (lstat(path, st) < 0)
+		return -1;
+	if (!S_ISLNK(st->st_mode)) {
+		errno = EACCES;
+		return -1;
+	}
+	st->st_mode = S_IFREG | 0444;
+	return 0;
+}
+
+int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st)
+{
+	char real[PATH_MAX];
+
+	if (!tree->options.contain)
+		return stat(path, st);
+	if (resolve(tree, path, real) < 0)
+		return errno == EXDEV ? stat_outside(path, st) : -1;
+	if (ck_real_stat(real, st) < 0)
+		return -1;
+	if (!S_ISLNK(st->st_mode))
+		return 0;
+	errno = ELOOP; /* it has only just become one */
+	return -1;
+}
+
+int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err)
+{
+	char real[PATH_MAX];
+
+	if (resolve(tree, path, real) == 0)
+		strcpy(path, real);
+	else if (errno == EXDEV)
+		return fail_outside(path, err);
+	return CK_OK;
+}
+
+int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct ck_error *err)
+{
+	char real[PATH_MAX];
+
+	if (!tree->options.contain || (n->type != NODE_SOURCE && n->type != NODE_TAG))
+		return CK_OK;
+	/* A directory that isn't there is for others to judge. */
+	return resolve(tree, n->path, real) < 0 && errno == EXDEV ? fail_outside(n->path, err) : CK_OK;
+}

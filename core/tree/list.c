@@ -1,0 +1,328 @@
+#include "core/tree/private.h"
+
+#include "core/base/buf.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A name that was read when the directory was opened. */
+struct listed {
+	size_t name;            /* offset into the names */
+	ck_ino ino;
+	mode_t type;
+	bool cheap;
+};
+
+struct ck_dir {
+	ck_ino self, parent;
+	struct listed *items;
+	size_t count, cap;
+	struct ck_buf names;    /* each with its NUL */
+	/* A directory of tensors isn't copied: its entries are made from the checkpoint. */
+	struct ck_checkpoint *tensors;
+	uint32_t first;         /* LOCAL_NPY_0 or LOCAL_RAW_0 */
+	char name[256];         /* of the entry asked for last */
+};
+
+static int add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, bool cheap, struct ck_error *err)
+{
+	struct listed *items;
+
+	if (dir->count == dir->cap) {
+		dir->cap = dir->cap ? dir->cap * 2 : 16;
+		items = realloc(dir->items, dir->cap * sizeof(*items));
+		if (!items)
+			return ck_fail_nomem(err);
+		dir->items = items;
+	}
+	dir->items[dir->count++] = (struct listed){ dir->names.len, ino, type, cheap };
+	ck_buf_append(&dir->names, name, strlen(name) + 1);
+	return dir->names.failed ? ck_fail_nomem(err) : CK_OK;
+}
+
+static ck_ino ino_of_key(const struct node_key *key, uint32_t local)
+{
+	return node_base(key) << LOCAL_BITS | local;
+}
+
+static int list_base(struct ck_tree *tree, struct node *base, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	struct stat st;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources) && !rc; i++) {
+		key_of_source(tree, base, i, path, &key);
+		if (ck_sources[i].always || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+			rc = add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+	}
+	return rc;
+}
+
+static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX], target[NAME_MAX + 1];
+	struct ck_names tags;
+	struct node_key key;
+	struct stat st;
+	bool taken = false;
+	int rc;
+
+	/* Not made yet: empty. Anything else (EACCES) is the reader's to know. */
+	if (source != tree->root && stat(source->path, &st) < 0 && errno == ENOENT)
+		return CK_OK;
+	rc = ck_store_tags(source->path, &tags, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < tags.count && !rc; i++) {
+		key_of_tag(source, tags.names[i], path, &key);
+		rc = add(dir, tags.names[i], ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		taken |= strcmp(tags.names[i], "largest") == 0;
+	}
+	ck_names_free(&tags);
+	if (!rc && !taken && tree_largest(tree, source, target, NULL) == CK_OK)
+		rc = add(dir, "largest", ino_of(source, LOCAL_LINK), S_IFLNK, true, err);
+	return rc;
+}
+
+/* Every stored file under its own name, by one look at the directory. */
+static int list_native(const struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_file_name name;
+	struct ck_names names;
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc = ck_list_dir(tag->path, &names, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < names.count && !rc; i++) {
+		if (!ck_file_name_parse(names.names[i], &name) ||
+		    key_of_stored(tree, tag, NODE_NATIVE, &name, path, &key, NULL))
+			continue;
+		rc = add(dir, names.names[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	}
+	ck_names_free(&names);
+	return rc;
+}
+
+static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX], text[64];
+	uint64_t *steps, latest;
+	struct node_key key;
+	size_t count;
+	int rc = ck_store_steps(tag->path, &steps, &count, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < count && !rc; i++) {
+		key_of_step(tag, steps[i], path, &key);
+		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true,
+			 err);
+	}
+	free(steps);
+	if (!rc && tree->options.native)
+		rc = list_native(tree, tag, dir, err);
+	if (!rc && tree_latest(tree, tag, &latest, NULL) == CK_OK)
+		rc = add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
+	return rc;
+}
+
+/* A stored file as everything that it is shown as: STEM ("model", "rank0") with each suffix, or
+   .error; and .pt. */
+static int list_stored(struct ck_tree *tree, struct node *step, enum node_type type, const struct ck_file_name *name,
+		       const char *stem, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	struct ck_checkpoint *c = NULL;
+	struct node_key key;
+	char text[64];
+	struct node *n;
+	int rc;
+
+	rc = node_of_stored(tree, step, type, name, &n, &c, &why);
+	if (!n)
+		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* it went away meanwhile */
+	rc = CK_OK;
+	if (why.code && node_error_is_shown(&why)) {
+		snprintf(text, sizeof(text), "%s.error", stem);
+		rc = add(dir, text, ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
+	}
+	for (size_t i = 0; c && i < TREE_FORMS && !rc; i++) {
+		const struct tree_form *f = &tree_forms[i];
+
+		if (f->local == LOCAL_ERROR || (f->form >= 0 && !ck_checkpoint_has(c, (enum ck_form)f->form)))
+			continue;
+		snprintf(text, sizeof(text), "%s%s", stem, f->suffix);
+		/* The size of a table costs a read for each tensor: only for who asks. */
+		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
+	}
+	ck_checkpoint_unref(c);
+	if (!rc) {
+		key = (struct node_key){ .type = NODE_FILE, .path = n->path, .name = n->name, .ident = n->ident };
+		snprintf(text, sizeof(text), "%s.pt", stem);
+		rc = add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	}
+	node_put(tree, n, 1);
+	return rc;
+}
+
+static int list_meta(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_file_name name = { .kind = CK_FILE_META, .step = step->name.step };
+	struct ck_error why = CK_ERROR_INIT;
+	struct node *n;
+	int rc;
+
+	rc = node_of_stored(tree, step, NODE_META, &name, &n, NULL, &why);
+	if (!n)
+		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK;
+	rc = CK_OK;
+	if (!why.code)
+		rc = add(dir, "meta.json", ino_of(n, LOCAL_SELF), S_IFREG, true, err);
+	else if (node_error_is_shown(&why))
+		rc = add(dir, "meta.error", ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
+	node_put(tree, n, 1);
+	return rc;
+}
+
+static int list_step(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step->name.step };
+	uint64_t *ranks;
+	char path[PATH_MAX];
+	size_t count;
+	int rc;
+
+	rc = list_meta(tree, step, dir, err);
+	if (!rc)
+		rc = list_stored(tree, step, NODE_MODEL, &name, "model", dir, err);
+	if (rc)
+		return rc;
+	path_of_tag(step, path);
+	rc = ck_store_ranks(path, step->name.step, &ranks, &count, err);
+	if (rc)
+		return rc;
+	free(ranks);
+	return count ? add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, true, err) : CK_OK;
+}
+
+static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = step->name.step };
+	char path[PATH_MAX], stem[32];
+	uint64_t *ranks;
+	size_t count;
+	int rc;
+
+	path_of_tag(step, path);
+	rc = ck_store_ranks(path, step->name.step, &ranks, &count, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < count && !rc; i++) {
+		name.rank = ranks[i];
+		snprintf(stem, sizeof(stem), "rank%llu", (unsigned long long)name.rank);
+		rc = list_stored(tree, step, NODE_OPTIM, &name, stem, dir, err);
+	}
+	free(ranks);
+	return rc;
+}
+
+static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_dir *dir, struct ck_error *err)
+{
+	switch (n->type) {
+	case NODE_BASE:
+		return list_base(tree, n, dir, err);
+	case NODE_SOURCE:
+		return list_source(tree, n, dir, err);
+	case NODE_TAG:
+		return list_tag(tree, n, dir, err);
+	case NODE_STEP:
+		dir->parent = local == LOCAL_OPTIM ? ino_of(n, LOCAL_SELF) : n->parent;
+		return local == LOCAL_OPTIM ? list_optim(tree, n, dir, err) : list_step(tree, n, dir, err);
+	case NODE_MODEL: case NODE_OPTIM:
+		dir->first = local == LOCAL_RAW ? LOCAL_RAW_0 : LOCAL_NPY_0;
+		return node_checkpoint(tree, n, &dir->tensors, err);
+	default:
+		return ck_fail(err, CK_ERR_INVALID, "not a directory");
+	}
+}
+
+int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err)
+{
+	struct ck_dir *dir = calloc(1, sizeof(*dir));
+
+	if (!dir)
+		return ck_fail_nomem(err);
+	dir->self = self;
+	dir->parent = parent;
+	*out = dir;
+	return CK_OK;
+}
+
+int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err)
+{
+	return add(dir, name, ino, type, true, err);
+}
+
+int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err)
+{
+	struct node *n = node_find(tree, ino);
+	struct ck_dir *dir = NULL;
+	int rc;
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	rc = ck_dir_new(ino, n->parent, &dir, err);
+	if (rc)
+		return rc;
+	rc = tree_check_inside(tree, n, err);
+	if (!rc)
+		rc = list(tree, n, local_of(ino), dir, err);
+	if (rc)
+		ck_dir_close(dir);
+	else
+		*out = dir;
+	return rc;
+}
+
+bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out)
+{
+	const struct listed *item;
+
+	if (position < 2) {
+		*out = (struct ck_dirent){ position ? ".." : ".", position ? dir->parent : dir->self, S_IFDIR, false };
+		return true;
+	}
+	position -= 2;
+	if (dir->tensors) {
+		if (position >= ck_checkpoint_count(dir->tensors))
+			return false;
+		ck_checkpoint_name(dir->tensors, position, dir->first == LOCAL_NPY_0 ? ".npy" : "", dir->name);
+		*out = (struct ck_dirent){
+			dir->name,
+			(dir->self & ~(ck_ino)((1u << LOCAL_BITS) - 1)) | (dir->first + position),
+			S_IFREG,
+			true,
+		};
+		return true;
+	}
+	if (position >= dir->count)
+		return false;
+	item = &dir->items[position];
+	*out = (struct ck_dirent){ dir->names.data + item->name, item->ino, item->type, item->cheap };
+	return true;
+}
+
+void ck_dir_close(struct ck_dir *dir)
+{
+	ck_checkpoint_unref(dir->tensors);
+	ck_buf_free(&dir->names);
+	free(dir->items);
+	free(dir);
+}

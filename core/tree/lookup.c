@@ -1,0 +1,371 @@
+#include "core/tree/private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- paths and keys ---- */
+
+void path_of_tag(const struct node *n, char *path)
+{
+	size_t len = strlen(n->path);
+
+	if (n->type != NODE_TAG)
+		len = (size_t)(strrchr(n->path, '/') - n->path);
+	memcpy(path, n->path, len);
+	path[len] = '\0';
+}
+
+static int too_long(struct ck_error *err)
+{
+	errno = ENAMETOOLONG;
+	return ck_fail_sys(err, "the path in the store");
+}
+
+static int not_found(struct ck_error *err)
+{
+	return ck_fail(err, CK_ERR_NOENT, "no such name");
+}
+
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
+		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
+{
+	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step };
+	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
+	struct stat st;
+
+	path_of_tag(step, dir);
+	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
+		return too_long(err);
+	if (tree_stat(tree, path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
+	if (!S_ISREG(st.st_mode))
+		return not_found(err);
+	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = ck_ident_of(&st) };
+	key->parent = ino_of(step, LOCAL_SELF);
+	if (type == NODE_OPTIM)
+		key->parent = ino_of(step, LOCAL_OPTIM);
+	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
+	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
+	    tree_stat(tree, meta_path, &st) == 0)
+		key->meta = ck_ident_of(&st);
+	return CK_OK;
+}
+
+void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key)
+{
+	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
+	char text[64];
+
+	/* That the path fits was seen when the directory was read: the names in it fit. */
+	if (!ck_path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };
+}
+
+void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key)
+{
+	if (!ck_path_join(path, source->path, name))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_TAG, .path = path, .parent = ino_of(source, LOCAL_SELF) };
+}
+
+void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key)
+{
+	if (!ck_path_join(path, tree->store, ck_sources[i].dir))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_SOURCE, .path = path, .parent = ino_of(base, LOCAL_SELF) };
+}
+
+static int get_child(struct ck_tree *tree, const struct node_key *key, struct node **child, struct ck_error *err)
+{
+	*child = node_get(tree, key);
+	return *child ? CK_OK : ck_fail_nomem(err);
+}
+
+/* ---- one function a kind of directory ---- */
+
+static int child_of_base(struct ck_tree *tree, struct node *base, const char *name, struct node **child,
+			 struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++) {
+		if (strcmp(name, ck_sources[i].name) != 0)
+			continue;
+		key_of_source(tree, base, i, path, &key);
+		if (!ck_sources[i].always && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
+			break;
+		return get_child(tree, &key, child, err);
+	}
+	return not_found(err);
+}
+
+/* A further name of NODE itself: latest, largest, optim. */
+static struct node *same_node(struct ck_tree *tree, struct node *n)
+{
+	pthread_mutex_lock(&tree->lock);
+	n->refs++;
+	pthread_mutex_unlock(&tree->lock);
+	return n;
+}
+
+static int child_of_source(struct ck_tree *tree, struct node *source, const char *name, struct node **child,
+			   uint32_t *local, struct ck_error *err)
+{
+	char path[PATH_MAX], target[NAME_MAX + 1];
+	struct node_key key;
+	struct stat st;
+	int rc;
+
+	if (name[0] == '.')
+		return not_found(err);
+	key_of_tag(source, name, path, &key);
+	if (!path[0])
+		return too_long(err);
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return get_child(tree, &key, child, err);
+	if (strcmp(name, "largest") != 0)
+		return not_found(err);
+	rc = tree_largest(tree, source, target, err);
+	if (rc)
+		return rc;
+	*child = same_node(tree, source);
+	*local = LOCAL_LINK;
+	return CK_OK;
+}
+
+static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name, struct node **child, uint32_t *local,
+			struct ck_error *err)
+{
+	struct ck_file_name native;
+	char path[PATH_MAX];
+	struct node_key key;
+	struct stat st;
+	uint64_t step;
+	int rc;
+
+	if (ck_step_parse(name, &step)) {
+		key_of_step(tag, step, path, &key);
+		if (!path[0])
+			return too_long(err);
+		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err)
+									      : not_found(err);
+	}
+	if (ck_file_name_parse(name, &native)) {
+		rc = key_of_stored(tree, tag, NODE_NATIVE, &native, path, &key, err);
+		return rc ? rc : get_child(tree, &key, child, err);
+	}
+	if (strcmp(name, "latest") != 0)
+		return not_found(err);
+	rc = tree_latest(tree, tag, &step, err);
+	if (rc)
+		return rc;
+	*child = same_node(tree, tag);
+	*local = LOCAL_LINK;
+	return CK_OK;
+}
+
+const struct tree_form tree_forms[TREE_FORMS] = {
+	{ "", LOCAL_SELF, S_IFDIR, -1 },
+	{ ".raw", LOCAL_RAW, S_IFDIR, -1 },
+	{ ".safetensors", LOCAL_SAFETENSORS, S_IFREG, CK_FORM_SAFETENSORS },
+	{ ".tsv", LOCAL_TSV, S_IFREG, -1 },
+	{ ".json", LOCAL_OUTLINE, S_IFREG, CK_FORM_OUTLINE },
+	{ ".error", LOCAL_ERROR, S_IFREG, -1 },
+};
+
+/* Whether the loaded node shows LOCAL: an .error file exactly when it can't be shown. */
+static int check_shown(struct ck_tree *tree, struct node *n, uint32_t local, int form, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	struct ck_checkpoint *c = NULL;
+	bool there;
+	int rc = node_checkpoint(tree, n, &c, &why);
+
+	if (rc && (!node_error_is_shown(&why) || (why.code == CK_ERR_SYS && local != LOCAL_ERROR))) {
+		if (err)
+			*err = why;
+		return rc;
+	}
+	there = rc ? local == LOCAL_ERROR
+		   : local != LOCAL_ERROR && (form < 0 || ck_checkpoint_has(c, (enum ck_form)form));
+	ck_checkpoint_unref(c);
+	return there ? CK_OK : not_found(err);
+}
+
+/* NAME is the stem and SUFFIX: one of the files or directories that the stored file NATIVE is shown
+   as. */
+static int child_of_stem(struct ck_tree *tree, struct node *step, const struct ck_file_name *native, const char *suffix,
+			 struct node **child, uint32_t *local, struct ck_error *err)
+{
+	enum node_type type = native->kind == CK_FILE_MODEL ? NODE_MODEL : NODE_OPTIM;
+	bool stored = strcmp(suffix, ".pt") == 0;
+	char path[PATH_MAX];
+	struct node_key key;
+	size_t i = 0;
+	int rc;
+
+	while (!stored && i < TREE_FORMS && strcmp(suffix, tree_forms[i].suffix) != 0)
+		i++;
+	if (i == TREE_FORMS)
+		return not_found(err);
+	rc = key_of_stored(tree, step, stored ? NODE_FILE : type, native, path, &key, err);
+	if (!rc)
+		rc = get_child(tree, &key, child, err);
+	if (rc || stored)
+		return rc;
+	*local = tree_forms[i].local;
+	rc = check_shown(tree, *child, *local, tree_forms[i].form, err);
+	if (rc)
+		node_put(tree, *child, 1);
+	return rc;
+}
+
+static int child_meta(struct ck_tree *tree, struct node *step, const char *name, struct node **child, uint32_t *local,
+		      struct ck_error *err)
+{
+	struct ck_file_name native = { .kind = CK_FILE_META, .step = step->name.step };
+	struct ck_error why = CK_ERROR_INIT;
+	struct ck_view *text = NULL;
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc;
+
+	rc = key_of_stored(tree, step, NODE_META, &native, path, &key, err);
+	if (!rc)
+		rc = get_child(tree, &key, child, err);
+	if (rc)
+		return rc;
+	*local = strcmp(name, "meta.json") == 0 ? LOCAL_SELF : LOCAL_ERROR;
+	rc = node_text(tree, *child, &text, &why);
+	ck_view_unref(text);
+	if (!rc == (*local == LOCAL_SELF))
+		return CK_OK;
+	node_put(tree, *child, 1);
+	if (rc && (!node_error_is_shown(&why) || why.code == CK_ERR_SYS)) {
+		if (err)
+			*err = why;
+		return rc;
+	}
+	return not_found(err);
+}
+
+static bool has_ranks(const struct node *step)
+{
+	uint64_t *ranks;
+	char path[PATH_MAX];
+	size_t count;
+
+	path_of_tag(step, path);
+	if (ck_store_ranks(path, step->name.step, &ranks, &count, NULL))
+		return false;
+	free(ranks);
+	return count > 0;
+}
+
+static int child_of_step(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
+			 uint32_t *local, struct ck_error *err)
+{
+	struct ck_file_name native = { .kind = CK_FILE_MODEL, .step = step->name.step };
+
+	if (strncmp(name, "model", 5) == 0)
+		return child_of_stem(tree, step, &native, name + 5, child, local, err);
+	if (strcmp(name, "meta.json") == 0 || strcmp(name, "meta.error") == 0)
+		return child_meta(tree, step, name, child, local, err);
+	if (strcmp(name, "optim") != 0 || !has_ranks(step))
+		return not_found(err);
+	*child = same_node(tree, step);
+	*local = LOCAL_OPTIM;
+	return CK_OK;
+}
+
+static int child_of_optim(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
+			  uint32_t *local, struct ck_error *err)
+{
+	struct ck_file_name native = { .kind = CK_FILE_OPTIM, .step = step->name.step };
+	size_t digits;
+
+	if (!ck_rank_parse(name, &native.rank, &digits))
+		return not_found(err);
+	return child_of_stem(tree, step, &native, name + digits, child, local, err);
+}
+
+static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct node **child,
+			uint32_t *child_local, struct ck_error *err)
+{
+	bool raw = local == LOCAL_RAW;
+	struct ck_checkpoint *c;
+	int64_t i;
+	int rc = node_checkpoint(tree, n, &c, err);
+
+	if (rc)
+		return rc;
+	i = ck_checkpoint_find(c, name, raw ? "" : ".npy");
+	ck_checkpoint_unref(c);
+	if (i < 0)
+		return not_found(err);
+	*child = same_node(tree, n);
+	*child_local = (raw ? LOCAL_RAW_0 : LOCAL_NPY_0) + (uint32_t)i;
+	return CK_OK;
+}
+
+int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
+	       uint32_t *child_local, struct ck_error *err)
+{
+	int rc = tree_check_inside(tree, parent, err);
+
+	if (rc)
+		return rc;
+	*child_local = LOCAL_SELF;
+	switch (parent->type) {
+	case NODE_BASE:
+		return child_of_base(tree, parent, name, child, err);
+	case NODE_SOURCE:
+		return child_of_source(tree, parent, name, child, child_local, err);
+	case NODE_TAG:
+		return child_of_tag(tree, parent, name, child, child_local, err);
+	case NODE_STEP:
+		return local == LOCAL_OPTIM ? child_of_optim(tree, parent, name, child, child_local, err)
+					    : child_of_step(tree, parent, name, child, child_local, err);
+	case NODE_MODEL: case NODE_OPTIM:
+		return child_tensor(tree, parent, local, name, child, child_local, err);
+	default:
+		return not_found(err);
+	}
+}
+
+static int lookup_once(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name,
+		       struct ck_attr *out, struct ck_error *err)
+{
+	struct node *child;
+	uint32_t child_local;
+	int rc = tree_child(tree, parent, local, name, &child, &child_local, err);
+
+	if (rc)
+		return rc;
+	rc = tree_attr(tree, child, child_local, out, err);
+	if (rc)
+		node_put(tree, child, 1);
+	return rc;
+}
+
+int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
+{
+	struct node *n = node_find(tree, parent);
+	unsigned tries = 0;
+	int rc;
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	/* A file that was replaced between the look at it and its opening: then the new one is meant. */
+	while ((rc = lookup_once(tree, n, local_of(parent), name, out, err)) == CK_ERR_STALE && tries++ < STALE_TRIES)
+		ck_error_clear(err);
+	if (rc)
+		out->entry_timeout = CK_TIMEOUT_CHANGING;
+	return rc;
+}

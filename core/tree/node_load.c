@@ -1,0 +1,290 @@
+#include "core/tree/private.h"
+
+#include "core/format/meta.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+bool node_error_is_shown(const struct ck_error *err)
+{
+	switch (err->code) {
+	case CK_ERR_NOMEM: case CK_ERR_STALE: case CK_ERR_CHANGED:
+		return false;
+	case CK_ERR_SYS:
+		return err->sys != EMFILE && err->sys != ENFILE && err->sys != ENOMEM && err->sys != EINTR;
+	default:
+		return true;
+	}
+}
+
+/* What the bytes say stays true as long as they do; what the system says may be otherwise the next
+   time. */
+static bool is_lasting(const struct ck_error *err)
+{
+	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
+}
+
+/* Opens the stored file that IDENT stands for. */
+static int open_same(const struct ck_tree *tree, const char *path, const struct ck_ident *ident, struct ck_file **out,
+		     struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = tree_open(tree, path, out, &why);
+
+	if (!rc && ck_ident_equal(ck_file_ident(*out), ident))
+		return CK_OK;
+	if (!rc)
+		ck_file_unref(*out);
+	if (!rc || (rc == CK_ERR_SYS && why.sys == ENOENT)) {
+		ck_error_clear(&why);
+		rc = ck_fail(&why, CK_ERR_STALE, "the file was replaced");
+		ck_error_file(&why, path);
+	}
+	if (err && !err->code)
+		*err = why;
+	return rc;
+}
+
+int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
+{
+	return open_same(tree, n->path, &n->ident, out, err);
+}
+
+/*
+ * n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. A store that
+ * can't say (EIO, too many open files) is another matter: what is loaded now would be kept.
+ */
+static int read_n_layer(const struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
+{
+	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
+	struct ck_error why = CK_ERROR_INIT;
+	struct ck_meta_info info = { .n_layer = -1 };
+	char path[PATH_MAX], dir[PATH_MAX], text[64];
+	struct ck_file *file;
+	int rc;
+
+	*n_layer = -1;
+	path_of_tag(n, dir);
+	if (n->meta.ino == 0 || !ck_path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
+		return CK_OK;
+	rc = open_same(tree, path, &n->meta, &file, &why);
+	if (!rc) {
+		rc = ck_meta_read(file, NULL, &info, &why);
+		ck_file_unref(file);
+	}
+	if (!rc)
+		*n_layer = info.n_layer;
+	if (!rc || (node_error_is_shown(&why) && (rc != CK_ERR_SYS || why.sys == EACCES)))
+		return CK_OK;
+	if (err && !err->code)
+		*err = why;
+	return rc;
+}
+
+static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct ck_patch patch = {
+		.model = n->type == NODE_MODEL,
+		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
+		.n_layer = -1,
+	};
+	struct ck_checkpoint *c;
+	struct ck_file *file;
+	int rc = n->type == NODE_MODEL ? read_n_layer(tree, n, &patch.n_layer, err) : CK_OK;
+
+	if (!rc)
+		rc = node_open(tree, n, &file, err);
+	if (rc)
+		return rc;
+	rc = ck_checkpoint_open(file, &patch, &c, err);
+	ck_file_unref(file);
+	if (rc)
+		return rc;
+	n->memory = ck_checkpoint_memory(c);
+	n->checkpoint = c;
+	return CK_OK;
+}
+
+static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct ck_buf text = CK_BUF_INIT;
+	struct ck_view *view = NULL;
+	struct ck_file *file;
+	int rc;
+
+	rc = node_open(tree, n, &file, err);
+	if (rc)
+		return rc;
+	rc = ck_meta_read(file, &text, NULL, err);
+	ck_file_unref(file);
+	if (!rc)
+		rc = (view = ck_view_new()) ? ck_view_add_buf(view, &text, err) : ck_fail_nomem(err);
+	ck_buf_free(&text);
+	if (rc) {
+		ck_view_unref(view);
+		return rc;
+	}
+	n->memory = sizeof(*n) + (size_t)ck_view_size(view);
+	n->text = view;
+	return CK_OK;
+}
+
+#define YOUNG_NS INT64_C(2000000000)
+
+static bool is_young(const struct ck_ident *ident, int64_t now)
+{
+	int64_t age;
+
+	/* A time in the future says nothing. */
+	return ident->ino && !__builtin_sub_overflow(now, ident->mtime_ns, &age) && age > -YOUNG_NS && age < YOUNG_NS;
+}
+
+bool node_is_young(const struct node *n)
+{
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return is_young(&n->ident, now) || is_young(&n->meta, now);
+}
+
+/* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */
+static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	char line[768];
+	int rc = n->type == NODE_META ? load_text(tree, n, err) : load_checkpoint(tree, n, err);
+
+	if (rc && tree->options.log && node_error_is_shown(err))
+		tree->options.log(tree->options.log_arg, ck_error_line(err, line, sizeof(line)));
+	return rc;
+}
+
+/* Loads the content, now or again, with the lock held before and after. NODE is in LOAD_RUNNING for who
+   comes meanwhile, also while it waits its turn. */
+static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct content old = { .state = LOAD_NONE };
+	struct ck_error own = CK_ERROR_INIT;
+	int rc;
+
+	if (n->state != LOAD_NONE)
+		old = content_take(tree, n);
+	n->state = LOAD_RUNNING;
+	n->refs++;
+	while (tree->loads == MAX_LOADS)
+		pthread_cond_wait(&tree->loaded, &tree->lock);
+	tree->loads++;
+	n->young = node_is_young(n);
+	pthread_mutex_unlock(&tree->lock);
+	rc = load(tree, n, &own);
+	pthread_mutex_lock(&tree->lock);
+	tree->loads--;
+	n->refs--;
+	n->state = rc ? LOAD_NONE : LOAD_READY;
+	if (rc && is_lasting(&own) && (n->error = malloc(sizeof(own)))) {
+		*n->error = own;
+		n->memory = sizeof(own);
+		n->state = LOAD_FAILED;
+	}
+	/* A file that can't be read a second time, because another is in its place, has become no other:
+	   who has it open needs what was read first. */
+	if (rc && old.state == LOAD_READY && !node_error_is_shown(&own)) {
+		n->checkpoint = old.checkpoint;
+		n->text = old.text;
+		n->memory = old.memory;
+		n->before = old.before;
+		n->state = LOAD_READY;
+		n->young = rc != CK_ERR_STALE;
+		rc = CK_OK;
+	} else if (n->state != LOAD_NONE) {
+		content_keep(n, &old);
+	} else {
+		content_free(&old);
+	}
+	if (rc && err && !err->code)
+		*err = own;
+	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
+	if (n->state != LOAD_NONE)
+		content_loaded(tree, n);
+	pthread_cond_broadcast(&tree->loaded);
+	return rc;
+}
+
+/* Called with the lock held and gives it back held; the content is there when it returns CK_OK. */
+static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	while (n->state == LOAD_RUNNING)
+		pthread_cond_wait(&tree->loaded, &tree->lock);
+	if (n->state == LOAD_NONE || (n->young && !node_is_young(n)))
+		return load_now(tree, n, err);
+	content_used(tree, n);
+	if (n->state == LOAD_READY)
+		return CK_OK;
+	if (err && !err->code)
+		*err = *n->error;
+	return (int)n->error->code;
+}
+
+int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&tree->lock);
+	rc = ensure_loaded(tree, n, err);
+	if (!rc)
+		*out = ck_checkpoint_ref(n->checkpoint);
+	pthread_mutex_unlock(&tree->lock);
+	return rc;
+}
+
+int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&tree->lock);
+	rc = ensure_loaded(tree, n, err);
+	if (!rc)
+		*out = ck_view_ref(n->text);
+	pthread_mutex_unlock(&tree->lock);
+	return rc;
+}
+
+static int load_once(struct ck_tree *tree, struct node *n, struct ck_checkpoint **checkpoint, struct ck_error *err)
+{
+	struct ck_view *text = NULL;
+	int rc;
+
+	if (n->type != NODE_META)
+		return node_checkpoint(tree, n, checkpoint, err);
+	rc = node_text(tree, n, &text, err);
+	ck_view_unref(text);
+	return rc;
+}
+
+int node_of_stored(struct ck_tree *tree, const struct node *step, enum node_type type,
+		   const struct ck_file_name *name, struct node **out, struct ck_checkpoint **checkpoint,
+		   struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc;
+
+	for (unsigned tries = 0;; tries++) {
+		*out = NULL;
+		rc = key_of_stored(tree, step, type, name, path, &key, err);
+		if (rc)
+			return rc;
+		*out = node_get(tree, &key);
+		if (!*out)
+			return ck_fail_nomem(err);
+		rc = load_once(tree, *out, checkpoint, err);
+		if (rc != CK_ERR_STALE || tries == STALE_TRIES)
+			return rc;
+		node_put(tree, *out, 1);
+		ck_error_clear(err);
+	}
+}

@@ -1,0 +1,124 @@
+#include "core/tree/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int open_file(const struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_file *file;
+	struct ck_view *view;
+	int rc = node_open(tree, n, &file, err);
+
+	if (rc)
+		return rc;
+	view = ck_view_new();
+	rc = view ? ck_view_add_range(view, file, 0, ck_file_size(file), err) : ck_fail_nomem(err);
+	ck_file_unref(file);
+	if (rc)
+		ck_view_unref(view);
+	else
+		*out = view;
+	return rc;
+}
+
+static int open_error(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_view *view;
+	char line[768];
+	int rc = tree_error_text(tree, n, line, sizeof(line), err);
+
+	if (rc)
+		return rc;
+	view = ck_view_new();
+	rc = view ? ck_view_add_bytes(view, line, strlen(line), err) : ck_fail_nomem(err);
+	if (rc)
+		ck_view_unref(view);
+	else
+		*out = view;
+	return rc;
+}
+
+static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_checkpoint *c;
+	enum ck_form form;
+	size_t i;
+	int rc = tree_form_of(tree, n, local, &c, &form, &i, err);
+
+	if (rc)
+		return rc;
+	rc = ck_checkpoint_view(c, form, i, out, err);
+	ck_checkpoint_unref(c);
+	return rc;
+}
+
+/* The place of a file's bit among those of its node: next to each other, so that they take no more
+   room than the node has files. */
+static uint32_t page_bit(uint32_t local)
+{
+	if (local < LOCAL_NPY_0)
+		return local;
+	return local < LOCAL_RAW_0 ? LOCAL_FEW + 2 * (local - LOCAL_NPY_0) : LOCAL_FEW + 2 * (local - LOCAL_RAW_0) + 1;
+}
+
+/* With the lock held: room for BIT. */
+static bool grow_young_pages(struct node *n, uint32_t bit)
+{
+	uint32_t bytes = (bit / 64 + 1) * 8;
+	uint8_t *more = bytes > n->young_bytes ? realloc(n->young_pages, bytes) : n->young_pages;
+
+	if (!more)
+		return false;
+	if (bytes > n->young_bytes) {
+		memset(more + n->young_bytes, 0, bytes - n->young_bytes);
+		n->young_pages = more;
+		n->young_bytes = bytes;
+	}
+	return true;
+}
+
+/*
+ * Whether what the kernel has of a file's pages may stay at this open. Not while the stored file is
+ * young, and not at the first open after that: pages of then may be wrong. A bit for each of the node's
+ * files tells which were opened then.
+ */
+static bool keeps_pages(struct ck_tree *tree, struct node *n, uint32_t local)
+{
+	const uint32_t bit = page_bit(local);
+	const uint8_t mask = (uint8_t)(1u << bit % 8);
+	bool young = node_is_young(n), keep = !young;
+
+	pthread_mutex_lock(&tree->lock);
+	if (young && !grow_young_pages(n, bit))
+		n->never_keeps = true;
+	if (bit / 8 < n->young_bytes) {
+		keep &= !(n->young_pages[bit / 8] & mask);
+		if (young)
+			n->young_pages[bit / 8] |= mask;
+		else
+			n->young_pages[bit / 8] &= (uint8_t)~mask;
+	}
+	keep &= !n->never_keeps;
+	pthread_mutex_unlock(&tree->lock);
+	return keep;
+}
+
+int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *keep, struct ck_error *err)
+{
+	struct node *n = node_find(tree, ino);
+	uint32_t local = local_of(ino);
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	*keep = keeps_pages(tree, n, local);
+	switch (n->type) {
+	case NODE_FILE: case NODE_NATIVE:
+		return open_file(tree, n, out, err);
+	case NODE_META:
+		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : node_text(tree, n, out, err);
+	case NODE_MODEL: case NODE_OPTIM:
+		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : open_form(tree, n, local, out, err);
+	default:
+		return ck_fail(err, CK_ERR_INVALID, "a directory has no bytes");
+	}
+}

@@ -1,0 +1,132 @@
+/*
+ * tree - the namespace of a mounted store: inode numbers, lookup, listing, attributes, and which
+ * view a name shows.
+ *
+ * Inode numbers. A *node* stands for one thing of the store: a source, a tag, a step, one stored
+ * file as it is (FILE), as metadata (META) or as tensors (CKPT). An inode number is the node's
+ * base, a 43-bit hash, and 20 bits that count what the node shows: CKPT's directories, its files,
+ * tensor I in model/ and in model.raw/. So there is no table with a row per tensor, numbers rise in
+ * key order, and they are the same after a remount. The hash of FILE, META and CKPT covers the path
+ * and the identity (device, inode, size, mtime) of the stored files that the bytes depend on: a
+ * replaced file is another node with other numbers, and what the kernel cached of the old one stays
+ * true.
+ *
+ * Nodes are counted as the kernel counts lookups. A node's content (an open checkpoint, the text of
+ * meta.json) is loaded when first needed and kept in a bounded cache.
+ *
+ * Every call is thread-safe.
+ */
+#ifndef CK_TREE_H
+#define CK_TREE_H
+
+#include "core/base/error.h"
+#include "core/tree/store.h"
+#include "core/tensor/view.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+typedef uint64_t ck_ino;
+#define CK_ROOT_INO ((ck_ino)1)
+#define CK_INO_DRAFT ((ck_ino)1 << 63)  /* set in no number of the tree's: those of drafts have it */
+
+enum ck_device { CK_DEVICE_CPU, CK_DEVICE_MPS, CK_DEVICE_CUDA };
+
+struct ck_tree_options {
+	const char *store;      /* absolute path */
+	enum ck_level level;
+	enum ck_device device;
+	bool native;            /* list nanochat's own names too */
+	bool read_only;
+	/* a link that leads out of the store can't be opened: Permission denied */
+	bool contain;
+	/* Called, if not NULL, with the line for a stored file that turned out to be unusable; once
+	   for each load. From any thread. */
+	void (*log)(void *arg, const char *line);
+	void *log_arg;
+};
+
+struct ck_tree;
+
+int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err);
+void ck_tree_free(struct ck_tree *tree);        /* NULL is allowed */
+
+/* How long the kernel may rely on an answer, in seconds. What a store's change can alter: less than
+   the second in which the contract promises to show it. */
+#define CK_TIMEOUT_CHANGING 0.5
+#define CK_TIMEOUT_FIXED 86400.0
+
+struct ck_attr {
+	struct stat st;         /* st_ino is the inode number */
+	double entry_timeout;   /* of the name, attr_timeout of the attributes */
+	double attr_timeout;
+};
+
+/* Finds NAME in the directory PARENT and counts one lookup of it. CK_ERR_NOENT; CK_ERR_STALE when
+   PARENT is gone; CK_ERR_SYS. On CK_ERR_NOENT OUT->entry_timeout says how long the absence holds. */
+int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err);
+
+/* Takes back COUNT lookups of INO. */
+void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count);
+
+int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struct ck_error *err);
+
+/* The target of latest or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
+   more; CK_ERR_SYS ELOOP for a draft's number: somebody else made that link. */
+int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
+
+/* The view that a file shows, the caller's reference. CK_ERR_STALE when the stored file was
+   replaced since the lookup. *KEEP: what the kernel has cached of the file's bytes is right. */
+int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *keep, struct ck_error *err);
+
+/* The value of the extended attribute NAME (malloc'ed, *LEN bytes), CK_ERR_NOENT without one; the
+   names, each with its NUL. */
+int ck_tree_getxattr(struct ck_tree *tree, ck_ino ino, const char *name, char **value, size_t *len,
+		     struct ck_error *err);
+int ck_tree_listxattr(struct ck_tree *tree, ck_ino ino, char **names, size_t *len, struct ck_error *err);
+
+int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err);
+
+/* Whether the store's directory is another than at the start: a sandbox knows that one. */
+bool ck_tree_is_replaced(const struct ck_tree *tree);
+
+/* Where an inode number stands in the store: for those who write beside the tree (draft.h). */
+enum ck_place_kind {
+	CK_PLACE_SOURCE,        /* a checkpoints directory */
+	CK_PLACE_TAG,
+	CK_PLACE_STEP,          /* a published step's directory */
+	CK_PLACE_OPTIM,         /* its optim/ */
+	CK_PLACE_NATIVE,        /* a stored file under nanochat's own name */
+	CK_PLACE_OTHER,         /* the root of a base store, and everything below a step */
+};
+struct ck_place {
+	enum ck_place_kind kind;
+	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
+	char path[4096];
+	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
+};
+int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
+
+/* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
+   CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
+int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);
+
+/* An open directory: what it held when it was opened. Entry positions are 0 to count-1 and stay the
+   same; "." and ".." come first. Used by one thread at a time. */
+struct ck_dir;
+struct ck_dirent {
+	const char *name;       /* valid until the next call */
+	ck_ino ino;
+	mode_t type;            /* S_IFDIR, S_IFREG, S_IFLNK */
+	/* attributes cost no reading of the stored file: readdirplus may give them */
+	bool cheap;
+};
+int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err);
+bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out);
+/* An empty directory's listing, and one more name in a listing: for directories that hold what is
+   being written. */
+int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err);
+int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
+void ck_dir_close(struct ck_dir *dir);
+
+#endif

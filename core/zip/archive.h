@@ -1,0 +1,76 @@
+/*
+ * archive - the entries of a .pt and where their bytes lie. libzip is touched only here.
+ *
+ * A .pt is a zip with everything below one directory ("archive/", "model_000500/"); names here are
+ * without it: "data.pkl", "data/0". Opening reads the end of the file, its central directory and no
+ * entry. An archive is immutable but for the places of entries, which are found when first asked
+ * for and remembered.
+ */
+#ifndef CK_ARCHIVE_H
+#define CK_ARCHIVE_H
+
+#include "core/file/io.h"
+
+struct ck_archive;
+
+struct ck_entry {
+	const char *name;        /* below the archive's directory; NUL-terminated */
+	uint64_t size;           /* bytes, uncompressed */
+	uint64_t stored_size;    /* bytes, as stored */
+	uint64_t header_offset;  /* of the local header, in the file */
+	uint32_t crc;
+	uint16_t method;         /* 0 stored, 8 deflated */
+};
+
+/*
+ * What opening a .pt takes in all: the zip's directory, the pickle and what it says, the table of tensors, the
+ * outline. 64 MB are promised; a little of these is left for what is not counted: the rounding of malloc and of pages,
+ * stacks, the window through which the zip is read. A model of 100,000 tensors needs 45 MB.
+ */
+#define CK_OPEN_BYTES ((size_t)58 << 20)
+
+/* Limits on what a zip may ask for. While it is opened an entry takes about 460 bytes, most of them libzip's: 60 MB
+   for so many. */
+#define CK_ARCHIVE_MAX_ENTRIES (1u << 17)
+#define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
+
+/*
+ * Opens FILE (a reference is taken). CK_ERR_CORRUPT: no zip, an entry outside the file, two entries
+ * of one name, entries that overlap, not exactly one directory with a data.pkl; CK_ERR_UNSUPPORTED:
+ * encryption, a method other than stored and deflated, a legacy torch file (a pickle or a tar:
+ * named in the message); CK_ERR_LIMIT; CK_ERR_SYS; CK_ERR_CHANGED. *OUT is the caller's reference.
+ */
+int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_error *err);
+struct ck_archive *ck_archive_ref(struct ck_archive *archive);
+/* returns NULL; NULL is allowed */
+struct ck_archive *ck_archive_unref(struct ck_archive *archive);
+
+size_t ck_archive_count(const struct ck_archive *archive);
+size_t ck_archive_memory(const struct ck_archive *archive);     /* bytes that it holds, about */
+const struct ck_entry *ck_archive_entry(const struct ck_archive *archive, size_t i);
+
+/* The index of the entry NAME, or -1. Constant time. */
+int64_t ck_archive_find(const struct ck_archive *archive, const char *name);
+
+struct ck_file *ck_archive_file(const struct ck_archive *archive);  /* borrowed: the .pt */
+
+/* The whole entry I of at most MAX bytes, its CRC checked. *OUT is malloc'ed (free()), with a NUL
+   behind it. */
+int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
+		    struct ck_error *err);
+
+/*
+ * Where the uncompressed bytes of entry I lie: [*offset, *offset + size) of *FILE (borrowed, as
+ * long as the archive). A stored entry lies in the .pt itself; its local header is read and
+ * compared with the central directory now, once. A deflated one is inflated, once, into an unlinked
+ * temporary file ($TMPDIR or /tmp; a descriptor each) and its CRC checked. Thread-safe. A place and
+ * CK_ERR_CORRUPT are remembered; CK_ERR_SYS (no space for the temporary file), CK_ERR_LIMIT and
+ * CK_ERR_CHANGED are found anew each time.
+ */
+int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **file, uint64_t *offset,
+		      struct ck_error *err);
+
+/* Whether that is remembered, for good or ill: then ck_archive_locate reads nothing. */
+bool ck_archive_is_located(const struct ck_archive *archive, size_t i);
+
+#endif

@@ -1,0 +1,347 @@
+#include "core/zip/dir.h"
+
+#include "core/base/cursor.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define END_SIZE 22
+#define END_MAX (END_SIZE + 0xffff)     /* with the longest comment */
+#define END64_SIZE 56
+#define LOCATOR_SIZE 20
+
+#define SIG_LOCAL 0x04034b50u
+#define SIG_RECORD 0x02014b50u
+#define SIG_END 0x06054b50u
+#define SIG_END64 0x06064b50u
+#define SIG_LOCATOR 0x07064b50u
+
+#define ZIP64_ID 0x0001
+
+/* Bits that say how hard the deflater tried; writers differ in whether the local header has them. */
+#define LEVEL_BITS 0x0006
+
+static uint32_t peek_u32(const uint8_t *at)
+{
+	struct ck_cursor c = ck_cursor(at, 4);
+
+	return ck_cursor_u32(&c);
+}
+
+static int no_zip(struct ck_zipsource *src, struct ck_error *err)
+{
+	static const uint8_t legacy[] = { 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19 };
+	uint64_t size = ck_zipsource_size(src);
+	size_t len = size < 512 ? (size_t)size : 512;
+	const uint8_t *head;
+	int rc = ck_zipsource_peek(src, 0, len, &head, err);
+
+	if (rc)
+		return rc;
+	if (len == 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "the file is empty");
+	if (head[0] == 0x80 && memmem(head, len < 32 ? len : 32, legacy, sizeof(legacy)))
+		return ck_fail(err, CK_ERR_UNSUPPORTED,
+			       "a legacy torch file (before 1.6); save it again with torch.save of 1.6 or later");
+	if (head[0] == 0x80 && len > 1 && head[1] >= 2 && head[1] <= 5)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a bare pickle, not the zip that torch.save writes");
+	if (len >= 262 && memcmp(head + 257, "ustar", 5) == 0)
+		return ck_fail(err, CK_ERR_UNSUPPORTED,
+			       "a tar, as very old torch wrote it; save it again with torch.save of 1.6 or later");
+	if (len >= 4 && peek_u32(head) == SIG_LOCAL)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "no end of central directory: the file is truncated or half-written");
+	return ck_fail(err, CK_ERR_CORRUPT, "no zip: no end of central directory (truncated?)");
+}
+
+/* Where the end record starts: the one place whose comment ends where the file ends. */
+static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err)
+{
+	uint64_t size = ck_zipsource_size(src);
+	size_t len = size < END_MAX ? (size_t)size : END_MAX;
+	const uint8_t *tail;
+	uint64_t stray = 0;
+	bool found = false;
+	int rc = ck_zipsource_peek(src, size - len, len, &tail, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i + END_SIZE <= len; i++) {
+		size_t comment_len = (size_t)(tail[i + 20] | tail[i + 21] << 8), left = len - i - END_SIZE;
+
+		if (peek_u32(tail + i) != SIG_END)
+			continue;
+		if (comment_len < left)
+			stray = left - comment_len;
+		if (comment_len != left)
+			continue;
+		if (found)
+			return ck_fail(err, CK_ERR_CORRUPT,
+				       "two ends of central directory, at %" PRIu64 " and %" PRIu64, *at,
+				       size - len + i);
+		found = true;
+		*at = size - len + i;
+	}
+	if (!found && stray)
+		return ck_fail(err, CK_ERR_CORRUPT, "%" PRIu64 " bytes behind the end of central directory", stray);
+	return found ? CK_OK : no_zip(src, err);
+}
+
+/* The zip64 end record that the locator in front of AT names, if there is one. *AT becomes its
+   start. */
+static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *end, struct ck_error *err)
+{
+	const uint8_t *p;
+	struct ck_cursor c;
+	uint64_t where, rest, disks, count_here;
+	int rc;
+
+	if (*at < LOCATOR_SIZE)
+		return CK_OK;
+	rc = ck_zipsource_peek(src, *at - LOCATOR_SIZE, LOCATOR_SIZE, &p, err);
+	if (rc)
+		return rc;
+	c = ck_cursor(p, LOCATOR_SIZE);
+	if (ck_cursor_u32(&c) != SIG_LOCATOR)
+		return CK_OK;
+	disks = ck_cursor_u32(&c);
+	where = ck_cursor_u64(&c);
+	if (disks != 0 || ck_cursor_u32(&c) != 1)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
+	if (*at - LOCATOR_SIZE < END64_SIZE || where > *at - LOCATOR_SIZE - END64_SIZE)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "zip64 end record at %" PRIu64 ", not in front of its locator at %" PRIu64, where,
+			       *at - LOCATOR_SIZE);
+	rest = *at - LOCATOR_SIZE - where - 12;
+
+	rc = ck_zipsource_peek(src, where, END64_SIZE, &p, err);
+	if (rc)
+		return rc;
+	c = ck_cursor(p, END64_SIZE);
+	if (ck_cursor_u32(&c) != SIG_END64 || ck_cursor_u64(&c) != rest)
+		return ck_fail(err, CK_ERR_CORRUPT, "no zip64 end record at %" PRIu64 ", where its locator says",
+			       where);
+	ck_cursor_u32(&c);  /* versions */
+	disks = ck_cursor_u64(&c);
+	count_here = ck_cursor_u64(&c);
+	end->count = ck_cursor_u64(&c);
+	end->size = ck_cursor_u64(&c);
+	end->offset = ck_cursor_u64(&c);
+	if (disks != 0 || count_here != end->count)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
+	*at = where;
+	return CK_OK;
+}
+
+/* A narrow field of the end record repeats the zip64 one or is all ones, which stands for "see
+   there". */
+static bool narrow_agrees(uint64_t narrow, uint64_t wide, uint64_t ones)
+{
+	return narrow == wide || narrow == ones;
+}
+
+int ck_zipdir_end(struct ck_zipsource *src, struct ck_zipend *end, struct ck_error *err)
+{
+	struct ck_zipend narrow;
+	struct ck_cursor c;
+	const uint8_t *p;
+	uint64_t at = 0, disks, count_here, start;
+	int rc = find_end(src, &at, err);
+
+	if (rc)
+		return rc;
+	rc = ck_zipsource_peek(src, at, END_SIZE, &p, err);
+	if (rc)
+		return rc;
+	c = ck_cursor(p + 4, END_SIZE - 4);
+	disks = ck_cursor_u32(&c);
+	count_here = ck_cursor_u16(&c);
+	narrow.count = ck_cursor_u16(&c);
+	narrow.size = ck_cursor_u32(&c);
+	narrow.offset = ck_cursor_u32(&c);
+	if (disks != 0 || count_here != narrow.count)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
+
+	*end = narrow;
+	start = at;
+	rc = read_end64(src, &start, end, err);
+	if (rc)
+		return rc;
+	if (!narrow_agrees(narrow.count, end->count, 0xffff) || !narrow_agrees(narrow.size, end->size, UINT32_MAX) ||
+	    !narrow_agrees(narrow.offset, end->offset, UINT32_MAX))
+		return ck_fail(err, CK_ERR_CORRUPT, "the end record and the zip64 end record disagree");
+	if (end->offset > start || end->size != start - end->offset)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "central directory of %" PRIu64 " bytes at %" PRIu64 " does not end at %" PRIu64
+			       ", where the end record is (bytes in front of the zip?)", end->size, end->offset, start);
+	if (end->count > end->size / CK_ZIP_RECORD_SIZE)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "%" PRIu64 " entries can't be in a central directory of %" PRIu64 " bytes",
+			       end->count, end->size);
+	return CK_OK;
+}
+
+/* Finds the zip64 block among the extra fields. False unless there is one, and one only. */
+static bool find_zip64(const uint8_t *extra, size_t len, struct ck_cursor *out)
+{
+	struct ck_cursor c = ck_cursor(extra, len);
+	int found = 0;
+
+	*out = ck_cursor(extra, 0);
+	while (ck_cursor_left(&c) >= 4) {
+		uint16_t id = ck_cursor_u16(&c);
+		uint16_t n = ck_cursor_u16(&c);
+		const uint8_t *block = ck_cursor_take(&c, n);
+
+		if (block && id == ZIP64_ID) {
+			*out = ck_cursor(block, n);
+			found++;
+		}
+	}
+	return c.ok && found == 1;
+}
+
+/*
+ * Replaces each field that is all ones by its 64-bit value. The order is fixed, and a value is
+ * there only where the narrow field asks for it, except that a local header always has both sizes.
+ */
+static int widen(struct ck_ziprecord *rec, const uint8_t *extra, size_t len, bool local, struct ck_error *err)
+{
+	bool size = rec->size == UINT32_MAX, stored = rec->stored_size == UINT32_MAX;
+	bool offset = !local && rec->header_offset == UINT32_MAX;
+	struct ck_cursor wide;
+
+	if (!size && !stored && !offset)
+		return CK_OK;
+	if (!find_zip64(extra, len, &wide))
+		return ck_fail(err, CK_ERR_CORRUPT, "a size or an offset of 0xffffffff without one zip64 field");
+	if (size)
+		rec->size = ck_cursor_u64(&wide);
+	else if (local)
+		ck_cursor_u64(&wide);
+	if (stored)
+		rec->stored_size = ck_cursor_u64(&wide);
+	if (offset)
+		rec->header_offset = ck_cursor_u64(&wide);
+	return wide.ok ? CK_OK : ck_fail(err, CK_ERR_CORRUPT, "the zip64 field is too short");
+}
+
+int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64_t *pos,
+		   struct ck_ziprecord *rec, struct ck_error *err)
+{
+	uint64_t left = end->offset + end->size - *pos;
+	size_t extra_len, comment_len, len = CK_ZIP_RECORD_SIZE;
+	struct ck_cursor c;
+	const uint8_t *p;
+	int rc;
+
+	if (left < len)
+		goto cut;
+	rc = ck_zipsource_peek(src, *pos, len, &p, err);
+	if (rc)
+		return rc;
+	c = ck_cursor(p, len);
+	if (ck_cursor_u32(&c) != SIG_RECORD)
+		return ck_fail(err, CK_ERR_CORRUPT, "no central directory record at %" PRIu64, *pos);
+	ck_cursor_u32(&c);  /* versions */
+	rec->flags = ck_cursor_u16(&c);
+	rec->method = ck_cursor_u16(&c);
+	ck_cursor_u32(&c);  /* time and date */
+	rec->crc = ck_cursor_u32(&c);
+	rec->stored_size = ck_cursor_u32(&c);
+	rec->size = ck_cursor_u32(&c);
+	rec->name_len = ck_cursor_u16(&c);
+	extra_len = ck_cursor_u16(&c);
+	comment_len = ck_cursor_u16(&c);
+	if (ck_cursor_u16(&c) != 0)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
+	ck_cursor_take(&c, 6);  /* attributes */
+	rec->header_offset = ck_cursor_u32(&c);
+
+	len += rec->name_len + extra_len + comment_len;
+	if (left < len)
+		goto cut;
+	rc = ck_zipsource_peek(src, *pos, len, &p, err);
+	if (rc)
+		return rc;
+	rec->name = (const char *)p + CK_ZIP_RECORD_SIZE;
+	*pos += len;
+	return widen(rec, p + CK_ZIP_RECORD_SIZE + rec->name_len, extra_len, false, err);
+cut:
+	return ck_fail(err, CK_ERR_CORRUPT, "the central directory ends within the record at %" PRIu64, *pos);
+}
+
+/* With a descriptor the header was written before the data: what it did not know yet is zero. */
+static bool field_agrees(uint64_t local, uint64_t central, uint16_t flags)
+{
+	return local == central || (flags & CK_ZIP_DESCRIPTOR && local == 0);
+}
+
+static int compare_local(const struct ck_ziprecord *local, const struct ck_ziprecord *rec, struct ck_error *err)
+{
+	const char *what = NULL;
+
+	if ((local->flags ^ rec->flags) & ~LEVEL_BITS)
+		what = "flags";
+	else if (local->method != rec->method)
+		what = "method";
+	else if (local->name_len != rec->name_len || memcmp(local->name, rec->name, rec->name_len) != 0)
+		what = "name";
+	else if (!field_agrees(local->crc, rec->crc, rec->flags))
+		what = "CRC";
+	else if (!field_agrees(local->size, rec->size, rec->flags))
+		what = "size";
+	else if (!field_agrees(local->stored_size, rec->stored_size, rec->flags))
+		what = "stored size";
+	if (!what)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_CORRUPT,
+		       "the local header at %" PRIu64 " and the central directory disagree about the %s",
+		       rec->header_offset, what);
+}
+
+int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, uint64_t *data,
+		    struct ck_error *err)
+{
+	size_t len = CK_ZIP_LOCAL_SIZE + rec->name_len, extra_len;
+	uint64_t extra_at = rec->header_offset + len;
+	struct ck_ziprecord local;
+	uint8_t *buf = malloc(len + UINT16_MAX);
+	struct ck_cursor c;
+	int rc;
+
+	if (!buf)
+		return ck_fail_nomem(err);
+	rc = ck_file_read(file, rec->header_offset, buf, len, err);
+	if (rc)
+		goto out;
+	c = ck_cursor(buf, len);
+	if (ck_cursor_u32(&c) != SIG_LOCAL) {
+		rc = ck_fail(err, CK_ERR_CORRUPT, "no local header at %" PRIu64, rec->header_offset);
+		goto out;
+	}
+	ck_cursor_u16(&c);  /* version */
+	local.flags = ck_cursor_u16(&c);
+	local.method = ck_cursor_u16(&c);
+	ck_cursor_u32(&c);  /* time and date */
+	local.crc = ck_cursor_u32(&c);
+	local.stored_size = ck_cursor_u32(&c);
+	local.size = ck_cursor_u32(&c);
+	local.name_len = ck_cursor_u16(&c);
+	local.name = (const char *)buf + CK_ZIP_LOCAL_SIZE;
+	extra_len = ck_cursor_u16(&c);
+
+	if (local.size == UINT32_MAX || local.stored_size == UINT32_MAX) {
+		rc = ck_file_read(file, extra_at, buf + len, extra_len, err);
+		if (!rc)
+			rc = widen(&local, buf + len, extra_len, true, err);
+		if (rc)
+			goto out;
+	}
+	rc = compare_local(&local, rec, err);
+	*data = extra_at + extra_len;
+out:
+	free(buf);
+	return rc;
+}

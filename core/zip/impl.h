@@ -1,0 +1,52 @@
+/*
+ * archive_impl - the inside of an archive, for zip/open.c, which fills it, and archive.c, which serves it.
+ */
+#ifndef CK_ARCHIVE_IMPL_H
+#define CK_ARCHIVE_IMPL_H
+
+#include "core/zip/archive.h"
+#include "core/base/hash.h"
+#include "core/zip/inflate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CK_UNPLACED UINT64_MAX
+#define CK_NO_SLOT UINT32_MAX
+
+/*
+ * An entry and what is known of its place. `offset` is published last, with release: who reads anything but
+ * CK_UNPLACED also sees `inflated`. Two threads that place a stored entry at once find the same offset.
+ */
+struct ck_slot {
+	struct ck_entry entry;
+	uint64_t limit;                         /* where the next entry or the central directory starts */
+	uint32_t zip_index;                     /* libzip's, which counts directories */
+	uint16_t flags;                         /* of the central record */
+	_Atomic uint64_t offset;                /* of the uncompressed bytes, or CK_UNPLACED */
+	struct ck_file *inflated;               /* which has them, if not the .pt; owned */
+	_Atomic(struct ck_error *) failure;     /* why the entry has no place; owned */
+};
+
+struct ck_archive {
+	atomic_uint refs;
+	struct ck_file *file;
+	struct ck_slot *slots;
+	size_t count, names_len;
+	char *names;                    /* each whole, "TOP/data/0", and NUL-terminated */
+	size_t top_len;                 /* of "TOP/" */
+	uint32_t *index;                /* open addressing: slot numbers, at most half full */
+	size_t mask;
+	struct ck_hash_key key;         /* of the index */
+	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
+	struct ck_inflater *inflater;   /* made for the first deflated entry */
+};
+
+/*
+ * The place in the index of the entry NAME, or the free place where it belongs. Small and capital letters are the
+ * same there, as to torch's zip reader, which finds DATA.PKL when asked for data.pkl: a file that has both would be
+ * one thing here and another to torch.load.
+ */
+uint32_t *ck_archive_index_at(const struct ck_archive *archive, const char *name);
+
+#endif

@@ -1,0 +1,116 @@
+#include "core/zip/inflate.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct ck_inflater {
+	struct ck_zipsource *src;
+	zip_t *zip;
+	uint8_t chunk[64 << 10];
+};
+
+int ck_inflater_new(struct ck_file *file, struct ck_inflater **out, struct ck_error *err)
+{
+	struct ck_inflater *inf = malloc(sizeof(*inf));
+	int rc;
+
+	if (!inf)
+		return ck_fail_nomem(err);
+	inf->src = NULL;
+	inf->zip = NULL;
+	rc = ck_zipsource_new(file, &inf->src, err);
+	if (!rc)
+		rc = ck_zipsource_open(inf->src, &inf->zip, err);
+	if (rc)
+		ck_inflater_free(inf);
+	else
+		*out = inf;
+	return rc;
+}
+
+void ck_inflater_free(struct ck_inflater *inf)
+{
+	if (!inf)
+		return;
+	if (inf->zip)
+		zip_discard(inf->zip);
+	ck_zipsource_free(inf->src);
+	free(inf);
+}
+
+static int check_place(const struct ck_inflater *inf, uint64_t data, struct ck_error *err)
+{
+	uint64_t found = ck_zipsource_first_read(inf->src);
+
+	if (found == data || found == UINT64_MAX)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_CORRUPT, "its bytes are at %" PRIu64 " for libzip, at %" PRIu64 " by its headers",
+		       found, data);
+}
+
+int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t size, ck_inflate_sink *sink,
+	       void *to, struct ck_error *err)
+{
+	zip_file_t *entry = zip_fopen_index(inf->zip, index, ZIP_FL_UNCHANGED);
+	uint64_t done = 0;
+	zip_int64_t n;
+	int rc = CK_OK;
+
+	if (!entry)
+		return ck_zipsource_fail(inf->src, zip_get_error(inf->zip), err);
+	ck_zipsource_mark(inf->src);
+	/* To the end, although SIZE says where that is: only there does libzip compare the CRC. */
+	while (!rc) {
+		n = zip_fread(entry, inf->chunk, sizeof(inf->chunk));
+		if (n < 0)
+			rc = ck_zipsource_fail(inf->src, zip_file_get_error(entry), err);
+		else
+			rc = check_place(inf, data, err);
+		if (rc || n == 0)
+			break;
+		if ((uint64_t)n > size - done) {
+			rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to more than its %" PRIu64 " bytes", size);
+			break;
+		}
+		rc = sink(to, done, inf->chunk, (size_t)n, err);
+		done += (uint64_t)n;
+	}
+	zip_fclose(entry);
+	if (!rc && done != size)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to %" PRIu64 " bytes, not to %" PRIu64, done, size);
+	return rc;
+}
+
+const char *ck_temporary_dir(void)
+{
+	const char *dir = secure_getenv("TMPDIR");
+
+	return dir && dir[0] ? dir : "/tmp";
+}
+
+int ck_unnamed_file(int *fd, struct ck_error *err)
+{
+	const char *dir = ck_temporary_dir();
+	char path[4096];
+	int len;
+
+	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return CK_OK;
+	/* Not every filesystem knows O_TMPFILE, and they say so in different ways. */
+	len = snprintf(path, sizeof(path), "%s/ckptfs-XXXXXX", dir);
+	if (len < 0 || (size_t)len >= sizeof(path))
+		return ck_fail(err, CK_ERR_INVALID, "the name of the directory for temporary files is too long");
+	*fd = mkostemp(path, O_CLOEXEC);
+	if (*fd < 0) {
+		int rc = ck_fail_sys(err, "create a temporary file");
+
+		ck_error_file(err, dir);
+		return rc;
+	}
+	unlink(path);
+	return CK_OK;
+}

@@ -1,0 +1,347 @@
+#include "core/zip/impl.h"
+#include "core/zip/dir.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes of memory while a directory is read: for an entry, mostly libzip's; and for a byte of the directory, which is
+   largely names, kept by libzip and by us. */
+#define ENTRY_COST 310u
+#define BYTE_COST 2u
+#define MANY_ENTRIES 1024u
+#define MAX_ODD_NAMES 8192u                     /* entries other than data/NUMBER */
+
+/* Where one entry lies at least: a local header without extra field, and the stored bytes. */
+struct extent {
+	uint64_t start, end;
+	uint32_t slot;                  /* CK_NO_SLOT for a directory */
+};
+
+/* What exists only while an archive is opened. */
+struct opening {
+	struct ck_archive *archive;
+	struct ck_zipsource *src;
+	zip_t *zip;
+	struct ck_zipend end;
+	struct extent *extents;         /* end.count of them */
+	char *name_to;                  /* where the next name goes */
+};
+
+static bool part_is_plain(const char *part, size_t len)
+{
+	return len > 0 && !(len == 1 && part[0] == '.') && !(len == 2 && part[0] == '.' && part[1] == '.');
+}
+
+/* A relative path without empty parts, ".", ".." and NUL; one '/' may end it. */
+static int check_name(const char *name, size_t len, struct ck_error *err)
+{
+	const char *end = name + len, *part = name, *slash;
+
+	if (len == 0 || memchr(name, '\0', len))
+		return ck_fail(err, CK_ERR_CORRUPT, "the name of an entry is empty or has a NUL in it");
+	do {
+		slash = memchr(part, '/', (size_t)(end - part));
+		if (!part_is_plain(part, (size_t)((slash ? slash : end) - part)))
+			return ck_fail(err, CK_ERR_CORRUPT, "a name that is absolute or has empty, '.' or '..' parts");
+		part = slash ? slash + 1 : end;
+	} while (part < end);
+	return CK_OK;
+}
+
+/* Refuses what we don't read, then everything that libzip and the walk see differently. */
+static int check_record(const struct ck_ziprecord *rec, const zip_stat_t *st, struct ck_error *err)
+{
+	const zip_uint64_t need = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_CRC |
+				  ZIP_STAT_COMP_METHOD;
+
+	if (rec->flags & (CK_ZIP_ENCRYPTED | CK_ZIP_STRONG | CK_ZIP_MASKED))
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "an encrypted entry");
+	if (rec->flags & CK_ZIP_PATCHED)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "an entry of patch data");
+	if (rec->method != CK_ZIP_STORED && rec->method != CK_ZIP_DEFLATED)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "compression method %u; only stored and deflated are read",
+			       rec->method);
+	if ((st->valid & need) != need || rec->size != st->size || rec->stored_size != st->comp_size ||
+	    rec->crc != st->crc || rec->method != st->comp_method)
+		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another size, CRC or method");
+	if (strlen(st->name) != rec->name_len || memcmp(st->name, rec->name, rec->name_len) != 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another name");
+	if (rec->method == CK_ZIP_STORED && rec->size != rec->stored_size)
+		return ck_fail(err, CK_ERR_CORRUPT, "stored, but %" PRIu64 " bytes in %" PRIu64, rec->size,
+			       rec->stored_size);
+	return CK_OK;
+}
+
+/* "data/" and up to six digits, as torch numbers storages. */
+static bool is_storage(const char *name, size_t len)
+{
+	if (len < 6 || len > 11 || memcmp(name, "data/", 5) != 0)
+		return false;
+	for (size_t i = 5; i < len; i++)
+		if (name[i] < '0' || name[i] > '9')
+			return false;
+	return true;
+}
+
+/* The entry's extent, checked to lie in front of the central directory. */
+static int make_extent(const struct opening *o, const struct ck_ziprecord *rec, struct extent *extent,
+		       struct ck_error *err)
+{
+	uint64_t head = CK_ZIP_LOCAL_SIZE + rec->name_len;
+
+	if (rec->header_offset > o->end.offset || head > o->end.offset - rec->header_offset ||
+	    rec->stored_size > o->end.offset - rec->header_offset - head)
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "%" PRIu64 " bytes at %" PRIu64 " do not end before the central directory at %" PRIu64,
+			       rec->stored_size, rec->header_offset, o->end.offset);
+	extent->start = rec->header_offset;
+	extent->end = rec->header_offset + head + rec->stored_size;
+	extent->slot = CK_NO_SLOT;
+	return CK_OK;
+}
+
+/* The first entry says what the one directory is; the others must be below it too. */
+static int check_top(struct opening *o, const struct ck_ziprecord *rec, struct ck_error *err)
+{
+	struct ck_archive *archive = o->archive;
+	const char *slash = memchr(rec->name, '/', rec->name_len);
+	size_t len = slash ? (size_t)(slash - rec->name) + 1 : 0;
+
+	if (len && !archive->top_len) {
+		memcpy(o->name_to, rec->name, len);
+		o->name_to += len;
+		archive->top_len = len;
+		return CK_OK;
+	}
+	if (!len || len != archive->top_len || memcmp(rec->name, archive->names, len) != 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "an entry outside of the archive's one directory");
+	return CK_OK;
+}
+
+static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct extent *extent,
+		    uint32_t zip_index, struct ck_error *err)
+{
+	struct ck_archive *archive = o->archive;
+	struct ck_slot *slot = &archive->slots[archive->count];
+	uint32_t *at;
+
+	memcpy(o->name_to, rec->name, rec->name_len);
+	o->name_to[rec->name_len] = '\0';
+	slot->entry = (struct ck_entry){
+		.name = o->name_to + archive->top_len,
+		.size = rec->size,
+		.stored_size = rec->stored_size,
+		.header_offset = rec->header_offset,
+		.crc = rec->crc,
+		.method = rec->method,
+	};
+	o->name_to += rec->name_len + 1;
+	slot->zip_index = zip_index;
+	slot->flags = rec->flags;
+	atomic_init(&slot->offset, CK_UNPLACED);
+	atomic_init(&slot->failure, NULL);
+
+	at = ck_archive_index_at(archive, slot->entry.name);
+	if (*at != CK_NO_SLOT)
+		return ck_fail(err, CK_ERR_CORRUPT, "two entries of this name%s",
+			       strcmp(archive->slots[*at].entry.name, slot->entry.name) ? ", but for capital letters" : "");
+	extent->slot = *at = (uint32_t)archive->count++;
+	return CK_OK;
+}
+
+static int add_entry(struct opening *o, uint32_t zip_index, const struct ck_ziprecord *rec,
+		     struct ck_error *err)
+{
+	struct extent *extent = &o->extents[zip_index];
+	zip_stat_t st;
+	int rc;
+
+	if (zip_stat_index(o->zip, zip_index, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW, &st) < 0)
+		rc = ck_zipsource_fail(o->src, zip_get_error(o->zip), err);
+	else
+		rc = check_record(rec, &st, err);
+	if (!rc)
+		rc = make_extent(o, rec, extent, err);
+	if (!rc && rec->name[rec->name_len - 1] != '/')
+		rc = add_slot(o, rec, extent, zip_index, err);
+	else if (!rc && rec->size)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "a directory of %" PRIu64 " bytes", rec->size);
+	ck_error_subject(err, rec->name, rec->name_len);
+	return rc;
+}
+
+/*
+ * What can be said of the names before libzip sees them. libzip puts them into a hash table without a secret
+ * (h * 33 + c), so that names made to collide cost it the square of their number: minutes, for half a million.
+ * Numbers of up to six digits can't collide there, whatever is in front of them; of other names a few are allowed.
+ */
+static int check_names(struct opening *o, struct ck_error *err)
+{
+	uint64_t pos = o->end.offset;
+	size_t odd = 0, top;
+	struct ck_ziprecord rec;
+	int rc = CK_OK;
+
+	for (uint64_t i = 0; i < o->end.count && !rc; i++) {
+		rc = ck_zipdir_next(o->src, &o->end, &pos, &rec, err);
+		if (rc)
+			return rc;
+		rc = check_name(rec.name, rec.name_len, err);
+		if (!rc)
+			rc = check_top(o, &rec, err);
+		top = o->archive->top_len;
+		if (!rc && !is_storage(rec.name + top, rec.name_len - top) && ++odd > MAX_ODD_NAMES)
+			rc = ck_fail(err, CK_ERR_LIMIT, "more than %u entries that are no storages", MAX_ODD_NAMES);
+		ck_error_subject(err, rec.name, rec.name_len);
+	}
+	return rc;
+}
+
+static int walk(struct opening *o, struct ck_error *err)
+{
+	uint64_t pos = o->end.offset;
+	struct ck_ziprecord rec;
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < o->end.count && !rc; i++) {
+		rc = ck_zipdir_next(o->src, &o->end, &pos, &rec, err);
+		if (!rc)
+			rc = add_entry(o, i, &rec, err);
+	}
+	if (!rc && pos != o->end.offset + o->end.size)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "the central directory has more than its %" PRIu64 " entries",
+			     o->end.count);
+	return rc;
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Every entry ends before the next one starts, and the first starts the file. */
+static int check_extents(struct opening *o, struct ck_error *err)
+{
+	struct extent *e = o->extents;
+	size_t count = (size_t)o->end.count;
+
+	qsort(e, count, sizeof(*e), compare_extents);
+	if (e[0].start != 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "%" PRIu64 " bytes in front of the first entry", e[0].start);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t limit = i + 1 < count ? e[i + 1].start : o->end.offset;
+		struct ck_slot *slot = e[i].slot == CK_NO_SLOT ? NULL : &o->archive->slots[e[i].slot];
+
+		if (e[i].end > limit) {
+			ck_error_set(err, CK_ERR_CORRUPT, "entries overlap: this one ends at %" PRIu64
+				" at the earliest, the next one starts at %" PRIu64, e[i].end, limit);
+			if (slot)
+				ck_error_subject(err, slot->entry.name, strlen(slot->entry.name));
+			return CK_ERR_CORRUPT;
+		}
+		if (slot)
+			slot->limit = limit;
+	}
+	return CK_OK;
+}
+
+/* Memory for what the end record promises, which is bounded by the size of the directory. */
+static int allocate(struct opening *o, struct ck_error *err)
+{
+	struct ck_archive *archive = o->archive;
+	size_t count = (size_t)o->end.count, places = 4;
+	uint64_t most;
+
+	if (count == 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "no entries: not a torch.save file");
+	if (count > CK_ARCHIVE_MAX_ENTRIES)
+		return ck_fail(err, CK_ERR_LIMIT, "%zu entries; at most %u are read", count, CK_ARCHIVE_MAX_ENTRIES);
+	most = (CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST;
+	if (o->end.size > most)
+		return ck_fail(err, CK_ERR_LIMIT, "a central directory of %" PRIu64 " bytes; of %zu entries at most %"
+			       PRIu64 " are read", o->end.size, count, most);
+	while (places < 2 * count)
+		places *= 2;
+	archive->slots = calloc(count, sizeof(*archive->slots));
+	archive->index = malloc(places * sizeof(*archive->index));
+	/* A record is longer than its name and a NUL; the directory's own name comes first. */
+	archive->names = malloc((size_t)o->end.size + UINT16_MAX);
+	o->extents = malloc(count * sizeof(*o->extents));
+	if (!archive->slots || !archive->index || !archive->names || !o->extents)
+		return ck_fail_nomem(err);
+	memset(archive->index, 0xff, places * sizeof(*archive->index));
+	archive->mask = places - 1;
+	o->name_to = archive->names;
+	return CK_OK;
+}
+
+static int read_directory(struct opening *o, struct ck_error *err)
+{
+	int rc = ck_zipsource_new(o->archive->file, &o->src, err);
+
+	if (!rc)
+		rc = ck_zipdir_end(o->src, &o->end, err);
+	/* Before libzip opens it: libzip allocates what the end record asks for. */
+	if (!rc)
+		rc = allocate(o, err);
+	if (!rc)
+		rc = check_names(o, err);
+	if (!rc)
+		rc = ck_zipsource_open(o->src, &o->zip, err);
+	if (!rc && zip_get_num_entries(o->zip, ZIP_FL_UNCHANGED) != (zip_int64_t)o->end.count)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "libzip counts %lld entries, the end record %" PRIu64,
+			     (long long)zip_get_num_entries(o->zip, ZIP_FL_UNCHANGED), o->end.count);
+	if (!rc)
+		rc = walk(o, err);
+	if (!rc)
+		rc = check_extents(o, err);
+	o->archive->names_len = (size_t)(o->name_to - o->archive->names);
+	if (!rc && ck_archive_find(o->archive, "data.pkl") < 0)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "no data.pkl: not a torch.save file");
+	if (!rc && ck_archive_find(o->archive, "constants.pkl") >= 0)
+		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "constants.pkl: a TorchScript archive, which torch.load would run");
+	return rc;
+}
+
+static struct ck_archive *archive_new(struct ck_file *file)
+{
+	struct ck_archive *archive = calloc(1, sizeof(*archive));
+
+	if (!archive)
+		return NULL;
+	atomic_init(&archive->refs, 1);
+	pthread_mutex_init(&archive->inflating, NULL);
+	archive->file = ck_file_ref(file);
+	archive->key = ck_hash_key_new();
+	return archive;
+}
+
+int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_error *err)
+{
+	struct opening o = { .archive = archive_new(file) };
+	int rc;
+
+	if (!o.archive)
+		return ck_fail_nomem(err);
+	rc = read_directory(&o, err);
+	if (!rc)
+		rc = ck_file_verify(file, err);
+	if (o.zip)
+		zip_discard(o.zip);
+	ck_zipsource_free(o.src);
+	free(o.extents);
+	/* libzip takes small pieces, which malloc would keep at hand. What comes next, the pickle, takes large ones. */
+	if (o.end.count > MANY_ENTRIES)
+		malloc_trim(0);
+	if (rc) {
+		ck_error_file(err, ck_file_name(file));
+		ck_archive_unref(o.archive);
+		return rc;
+	}
+	*out = o.archive;
+	return CK_OK;
+}

@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# The command line: help, refusals by name, readiness, mount(8) and fstab, the default store.
+
+load ../lib/helpers
+
+setup() {
+	S=$BATS_TEST_TMPDIR/s
+	reports
+	small_pt "$S/base_checkpoints/d12/model_000001.pt"
+	mkdir "$BATS_TEST_TMPDIR/m"
+}
+
+@test "--help fits a screen of 80x24 and names every option" {
+	run --separate-stderr "$CKPTFS" --help
+	[[ $status -eq 0 && -z $stderr ]]
+	[[ $(wc -l <<<"$output") -le 24 ]]
+	[[ $(wc -L <<<"$output") -le 80 ]]
+	local word
+	for word in STORE MOUNTPOINT device= ro native level= -f -d -h -V cpu mps cuda base source tag NANOCHAT_BASE_DIR; do
+		[[ $output == *"$word"* ]] || { echo "no $word in: $output"; return 1; }
+	done
+	local long=$output
+	run "$CKPTFS" -h
+	[[ $status -eq 0 && $output == "$long" ]]
+}
+
+@test "-V says the version, on stdout" {
+	run --separate-stderr "$CKPTFS" -V
+	[[ $status -eq 0 && -z $stderr ]]
+	[[ ${lines[0]} =~ ^ckptfs\ [0-9]+\.[0-9] ]]
+	run --separate-stderr "$CKPTFS" --version
+	[[ $status -eq 0 && ${lines[0]} =~ ^ckptfs\  ]]
+}
+
+@test "an unknown option is refused by name" {
+	no_mount frobnicate "$CKPTFS" -o frobnicate "$S" "$BATS_TEST_TMPDIR/m"
+	no_mount frobnicate "$CKPTFS" -o ro,frobnicate=3,native "$S" "$BATS_TEST_TMPDIR/m"
+	no_mount --frobnicate "$CKPTFS" --frobnicate "$S" "$BATS_TEST_TMPDIR/m"
+	no_mount -z "$CKPTFS" -z "$S" "$BATS_TEST_TMPDIR/m"
+	run ! mountpoint -q "$BATS_TEST_TMPDIR/m"
+}
+
+@test "a bad value is refused by name, with what would be right" {
+	no_mount tpu "$CKPTFS" -o device=tpu "$S" "$BATS_TEST_TMPDIR/m"
+	[[ $stderr == *cpu*mps*cuda* ]]
+	no_mount planet "$CKPTFS" -o level=planet "$S" "$BATS_TEST_TMPDIR/m"
+	[[ $stderr == *base*source*tag* ]]
+	no_mount device "$CKPTFS" -o device= "$S" "$BATS_TEST_TMPDIR/m"
+	no_mount device "$CKPTFS" -o device "$S" "$BATS_TEST_TMPDIR/m"
+	[[ $stderr == *"a value is missing"* ]]
+	no_mount CPU "$CKPTFS" -o device=CPU "$S" "$BATS_TEST_TMPDIR/m"
+}
+
+@test "no arguments and too many arguments are refused in one line" {
+	no_mount MOUNTPOINT "$CKPTFS"
+	no_mount one-too-many "$CKPTFS" "$S" "$BATS_TEST_TMPDIR/m" one-too-many
+}
+
+# background ARG... - ckptfs in the background; the last argument is the mountpoint.
+background() {
+	run --separate-stderr timeout 20 "$CKPTFS" "$@" 3>&-
+	adopt "${*: -1}"
+	[[ $status -eq 0 && -z $output && -z $stderr ]] || { echo "status $status: $output $stderr"; return 1; }
+}
+
+@test "it returns when the mount answers, and lets go of the terminal and the directory" {
+	cd "$BATS_TEST_TMPDIR"
+	background "$S" "$BATS_TEST_TMPDIR/m"
+	lists "$MNT" "base rl sft"
+	[[ $DAEMON -gt 0 && $(readlink "/proc/$DAEMON/cwd") == / ]]
+	local fd
+	for fd in 0 1 2; do
+		[[ $(readlink "/proc/$DAEMON/fd/$fd") == /dev/null ]]
+	done
+}
+
+@test "relative paths hold after it went to the background" {
+	cd "$BATS_TEST_TMPDIR"
+	run --separate-stderr timeout 20 "$CKPTFS" s m 3>&-
+	DAEMON=$(pgrep -n -f "ckptfs s m")
+	MOUNTS=("$BATS_TEST_TMPDIR/m") PIDS=("$DAEMON") LOGS=(/dev/null) ADOPTED=(yes)
+	[[ $status -eq 0 ]]
+	cd /
+	lists "$BATS_TEST_TMPDIR/m/base/d12" "000001 latest"
+	lists "$BATS_TEST_TMPDIR/m/base/d12/latest/model" "lm_head.weight.npy transformer.wte.weight.npy"
+}
+
+@test "the kernel knows it as fuse.ckptfs, with default_permissions" {
+	mount_store "$S"
+	[[ $(findmnt -n -o FSTYPE "$MNT") == fuse.ckptfs ]]
+	local options
+	options=,$(findmnt -n -o OPTIONS "$MNT" | tr '\n' ','),
+	[[ $options == *,rw,* && $options == *,default_permissions,* && $options == *,nosuid,* ]] || { echo "$options"; return 1; }
+	[[ $(findmnt -n -o SOURCE "$MNT") == *"$S"* || $(findmnt -n -o SOURCE "$MNT") == ckptfs ]]
+	mount_store "$S" -o ro
+	[[ ,$(findmnt -n -o OPTIONS "$MNT"), == *,ro,* ]]
+}
+
+@test "options come glued, apart, and twice" {
+	mount_store "$S" -odevice=cuda
+	mount_store "$S" -o device=cuda -o native,ro
+	in_order "$MNT/base/d12" | grep -qx model_000001.pt
+	mount_store "$S" -o native,device=mps,level=base,ro
+	in_order "$MNT/base/d12" | grep -qx model_000001.pt
+}
+
+@test "what mount(8) and fstab(5) use for themselves is ignored, also when it arrives here" {
+	mount_store "$S" -o x-systemd.automount,X-mount.mkdir,x-gvfs-show,comment=mine,owner,group
+	lists "$MNT" "base rl sft"
+	mount_store "$S" -o relatime,norelatime,strictatime,nostrictatime,lazytime,nolazytime,diratime,nodiratime
+	lists "$MNT" "base rl sft"
+}
+
+@test "FUSE's own options are FUSE's" {
+	mount_store "$S" -o noatime,fsname=mystore
+	[[ $(findmnt -n -o SOURCE "$MNT") == mystore ]]
+	cmp "$MNT/base/d12/000001/model.pt" "$S/base_checkpoints/d12/model_000001.pt"
+	if [[ $EUID -eq 0 ]]; then
+		mount_store "$S" -o allow_other,auto_unmount
+		ls "$MNT/base" >/dev/null
+	fi
+}
+
+@test "SIGTERM and SIGHUP unmount and end it well" {
+	local signal
+	RUNNER=(env --default-signal=HUP)       # which nohup, say, has it ignore
+	for signal in TERM HUP; do
+		mount_store "$S"
+		ls "$MNT" >/dev/null
+		kill -"$signal" "$DAEMON"
+		within 10000 eval '! mountpoint -q "$MNT"'
+		unmount $((${#MOUNTS[@]} - 1))
+	done
+}
+
+@test "the default store is \$NANOCHAT_BASE_DIR, else ~/.cache/nanochat" {
+	mkdir -p "$BATS_TEST_TMPDIR/home/.cache"
+	cp -r "$S" "$BATS_TEST_TMPDIR/home/.cache/nanochat"
+	mv "$BATS_TEST_TMPDIR/home/.cache/nanochat/base_checkpoints/"d{12,34}
+	NANOCHAT_BASE_DIR=$S HOME=$BATS_TEST_TMPDIR/home background "$BATS_TEST_TMPDIR/m"
+	lists "$MNT/base" "d12 largest"
+	unmount 0
+	HOME=$BATS_TEST_TMPDIR/home background "$BATS_TEST_TMPDIR/m"
+	lists "$MNT/base" "d34 largest"
+	unmount 1
+	NANOCHAT_BASE_DIR=/nowhere/at/all no_mount /nowhere/at/all "$CKPTFS" "$BATS_TEST_TMPDIR/m"
+	HOME=$BATS_TEST_TMPDIR/empty no_mount empty/.cache/nanochat "$CKPTFS" "$BATS_TEST_TMPDIR/m"
+}
+
+# mount8 COMMANDS - runs them as root in a mount namespace of its own, where mount(8) finds the program under test by its name in
+# /usr/local/bin (mount clears PATH). $1 is the test's directory; the store is $1/s, the mountpoint $1/m.
+mount8() {
+	mkdir -p "$BATS_TEST_TMPDIR/bin"
+	[[ -e $BATS_TEST_TMPDIR/bin/ckptfs ]] || cp "$CKPTFS" "$BATS_TEST_TMPDIR/bin/ckptfs"
+	run timeout 60 unshare -m bash -euc "
+		mount --bind \"\$1/bin\" /usr/local/bin
+		trap 'umount \$1/m 2>/dev/null || true' EXIT
+		$1" _ "$BATS_TEST_TMPDIR" 3>&-
+}
+
+@test "TMPDIR may be relative; one that isn't there is refused by name" {
+	cd "$BATS_TEST_TMPDIR"
+	no_mount "TMPDIR 'nowhere'" env TMPDIR=nowhere "$CKPTFS" "$S" m
+	no_mount "TMPDIR '$S/base_checkpoints/d12/model_000001.pt'" env TMPDIR="$S/base_checkpoints/d12/model_000001.pt" "$CKPTFS" "$S" m
+	mkdir scratch
+	"$PYTHON" -c '
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipfile.ZIP_DEFLATED) as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name))' "$S/base_checkpoints/d12/model_000001.pt" "$S/base_checkpoints/d12/model_000002.pt"
+	TMPDIR=scratch background "$S" "$BATS_TEST_TMPDIR/m"
+	cmp "$MNT"/base/d12/00000{1,2}/model.raw/lm_head.weight
+}
+
+@test "mount -t fuse.ckptfs, and umount" {
+	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
+	mount8 '
+		mount -t fuse.ckptfs "$1/s" "$1/m" -o ro,device=cuda,native,allow_other
+		ls "$1/m/base/d12"
+		umount "$1/m"
+		ls "$1/m"'
+	[[ $status -eq 0 && ${lines[*]} == "000001 latest meta_000001.json model_000001.pt" ]] || { echo "$output"; return 1; }
+}
+
+@test "a line of /etc/fstab, with the options that fstab lines have" {
+	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
+	local options
+	for options in defaults ro,noauto,nofail,_netdev,device=cpu rw,nodev,nosuid,noexec,noatime,native user,noauto,x-systemd.automount,allow_other; do
+		echo "$BATS_TEST_TMPDIR/s $BATS_TEST_TMPDIR/m fuse.ckptfs $options 0 0" >"$BATS_TEST_TMPDIR/fstab"
+		mount8 'mount -T "$1/fstab" "$1/m" && ls "$1/m/base/d12/latest/model"'
+		[[ $status -eq 0 && ${lines[*]} == "lm_head.weight.npy transformer.wte.weight.npy" ]] || { echo "$options: $output"; return 1; }
+	done
+}
+
+@test "mount(8) hears of a failure" {
+	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
+	mount8 'mount -t fuse.ckptfs "$1/nowhere" "$1/m"'
+	[[ $status -ne 0 && $output == *"$BATS_TEST_TMPDIR/nowhere"* ]] || { echo "$output"; return 1; }
+	mount8 'mount -t fuse.ckptfs "$1/s" "$1/m" -o frobnicate'
+	[[ $status -ne 0 && $output == *frobnicate* ]] || { echo "$output"; return 1; }
+}
+
+@test "an unprivileged user mounts, reads and unmounts" {
+	[[ $EUID -eq 0 ]] || { mount_store "$S"; lists "$MNT" "base rl sft"; return; }
+	local d=$BATS_TEST_TMPDIR
+	chmod o+x "$BATS_RUN_TMPDIR"
+	cp "$CKPTFS" "$d/ckptfs"
+	chown 65534:65534 "$d/m"
+	mknod "$d/fuse" c 10 229
+	chmod 666 "$d/fuse"
+	# In a mount namespace of its own, where /dev/fuse has the mode that distributions give it.
+	timeout 60 unshare -m bash -euc '
+		mount --bind "$1/fuse" /dev/fuse
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ bash -euc "
+			cd /
+			\"$1/ckptfs\" \"$1/s\" \"$1/m\"
+			trap \"fusermount3 -u $1/m\" EXIT
+			cmp \"$1/m/base/d12/000001/model.pt\" \"$1/s/base_checkpoints/d12/model_000001.pt\"
+			ls \"$1/m/base/d12/000001/model\"
+		"' _ "$d" 3>&-
+}
+
+@test "a mountpoint inside the store, or a store inside the mountpoint, is refused" {
+	local inside
+	for inside in "$S/mnt" "$S/base_checkpoints/mnt" "$S/base_checkpoints/d12/mnt"; do
+		mkdir "$inside"
+		no_mount "$inside" "$CKPTFS" "$S" "$inside"
+	done
+	no_mount "$S" "$CKPTFS" "$S" "$S"
+	no_mount "$BATS_TEST_TMPDIR" "$CKPTFS" "$S" "$BATS_TEST_TMPDIR"
+	mkdir "$S-mnt"
+	mount_store "$S"
+}
+
+@test "with -f the log goes to stderr, and a bad checkpoint is in it" {
+	: >"$S/base_checkpoints/d12/model_000002.pt"
+	mount_store "$S"
+	cat "$MNT/base/d12/000002/model.error" >/dev/null
+	within 2000 grep -q 'model_000002\.pt' "$LOG"
+}
