@@ -20,8 +20,10 @@ unit() {
 }
 
 @test "unit: archive" { unit archive; }
+@test "unit: base" { unit base; }
 @test "unit: convert" { unit convert; }
 @test "unit: dtype" { unit dtype; }
+@test "unit: intent" { unit intent; }
 @test "unit: json" { unit json; }
 @test "unit: keyname" { unit keyname; }
 @test "unit: npy" { unit npy; }
@@ -32,6 +34,7 @@ unit() {
 @test "unit: safetensors" { unit safetensors; }
 @test "unit: serializer" { unit serializer; }
 @test "unit: store" { unit store; }
+@test "unit: view" { unit view; }
 
 @test "unit: every other program of tests/unit" {
 	local source name
