@@ -297,6 +297,7 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 		     unsigned flags, struct dnode **arrived, struct ck_error *err)
 {
 	char old_path[PATH_MAX], new_path[PATH_MAX];
+	struct ck_error why = CK_ERROR_INIT;
 	struct stat moved, replaced;
 	struct dnode *node = NULL;
 
@@ -316,6 +317,9 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 	dnode_put(d, node);
 	dnode_move(d, &moved, to->draft, to->dir, new_name);
 	*arrived = dnode_get(d, to->draft, to->dir, new_name, &moved);
+	/* The rename is done; without the note the key's place in the order is that of its name. */
+	if (draft_note_moved(to->draft, old_path, new_path, &why))
+		draft_say(d, &why);
 	return CK_OK;
 }
 

@@ -188,6 +188,28 @@ int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_err
 	return rc;
 }
 
+/* PATH lies in DIR/files; what the order calls it. */
+static const char *name_in_order(const struct draft *draft, const char *path)
+{
+	return path + strlen(draft->dir) + strlen("/files/");
+}
+
+int draft_note_made(struct draft *draft, const char *path, struct ck_error *err)
+{
+	if (draft->kind == DRAFT_STAGED)
+		return CK_OK;
+	atomic_store(&draft->unsynced, true);
+	return ck_order_append(draft->dir, name_in_order(draft, path), err);
+}
+
+int draft_note_moved(struct draft *draft, const char *from, const char *to, struct ck_error *err)
+{
+	if (draft->kind == DRAFT_STAGED)
+		return CK_OK;
+	atomic_store(&draft->unsynced, true);
+	return ck_order_rename(draft->dir, name_in_order(draft, from), name_in_order(draft, to), err);
+}
+
 int draft_begin(struct draft *draft, struct ck_error *err)
 {
 	pthread_rwlock_rdlock(&draft->lock);

@@ -9,8 +9,8 @@
  *   TAG/.ckptfs/lock                 held shared by every mount that writes to the tag; who gets it
  *                                    alone may clear leftovers
  *   TAG/.ckptfs/000600/files/...     what the mount shows as TAG/000600/...
- *   TAG/.ckptfs/000600/order         the inode numbers of the files in the order of their creation,
- *                                    8 bytes each
+ *   TAG/.ckptfs/000600/order         the names of the files in the order of their creation, and
+ *                                    their renames
  *   TAG/.ckptfs/000600/publish/      the step's files while they are made; intent: what is being
  *                                    renamed into place
  *   TAG/.ckptfs/staged/              files under nanochat's own names until they are closed, and

@@ -72,10 +72,8 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 					  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (!rc && fstat(fd, &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
-	if (!rc && made && w->draft->kind != DRAFT_STAGED) {
-		rc = ck_order_append(w->draft->dir, st.st_ino, err);
-		atomic_store(&w->draft->unsynced, true);
-	}
+	if (!rc && made)
+		rc = draft_note_made(w->draft, path, err);
 	if (rc) {
 		if (fd >= 0)
 			close(fd);

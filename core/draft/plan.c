@@ -145,7 +145,7 @@ static int take_npy_dir(struct draft_files *d, struct ck_part *part)
 	part->arena = ck_arena_new(MAX_PART);
 	part->tensors = calloc(names.count + 1, sizeof(*part->tensors));
 	part->files = calloc(names.count + 1, sizeof(*part->files));
-	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path, &names, d->err)
+	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path + strlen(d->files) + 1, &names, d->err)
 							 : ck_fail_nomem(d->err);
 	for (size_t i = 0; i < names.count && !rc; i++) {
 		/* ".x.npy" is the tensor ".x": a temporary name would go on behind it. */

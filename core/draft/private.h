@@ -119,6 +119,10 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
    draft is found. */
 int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_error *err);
 
+/* Notes in the draft's order that the file at PATH was made, or was renamed. Its lock is held, shared at least. */
+int draft_note_made(struct draft *draft, const char *path, struct ck_error *err);
+int draft_note_moved(struct draft *draft, const char *from, const char *to, struct ck_error *err);
+
 /* Shared use: from begin to end the draft isn't published and isn't gone. CK_ERR_STALE. */
 int draft_begin(struct draft *draft, struct ck_error *err);
 void draft_end(struct draft *draft);

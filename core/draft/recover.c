@@ -48,17 +48,15 @@ static bool is_spent(const char *tag, const char *files, uint64_t step)
 static int complete_order(const char *dir, const char *files, struct ck_error *err)
 {
 	struct ck_names names = { 0 };
-	char path[PATH_MAX], optim[PATH_MAX];
+	char sub[PATH_MAX], optim[PATH_MAX];
 	struct stat st;
-	int rc = CK_OK;
+	int rc = ck_order_complete(dir, "model", err);
 
-	if (ck_path_join(path, files, "model"))
-		rc = ck_order_complete(dir, path, err);
 	if (!rc && ck_path_join(optim, files, "optim") && ck_real_stat(optim, &st) == 0)
 		rc = ck_list_real_dir(optim, &names, err);
 	for (size_t i = 0; i < names.count && !rc; i++)
-		if (ck_path_join(path, optim, names.names[i]))
-			rc = ck_order_complete(dir, path, err);
+		if (ck_path_join(sub, "optim", names.names[i]))
+			rc = ck_order_complete(dir, sub, err);
 	ck_names_free(&names);
 	return rc;
 }

@@ -183,6 +183,26 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	[[ -f $STORED/model_000600.pt && -f $STORED/model_000700.pt ]]
 }
 
+@test "key order goes by name: it stays where a file system makes up inode numbers anew, through renames, directories too" {
+	writable
+	local draft=$TAG/000600.partial keys="z b y a x" key
+	mkdir "$draft" "$draft/new"
+	for key in $keys; do
+		"$PYTHON" -c 'import numpy, sys; numpy.save(open(sys.argv[1], "wb"), numpy.ones(2))' "$draft/new/.$key.tmp"
+		mv "$draft/new/.$key.tmp" "$draft/new/$key.npy"
+	done
+	mv "$draft/new" "$draft/model"
+	"$PYTHON" -c 'import numpy, sys; numpy.save(open(sys.argv[1], "wb"), numpy.ones(2))' "$draft/model/c.npy"
+	mv "$draft/model/b.npy" "$draft/model/w.npy"
+	rm "$draft/model/y.npy"
+	cp "$TAG/000500/meta.json" "$draft/"
+	unmount 0
+	(cd "$STORED/.ckptfs/000600.partial/files/model" && for key in *; do cp "$key" "$key.new" && mv "$key.new" "$key"; done)
+	writable
+	mv "$TAG/000600.partial" "$TAG/000600"
+	[[ $(in_order "$TAG/000600/model" | tr '\n' ' ') == "z.npy w.npy a.npy x.npy c.npy "* ]] || { in_order "$TAG/000600/model"; return 1; }
+}
+
 @test "rm -r of drafts, and renames of them" {
 	writable
 	mkdir "$TAG/000600" "$TAG/000700.partial"

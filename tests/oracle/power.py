@@ -20,8 +20,7 @@ For each prefix: nothing, or all, of what isn't safe; all of the entries with no
 them; the entries' changes up to each point; and random subsets (seeded). Equal results are mounted once. Each result
 is a tag of its own, so that one mount recovers them all.
 
-Inode numbers and times stand in two of the daemon's files, `intent` and `order`; the replay puts those of its own
-files there.
+Inode numbers and times stand in one of the daemon's files, `intent`; the replay puts those of its own files there.
 """
 import hashlib
 import os
@@ -211,13 +210,10 @@ def lay_out(tree, tag):
             with open(full, "wb") as f:
                 f.write(data)
         made.setdefault(inode, full)
-    by_number = {inode.number: path for inode, path in made.items()}
     for path, (_, data) in tree.items():
         if data is not None and re.fullmatch(r"\.ckptfs/[^/]*/intent", path):
             by_name = {(os.path.basename(p).encode(), i.number): made[i] for p, (i, _) in tree.items()}
             translate(os.path.join(tag, path), lambda text: translate_intent(text, by_name))
-        if data is not None and re.fullmatch(r"\.ckptfs/[^/]*/order", path):
-            translate(os.path.join(tag, path), lambda text: translate_order(text, by_number))
 
 
 def translate(path, function):
@@ -234,14 +230,6 @@ def translate_intent(text, by_name):
         # The size stays: a file that is there with fewer bytes is not that file.
         return b"%d %s %d %s\n" % (st.st_ino if st else 0, m[2], st.st_mtime_ns if st else 0, m[4])
     return re.sub(rb"(\d+) (\d+) (-?\d+) (\S+)\n", line, text)
-
-
-def translate_order(data, by_number):
-    out = b""
-    for at in range(0, len(data) - len(data) % 8, 8):
-        path = by_number.get(int.from_bytes(data[at:at + 8], "little"))
-        out += (os.stat(path).st_ino if path else 0).to_bytes(8, "little")
-    return out
 
 
 def digest(tree):
