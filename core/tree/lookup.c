@@ -172,10 +172,10 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 
 const struct tree_form tree_forms[TREE_FORMS] = {
 	{ "", LOCAL_SELF, S_IFDIR, -1 },
+	{ ".json", LOCAL_OUTLINE, S_IFREG, CK_FORM_OUTLINE },
 	{ ".raw", LOCAL_RAW, S_IFDIR, -1 },
 	{ ".safetensors", LOCAL_SAFETENSORS, S_IFREG, CK_FORM_SAFETENSORS },
 	{ ".tsv", LOCAL_TSV, S_IFREG, -1 },
-	{ ".json", LOCAL_OUTLINE, S_IFREG, CK_FORM_OUTLINE },
 	{ ".error", LOCAL_ERROR, S_IFREG, -1 },
 };
 

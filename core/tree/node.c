@@ -10,9 +10,38 @@
 #define FIRST_BUCKETS 64u
 #define BASE_END (CK_INO_DRAFT >> LOCAL_BITS)
 
+/*
+ * A step's nodes have their numbers next to each other, in the order in which the step is listed: 22 bits that the tag
+ * and the step give, 3 that are the node's rank in the listing, 18 of its hash. A shard's number has its rank in it.
+ */
+#define REST_BITS 18
+#define GROUP_MASK ((UINT64_C(1) << 22) - 1)
+#define RANK_SHIFT 10
+#define RANK_MAX 255
+
+static uint64_t fold(uint64_t h) { return h ^ h >> 32; }
+
+static uint64_t base_in_step(const struct node_key *key, uint64_t h)
+{
+	/* optim/ is STEP's own, and comes behind model.pt. */
+	static const uint8_t order[] = {
+		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3, [NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
+	};
+	const char *slash = strrchr(key->path, '/');
+	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;
+	bool shard = key->name.kind == CK_FILE_OPTIM && (key->type == NODE_OPTIM || key->type == NODE_FILE);
+	uint64_t rest = fold(h) & ((1u << REST_BITS) - 1), rank = key->name.rank;
+
+	if (shard) {
+		rest &= (1u << (RANK_SHIFT - 1)) - 1;
+		rest |= (uint64_t)(key->type == NODE_FILE) << (RANK_SHIFT - 1);
+		rest |= (rank < RANK_MAX ? rank : RANK_MAX) << RANK_SHIFT;
+	}
+	return ((group & GROUP_MASK) << 3 | order[shard ? NODE_OPTIM : key->type]) << REST_BITS | rest;
+}
+
 uint64_t node_base(const struct node_key *key)
 {
-	const uint64_t mask = BASE_END - 1;
 	uint64_t type = key->type, h;
 
 	h = ck_hash(&type, sizeof(type), 0);
@@ -20,7 +49,7 @@ uint64_t node_base(const struct node_key *key)
 	h = ck_hash(&key->name.step, sizeof(key->name.step), h);
 	h = ck_hash(&key->ident, sizeof(key->ident), h);
 	h = ck_hash(&key->meta, sizeof(key->meta), h);
-	h = (h ^ h >> 43) & mask;
+	h = key->type >= NODE_STEP ? base_in_step(key, h) : (h ^ h >> 43) & (BASE_END - 1);
 	return h ? h : 1;       /* 0 is the root's */
 }
 

@@ -32,11 +32,11 @@ enum local {
 	LOCAL_LINK = 2,         /* SOURCE: largest; TAG: latest */
 	LOCAL_OPTIM = 2,        /* STEP: the directory optim/ */
 	LOCAL_ERROR = 2,        /* META, MODEL, OPTIM: the .error file */
+	LOCAL_OUTLINE = 3,      /* these in the order of a step's listing */
 	/* MODEL, OPTIM: the directory of bare tensors (LOCAL_SELF: the one of .npy files) */
-	LOCAL_RAW = 3,
-	LOCAL_SAFETENSORS = 4,
-	LOCAL_TSV = 5,
-	LOCAL_OUTLINE = 6,
+	LOCAL_RAW = 4,
+	LOCAL_SAFETENSORS = 5,
+	LOCAL_TSV = 6,
 	LOCAL_FEW,              /* behind the last of those that a node has one of */
 	LOCAL_NPY_0 = 1 << 18,  /* + the tensor's index: KEY.npy */
 	LOCAL_RAW_0 = 2 << 18,  /* + the tensor's index: the bare tensor */

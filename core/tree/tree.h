@@ -6,7 +6,8 @@
  * file as it is (FILE), as metadata (META) or as tensors (CKPT). An inode number is the node's
  * base, a 43-bit hash, and 20 bits that count what the node shows: CKPT's directories, its files,
  * tensor I in model/ and in model.raw/. So there is no table with a row per tensor, numbers rise in
- * key order, and they are the same after a remount. The hash of FILE, META and CKPT covers the path
+ * key order, and they are the same after a remount. Those of a step rise in the order of its listing, as cp -r wants
+ * (node_base). The hash of FILE, META and CKPT covers the path
  * and the identity (device, inode, size, mtime) of the stored files that the bytes depend on: a
  * replaced file is another node with other numbers, and what the kernel cached of the old one stays
  * true.

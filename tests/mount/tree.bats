@@ -39,6 +39,35 @@ load ../lib/helpers
 	[[ -f $MNT/base/d12/000500/model.raw/resid_lambdas ]]
 }
 
+# in_step_order DIRECTORY - the listing, and the inode numbers rise with it.
+in_step_order() {
+	local listed
+	listed=$(in_order "$1")
+	[[ $(find "$1" -mindepth 1 -maxdepth 1 -printf '%i %f\n' | sort -n | cut -d' ' -f2) == "$listed" ]] || { find "$1" -maxdepth 1 -printf '%i %f\n'; return 1; }
+	tr '\n' ' ' <<<"$listed"
+}
+
+@test "a step's entries stand in the contract's order, in listings and in inode numbers, the same after a remount" {
+	local tag n text
+	for tag in d4 d12 a b c; do
+		for n in 000001 000500 001000 999999 5000000; do
+			small_pt "$BATS_TEST_TMPDIR/s/base_checkpoints/$tag"/{model_$n,optim_${n}_rank0,optim_${n}_rank1,optim_${n}_rank10}.pt
+		done
+	done
+	mount_store "$BATS_TEST_TMPDIR/s"
+	for tag in "$MNT"/base/{d4,d12,a,b,c}/[0-9]*; do
+		[[ $(in_step_order "$tag") == "meta.json model model.raw model.safetensors model.tsv model.pt optim " ]] || { in_step_order "$tag"; return 1; }
+		text=
+		for n in 0 1 10; do text+="rank$n rank$n.json rank$n.raw rank$n.safetensors rank$n.tsv rank$n.pt "; done
+		[[ $(in_step_order "$tag/optim") == "$text" ]] || { in_step_order "$tag/optim"; return 1; }
+	done
+	[[ -z $(find "$MNT" -printf '%i\n' | sort | uniq -d) ]]
+	(cd "$MNT" && find . -printf '%i %p\n' | sort) >"$BATS_TEST_TMPDIR/before"
+	unmount 0
+	mount_store "$BATS_TEST_TMPDIR/s"
+	(cd "$MNT" && find . -printf '%i %p\n' | sort) | cmp - "$BATS_TEST_TMPDIR/before"
+}
+
 @test "only the canonical name is a step" {
 	local tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d12
 	small_pt "$tag"/model_{000000,000500,1000000,0000501,502,000503_backup,000504.partial,-00505,+00506}.pt "$tag"/model_000507.pt.tmp
