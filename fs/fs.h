@@ -24,6 +24,7 @@ struct fs {
 	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
+	const char *note;               /* said on stderr when the mount answers, or NULL */
 	void (*ready)(struct fs *fs);   /* called when the kernel's first request came in */
 };
 

@@ -78,6 +78,8 @@ static void on_ready(struct fs *fs)
 	ssize_t ignored;
 	int null;
 
+	if (fs->note)
+		fprintf(stderr, "ckptfs: %s\n", fs->note);
 	if (fs->ready_fd < 0)
 		return;
 	log_to_syslog(fs->log);
@@ -162,7 +164,7 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .ready = on_ready, .buffers = BUFFERS_INIT };
+	struct fs fs = { .ready_fd = -1, .note = o->note, .ready = on_ready, .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->store,
 		.level = o->level,

@@ -1,6 +1,9 @@
+/* Implements options.h; advise.h has the texts that guess at what was meant. */
 #include "options.h"
 
+#include "advise.h"
 #include "core/file/io.h"
+#include "core/tree/level.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -70,26 +73,36 @@ static int complain(const char *what, const char *subject, const char *advice)
 }
 
 /* The options that libfuse or the kernel knows and a mount of ours may use. */
+static const char *const foreign[] = {
+	"ro",          "dev",        "nodev",        "suid",    "nosuid",   "exec",        "noexec",
+	"atime",       "noatime",    "sync",         "async",   "dirsync",  "context=",    "fscontext=",
+	"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "defcontext=", "rootcontext=",
+};
+#define FOREIGN (sizeof(foreign) / sizeof(*foreign))
+
 static bool libfuse_knows(const char *option)
 {
-	static const char *const names[] = {
-		"ro",          "dev",        "nodev",        "suid",    "nosuid",   "exec",        "noexec",
-		"atime",       "noatime",    "sync",         "async",   "dirsync",  "context=",    "fscontext=",
-		"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "defcontext=", "rootcontext=",
-	};
+	for (size_t i = 0; i < FOREIGN; i++) {
+		size_t len = strlen(foreign[i]);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		size_t len = strlen(names[i]);
-
-		if (names[i][len - 1] == '=' ? strncmp(option, names[i], len) == 0 : strcmp(option, names[i]) == 0)
+		if (foreign[i][len - 1] == '=' ? strncmp(option, foreign[i], len) == 0 : strcmp(option, foreign[i]) == 0)
 			return true;
 	}
 	return false;
 }
 
+/* For advise.h: those of the table come first; the ones with a dash in it are no near match of any word. */
+static const char *option_name(size_t i)
+{
+	const size_t own = sizeof(table) / sizeof(*table) - 1;
+
+	return i < own ? table[i].templ : i < own + FOREIGN ? foreign[i - own] : NULL;
+}
+
 static int take(void *data, const char *arg, int key, struct fuse_args *out)
 {
 	struct options *o = data;
+	char advice[128];
 
 	(void)out;
 	if (key == KEY_IGNORED)
@@ -98,7 +111,10 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 		return complain("a value is missing from option", arg, "see ckptfs --help");
 	if (key == FUSE_OPT_KEY_NONOPT) {
 		if (o->positionals == 2)
-			return complain("one argument too many", arg, "ckptfs [-o OPTIONS] [STORE] MOUNTPOINT");
+			return complain("one argument too many", arg,
+					advise_is_option(o->positional[0], option_name)
+						? "options are joined by commas without a blank: -o ro,native"
+						: "ckptfs [-o OPTIONS] [STORE] MOUNTPOINT");
 		o->positional[o->positionals] = strdup(arg);
 		if (!o->positional[o->positionals])
 			return complain("out of memory at", arg, "");
@@ -111,7 +127,7 @@ static int take(void *data, const char *arg, int key, struct fuse_args *out)
 	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
 		return 0;
 	if (arg[0] == '-' || !libfuse_knows(arg))
-		return complain("unknown option", arg, "see ckptfs --help");
+		return complain("unknown option", arg, advise_option(arg, option_name, advice, sizeof(advice)));
 	return 1;
 }
 
@@ -144,37 +160,71 @@ static char *default_store(void)
 	return path;
 }
 
-static int resolve_store(struct options *o)
+static const char *const levels[] = { "base", "source", "tag" };
+static const char *const level_words[] = { "a base directory", "a checkpoints directory", "a tag's directory" };
+
+/* Decides the level, and puts into o->note what a person should know about that. */
+static int resolve_level(struct options *o, const char *given)
 {
-	static const char *const levels[] = { "base", "source", "tag" };
-	char *given = o->positionals == 2 ? strdup(o->positional[0]) : default_store();
+	static const char *const wanted[] = {
+		"no *_checkpoints directory, no model_NNNNNN.pt, and no directory with one",
+		"no directory that holds a model_NNNNNN.pt",
+		"no model_NNNNNN.pt",
+	};
+	enum ck_level detected;
 	struct ck_error err = CK_ERROR_INIT;
 	char line[512];
+	bool found;
+	int level = CK_LEVEL_BASE, rc = 0;
+
+	if (o->level_text && choose("level", o->level_text, levels, 3, &level) < 0)
+		return -1;
+	if (ck_level_detect(o->store, &detected, &found, &err) ||
+	    (!found && ck_level_detect(given, &detected, &found, &err)))
+		return complain("store", given, ck_error_line(&err, line, sizeof(line)));
+	/* nanochat's own default is a base directory, whatever is in it. */
+	o->level = o->level_text || o->positionals < 2 ? (enum ck_level)level : detected;
+	if (!found)
+		rc = asprintf(&o->note, "store '%s': found %s: mounted as %s all the same", given, wanted[o->level],
+			      level_words[o->level]);
+	else if (o->level != detected)
+		rc = asprintf(&o->note, "store '%s': mounted as %s, but it looks like %s: -o level=%s", given,
+			      level_words[o->level], level_words[detected], levels[detected]);
+	if (rc < 0)
+		o->note = NULL;
+	return 0;
+}
+
+static const char *why_no_store(const struct options *o, int error)
+{
+	if (error == ENOTCONN)
+		return "a dead mount is still there: fusermount3 -u it";
+	if (error != ENOENT)
+		return strerror(error);
+	if (o->positionals < 2)
+		return "No such file or directory; this is the default, since STORE isn't given: ckptfs STORE MOUNTPOINT";
+	return advise_is_option(o->positional[0], option_name)
+		       ? "No such file or directory; options are joined by commas without a blank: -o ro,native"
+		       : strerror(error);
+}
+
+static int resolve_store(struct options *o)
+{
+	char *given = o->positionals == 2 ? strdup(o->positional[0]) : default_store();
 	struct stat st;
-	int level, rc = -1;
+	int rc = -1;
 
 	if (!given) {
 		fprintf(stderr, "ckptfs: no store: name one, or set NANOCHAT_BASE_DIR\n");
 		return -1;
 	}
 	o->store = realpath(given, NULL);
-	if (!o->store || stat(o->store, &st) < 0) {
-		complain("store", given, strerror(errno));
-		goto out;
-	}
-	if (!S_ISDIR(st.st_mode)) {
+	if (!o->store || stat(o->store, &st) < 0)
+		complain("store", given, why_no_store(o, errno));
+	else if (!S_ISDIR(st.st_mode))
 		complain("store", given, "not a directory (a checkpoint's directory is mounted, not its .pt file)");
-		goto out;
-	}
-	if (o->level_text) {
-		rc = choose("level", o->level_text, levels, 3, &level);
-		o->level = rc ? CK_LEVEL_BASE : (enum ck_level)level;
-	} else if (ck_store_detect(o->store, &o->level, &err)) {
-		complain("store", given, ck_error_line(&err, line, sizeof(line)));
-	} else {
-		rc = 0;
-	}
-out:
+	else
+		rc = resolve_level(o, given);
 	free(given);
 	return rc;
 }
@@ -193,6 +243,34 @@ static bool is_empty(const char *path)
 	return empty;
 }
 
+static const char *why_no_mountpoint(int error)
+{
+	switch (error) {
+	case ENOTCONN:
+		return "a dead mount is still there: fusermount3 -u it";
+	case ENOENT:
+		return "No such file or directory: make it with mkdir";
+	case EACCES:
+		return "Permission denied; perhaps another user has mounted something there";
+	default:
+		return strerror(error);
+	}
+}
+
+/* The directory MOUNTPOINT holds something: what, and what to do. */
+static int complain_of_content(const struct options *o, const char *given)
+{
+	char advice[160];
+	enum ck_level level;
+	bool found;
+
+	if (ck_level_detect(o->mountpoint, &level, &found, NULL) || !found)
+		return complain("mountpoint", given, "not empty; -o nonempty mounts over what is there");
+	snprintf(advice, sizeof(advice), "this is a store (%s), which the mount would hide: ckptfs STORE MOUNTPOINT",
+		 level_words[level]);
+	return complain("mountpoint", given, advice);
+}
+
 static int resolve_mountpoint(struct options *o)
 {
 	const char *given = o->positional[o->positionals - 1];
@@ -200,15 +278,18 @@ static int resolve_mountpoint(struct options *o)
 
 	o->mountpoint = realpath(given, NULL);
 	if (!o->mountpoint || stat(o->mountpoint, &st) < 0)
-		return complain("mountpoint", given,
-				errno == ENOTCONN ? "a dead mount is still there: fusermount3 -u it" : strerror(errno));
+		return complain("mountpoint", given, why_no_mountpoint(errno));
 	if (!S_ISDIR(st.st_mode))
 		return complain("mountpoint", given, "not a directory");
+	if (strcmp(o->mountpoint, o->store) == 0)
+		return complain("mountpoint", given, "this is the store: ckptfs STORE MOUNTPOINT, an empty directory");
 	if (ck_is_within(o->mountpoint, o->store) || ck_is_within(o->store, o->mountpoint))
 		return complain("mountpoint", given, "the store and the mountpoint must not contain each other");
-	if (!o->nonempty && !is_empty(o->mountpoint))
-		return complain("mountpoint", given, "not empty; -o nonempty mounts over what is there");
-	return 0;
+	if (o->nonempty)
+		return 0;
+	if (advise_is_mounted(o->mountpoint))
+		return complain("mountpoint", given, "a ckptfs is mounted there already: fusermount3 -u it first");
+	return is_empty(o->mountpoint) ? 0 : complain_of_content(o, given);
 }
 
 /* The daemon leaves its directory, and needs the place only when someone reads: a relative one is made
@@ -252,6 +333,16 @@ static int add_fuse_options(struct options *o)
 	return rc;
 }
 
+static int check_system(void)
+{
+	char buf[256];
+	const char *why = advise_on_system(buf, sizeof(buf));
+
+	if (why)
+		fprintf(stderr, "ckptfs: %s\n", why);
+	return why ? -1 : 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	static const char *const devices[] = { "cpu", "mps", "cuda" }, *const sandboxes[] = { "on", "off", "require" };
@@ -273,7 +364,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
 		return -1;
 	}
-	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary() || add_fuse_options(o) ? -1 : 0;
+	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary() || check_system() || add_fuse_options(o)
+		       ? -1
+		       : 0;
 }
 
 void options_free(struct options *o)
@@ -281,6 +374,7 @@ void options_free(struct options *o)
 	fuse_opt_free_args(&o->fuse);
 	free(o->store);
 	free(o->mountpoint);
+	free(o->note);
 	free(o->device_text);
 	free(o->level_text);
 	free(o->sandbox_text);

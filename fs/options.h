@@ -13,6 +13,7 @@
 struct options {
 	char *store;            /* absolute; malloc'ed */
 	char *mountpoint;       /* absolute; malloc'ed */
+	char *note;             /* a line about the store for who mounts it, or NULL; malloc'ed */
 	enum ck_level level;
 	enum ck_device device;
 	bool foreground, debug, help, version;

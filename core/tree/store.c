@@ -197,41 +197,6 @@ out:
 	return rc;
 }
 
-struct signs {
-	bool base, source, tag;
-};
-
-static int see(int dir, const struct dirent *entry, void *arg)
-{
-	struct signs *seen = arg;
-	struct ck_file_name name;
-
-	if (ck_file_name_parse(entry->d_name, &name) && name.kind == CK_FILE_MODEL)
-		seen->tag |= is_type(dir, entry, DT_REG);
-	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))
-		return CK_OK;
-	seen->source = true;
-	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(ck_sources[0]); i++)
-		seen->base |= strcmp(entry->d_name, ck_sources[i].dir) == 0;
-	return CK_OK;
-}
-
-int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err)
-{
-	struct signs seen = { 0 };
-	int rc = each_entry(opendir(path), path, see, &seen, err);
-
-	if (rc)
-		return rc;
-	if (!seen.base && seen.tag)
-		*level = CK_LEVEL_TAG;
-	else if (!seen.base && seen.source)
-		*level = CK_LEVEL_SOURCE;
-	else
-		*level = CK_LEVEL_BASE;
-	return CK_OK;
-}
-
 /* The numbers in the names of one kind: steps of models, or ranks of the shards of one step. */
 struct numbers {
 	enum ck_file_kind kind;

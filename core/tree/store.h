@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a store's directory is: see level.h. */
 enum ck_level { CK_LEVEL_BASE, CK_LEVEL_SOURCE, CK_LEVEL_TAG };
 
 struct ck_source_dir {
@@ -53,11 +54,6 @@ bool ck_rank_parse(const char *name, uint64_t *rank, size_t *len);
 enum ck_draft_kind { CK_DRAFT_STEP, CK_DRAFT_PARTIAL, CK_DRAFT_OPTIM };
 bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step);
 const char *ck_draft_format(enum ck_draft_kind kind, uint64_t step, char *buf, size_t size);
-
-/* Which level the directory at PATH is: BASE if it holds a *_checkpoints directory of ck_sources,
-   TAG if it holds a canonical model_NNNNNN.pt, SOURCE if it holds a directory that isn't a
-   dot-directory; an empty directory is BASE. CK_ERR_SYS when it can't be read. */
-int ck_store_detect(const char *path, enum ck_level *level, struct ck_error *err);
 
 /* The steps that have a model file (ascending), or for CK_FILE_OPTIM the ranks of STEP. *OUT is
    malloc'ed (free()). CK_ERR_SYS. */

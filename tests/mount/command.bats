@@ -233,6 +233,165 @@ with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipf
 	mount_store "$S"
 }
 
+# noted WORD ARG... - mounts in the background at m, with status 0 and one line on stderr that has WORD.
+noted() {
+	run --separate-stderr timeout 20 "$CKPTFS" "${@:2}" "$BATS_TEST_TMPDIR/m" 3>&-
+	adopt "$BATS_TEST_TMPDIR/m"
+	[[ $status -eq 0 && -z $output && ${#stderr_lines[@]} -eq 1 ]] || { echo "status $status: $output $stderr"; return 1; }
+	[[ $stderr == *"$1"* ]] || { echo "lacks '$1': $stderr"; return 1; }
+	TOP=$(names "$MNT" | tr '\n' ' ')
+	unmount $((${#MOUNTS[@]} - 1))
+}
+
+# quiet ARG... - the same without a word.
+quiet() {
+	background "$@" "$BATS_TEST_TMPDIR/m"
+	TOP=$(names "$MNT" | tr '\n' ' ')
+	unmount $((${#MOUNTS[@]} - 1))
+}
+
+@test "a directory without anything of nanochat's is mounted as a base directory, and one line says what was looked for" {
+	local d=$BATS_TEST_TMPDIR
+	mkdir -p "$d"/{empty,src/{build,core,examples},names/d12}
+	touch "$d/src/core/main.c" "$d/names/d12/"{model.pt,model_500.pt,pytorch_model.bin}
+	for dir in empty src names; do
+		noted model_NNNNNN.pt "$d/$dir"
+		[[ $stderr == *"'$d/$dir'"*checkpoints* && $TOP == "base rl sft " ]]
+	done
+	noted model_NNNNNN.pt /etc
+	[[ $TOP == "base rl sft " ]]
+}
+
+@test "a young base directory is one, before its first checkpoint and after it" {
+	mkdir -p "$BATS_TEST_TMPDIR"/young/{tokenizer,base_data_climbmix}
+	quiet "$BATS_TEST_TMPDIR/young"
+	[[ $TOP == "base rl sft " ]]
+	background "$BATS_TEST_TMPDIR/young" "$BATS_TEST_TMPDIR/m"
+	small_pt "$BATS_TEST_TMPDIR/young/base_checkpoints/d4/model_000001.pt"
+	within 1150 test -e "$MNT/base/d4/latest"
+}
+
+@test "a checkpoints directory is one by its name or by a tag in it; a tag is one by a model or a shard" {
+	local d=$BATS_TEST_TMPDIR
+	mkdir -p "$d/none_checkpoints/d4" "$d/hub/other" "$d/shards"
+	quiet "$d/none_checkpoints"
+	[[ $TOP == "d4 " ]]
+	small_pt "$d/hub/run1/model_000650.pt" "$d/shards/optim_000500_rank0.pt"
+	quiet "$d/hub"
+	[[ $TOP == "largest other run1 " ]]
+	quiet "$d/hub/run1"
+	[[ $TOP == "000650 latest " ]]
+	quiet "$d/shards"
+	[[ -z $TOP ]]
+}
+
+@test "a level that the store doesn't have is said in one line, with the one that it has" {
+	noted level=source -o level=base "$S/base_checkpoints"
+	[[ $TOP == "base rl sft " ]]
+	noted level=base -o level=source "$S"
+	noted level=tag -o level=source "$S/base_checkpoints/d12"
+	mkdir "$BATS_TEST_TMPDIR/empty"
+	noted "no model_NNNNNN.pt" -o level=tag "$BATS_TEST_TMPDIR/empty"
+}
+
+@test "the default store is always a base directory" {
+	export NANOCHAT_BASE_DIR=$S/base_checkpoints
+	noted level=source
+	[[ $TOP == "base rl sft " ]]
+	export NANOCHAT_BASE_DIR=$S/base_checkpoints/d12
+	noted level=tag
+	[[ $TOP == "base rl sft " ]]
+	quiet -o level=tag
+	[[ $TOP == "000001 latest " ]]
+}
+
+@test "STORE and MOUNTPOINT swapped, and a store alone, are told from a directory that holds something" {
+	local d=$BATS_TEST_TMPDIR store
+	for store in "$S" "$S/base_checkpoints" "$S/base_checkpoints/d12"; do
+		no_mount "this is a store" "$CKPTFS" "$d/m" "$store"
+		[[ $stderr == *"$store"*"ckptfs STORE MOUNTPOINT"* && $stderr != *nonempty* ]]
+	done
+	NANOCHAT_BASE_DIR=$d/m no_mount "this is a store" "$CKPTFS" "$S"
+	NANOCHAT_BASE_DIR=$S no_mount "this is the store" "$CKPTFS" "$S"
+	HOME=$d no_mount "ckptfs STORE MOUNTPOINT" "$CKPTFS" "$S"
+	mkdir "$d/full" && touch "$d/full/file"
+	no_mount nonempty "$CKPTFS" "$S" "$d/full"
+}
+
+@test "a mountpoint that is missing or taken is said, with what to do" {
+	local d=$BATS_TEST_TMPDIR
+	no_mount mkdir "$CKPTFS" "$S" "$d/nowhere"
+	no_mount "not a directory" "$CKPTFS" "$S" "$S/base_checkpoints/d12/model_000001.pt"
+	background "$S" "$d/m"
+	no_mount "mounted there already: fusermount3 -u" "$CKPTFS" "$S" "$d/m"
+	# A mount that shows nothing is an empty directory.
+	mkdir "$d/no_checkpoints" "$d/m2"
+	background "$d/no_checkpoints" "$d/m2"
+	no_mount "mounted there already" "$CKPTFS" "$S" "$d/m2"
+}
+
+@test "an option in another program's spelling, or misspelt, is refused with the one that is meant" {
+	local word want
+	while read -r word want; do
+		no_mount "$want" "$CKPTFS" "$word" "$S" "$BATS_TEST_TMPDIR/m"
+		[[ $stderr == *"'${word#-o}'"* ]]
+	done <<-'EOF'
+		--ro did you mean -o ro?
+		-ro did you mean -o ro?
+		--native did you mean -o native?
+		--device=cuda did you mean -o device=cuda?
+		--allow-other did you mean -o allow_other?
+		--read-only did you mean -o ro?
+		--foreground did you mean -f?
+		-onativ did you mean -o native?
+		-oalow_other did you mean -o allow_other?
+		-olevle=tag did you mean -o level=tag?
+		-u fusermount3 -u
+		-x see ckptfs --help
+	EOF
+	no_mount "joined by commas" "$CKPTFS" -o ro native "$S" "$BATS_TEST_TMPDIR/m"
+	no_mount "joined by commas" "$CKPTFS" -o ro native "$BATS_TEST_TMPDIR/m"
+}
+
+@test "remount is refused: unmount, and mount again" {
+	no_mount "unmount it, and mount it again" "$CKPTFS" -o remount,ro "$S" "$BATS_TEST_TMPDIR/m"
+	[[ $EUID -eq 0 ]] || skip "the rest needs root, as mount does"
+	mount8 'mount -t fuse.ckptfs "$1/s" "$1/m"; mount -o remount,ro "$1/m" || { ls "$1/m"; exit 7; }'
+	[[ $status -eq 7 && $output == *"unmount it, and mount it again"*base* ]] || { echo "$output"; return 1; }
+}
+
+# crippled COMMANDS - what ckptfs says to the user 65534, one line, after root's COMMANDS in a mount namespace of its own.
+crippled() {
+	local d=$BATS_TEST_TMPDIR
+	chmod o+x "$BATS_RUN_TMPDIR"
+	cp "$CKPTFS" "$d/ckptfs"
+	chown 65534:65534 "$d/m"
+	[[ -e $d/fuse ]] || mknod "$d/fuse" c 10 229
+	chmod 666 "$d/fuse"
+	run --separate-stderr timeout 60 unshare -m bash -euc "
+		mount --bind \"\$1/fuse\" /dev/fuse
+		user='setpriv --reuid=65534 --regid=65534 --clear-groups'
+		$1
+		exec \$user env HOME=/ \"\$1/ckptfs\" \${options:-} \"\$1/s\" \"\${to:-\$1/m}\"" _ "$d" 3>&-
+	[[ $status -ne 0 && -z $output && ${#stderr_lines[@]} -eq 1 ]] || { echo "status $status: $output $stderr"; return 1; }
+}
+
+@test "what a system lacks for a mount is said in one line, with what to do" {
+	[[ $EUID -eq 0 ]] || skip "needs root, to take things away"
+	crippled 'chmod 600 "$1/fuse"'
+	[[ $stderr == *"/dev/fuse: Permission denied: "*"chmod 666"*--device* ]] || { echo "$stderr"; return 1; }
+	crippled 'mkdir "$1/dev"; mount --bind "$1/dev" /dev'
+	[[ $stderr == *"/dev/fuse: No such file"*modprobe*--device* ]] || { echo "$stderr"; return 1; }
+	crippled 'user="$user --bounding-set=-sys_admin"'
+	[[ $stderr == *CAP_SYS_ADMIN*--cap-add* ]] || { echo "$stderr"; return 1; }
+	crippled 'touch "$1/none"; mount --bind "$1/none" "$(command -v fusermount3)"'
+	[[ $stderr == *fusermount3*install* ]] || { echo "$stderr"; return 1; }
+	crippled 'echo "#" >"$1/conf"; mount --bind "$1/conf" /etc/fuse.conf; options="-o allow_other"'
+	[[ $stderr == *user_allow_other*/etc/fuse.conf* ]] || { echo "$stderr"; return 1; }
+	crippled 'mkdir "$1/roots"; to=$1/roots'
+	[[ $stderr == *"no write access"*roots* ]] || { echo "$stderr"; return 1; }
+}
+
 @test "with -f the log goes to stderr, and a bad checkpoint is in it" {
 	: >"$S/base_checkpoints/d12/model_000002.pt"
 	mount_store "$S"

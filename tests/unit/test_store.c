@@ -1,4 +1,4 @@
-#include "core/tree/store.h"
+#include "core/tree/level.h"
 #include "check.h"
 
 #include <errno.h>
@@ -89,34 +89,61 @@ static void steps_both_ways(void)
 	CHECK_STR(ck_step_format(1000000, buf, sizeof(buf)), "1000000");
 }
 
-static enum ck_level level_of(const char *name)
+/* Which level PATH is taken for; SURE as ck_level_detect's FOUND. */
+static enum ck_level level_of(const char *name, bool sure)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	enum ck_level level = CK_LEVEL_BASE;
+	bool found = !sure;
 
-	CHECK(ck_store_detect(path(name), &level, &err) == CK_OK);
+	CHECK(ck_level_detect(path(name), &level, &found, &err) == CK_OK);
+	CHECK(found == sure);
 	return level;
 }
 
 static void levels_are_detected(void)
 {
 	make_dir("detect");
-	CHECK(level_of("detect") == CK_LEVEL_BASE);
+	CHECK(level_of("detect", false) == CK_LEVEL_BASE);
 	make_file("detect/meta_000001.json");
 	make_dir("detect/.git");
-	CHECK(level_of("detect") == CK_LEVEL_BASE);
+	make_file("detect/.git/model_000001.pt");
+	CHECK(level_of("detect", false) == CK_LEVEL_BASE);
 	make_dir("detect/d12");
-	CHECK(level_of("detect") == CK_LEVEL_SOURCE);
+	make_file("detect/d12/model_1.pt");
+	make_dir("detect/d12/model_000001.pt");
+	CHECK(level_of("detect", false) == CK_LEVEL_BASE);
+	make_file("detect/d12/model_000002.pt");
+	CHECK(level_of("detect", true) == CK_LEVEL_SOURCE);
 	make_dir("detect/model_000002.pt");
-	CHECK(level_of("detect") == CK_LEVEL_SOURCE);
 	make_file("detect/model_1.pt");
-	CHECK(level_of("detect") == CK_LEVEL_SOURCE);
+	CHECK(level_of("detect", true) == CK_LEVEL_SOURCE);
 	CHECK(symlink("meta_000001.json", path("detect/model_000001.pt")) == 0);
-	CHECK(level_of("detect") == CK_LEVEL_TAG);
+	CHECK(level_of("detect", true) == CK_LEVEL_TAG);
 	make_file("detect/base_checkpoints");
-	CHECK(level_of("detect") == CK_LEVEL_TAG);
+	CHECK(level_of("detect", true) == CK_LEVEL_TAG);
 	CHECK(symlink("d12", path("detect/chatrl_checkpoints")) == 0);
-	CHECK(level_of("detect") == CK_LEVEL_BASE);
+	CHECK(level_of("detect", true) == CK_LEVEL_BASE);
+}
+
+static void young_stores_are_detected(void)
+{
+	make_dir("young");
+	make_dir("young/tokenizer");
+	CHECK(level_of("young", true) == CK_LEVEL_BASE);
+	make_dir("young/mid_checkpoints");
+	CHECK(level_of("young", true) == CK_LEVEL_BASE);
+	CHECK(level_of("young/mid_checkpoints", true) == CK_LEVEL_SOURCE);
+	CHECK(level_of("young/mid_checkpoints/", true) == CK_LEVEL_SOURCE);
+	make_dir("young/mid_checkpoints/d4");
+	CHECK(level_of("young/mid_checkpoints/d4", false) == CK_LEVEL_BASE);
+	make_dir("young/mid_checkpoints/d4/.ckptfs");
+	CHECK(level_of("young/mid_checkpoints/d4", true) == CK_LEVEL_TAG);
+	make_dir("shards");
+	make_file("shards/optim_500.pt");
+	CHECK(level_of("shards", false) == CK_LEVEL_BASE);
+	make_file("shards/optim_000500.pt");
+	CHECK(level_of("shards", true) == CK_LEVEL_TAG);
 }
 
 static void missing_directories_are_told(void)
@@ -125,9 +152,10 @@ static void missing_directories_are_told(void)
 	struct ck_names names = { 0 };
 	enum ck_level level;
 	uint64_t *steps;
+	bool found;
 	size_t count;
 
-	CHECK(ck_store_detect(path("none"), &level, &err) == CK_ERR_SYS);
+	CHECK(ck_level_detect(path("none"), &level, &found, &err) == CK_ERR_SYS);
 	CHECK(err.code == CK_ERR_SYS && err.sys == ENOENT && strstr(err.file, "none"));
 	CHECK(ck_store_tags(path("none"), &names, NULL) == CK_ERR_SYS);
 	CHECK(ck_store_steps(path("none"), &steps, &count, NULL) == CK_ERR_SYS);
@@ -243,6 +271,7 @@ int main(void)
 	RUN(other_spellings_are_no_names);
 	RUN(steps_both_ways);
 	RUN(levels_are_detected);
+	RUN(young_stores_are_detected);
 	RUN(missing_directories_are_told);
 	RUN(steps_and_ranks_are_listed);
 	RUN(tags_are_listed_and_ranked);
