@@ -1,4 +1,5 @@
 """Parts of make_hostile.py: opcodes without what they need, on what they are not for, and globals that are none of a checkpoint's."""
+import os
 import pickletools
 import struct
 
@@ -124,8 +125,8 @@ transformers.AutoModel.from_pretrained""".split()
 
 
 def spelled(module, name):
-    """One global called with 'touch /tmp/...', by everything that a pickle has for that."""
-    pair, what = globl(module, name), text("touch /tmp/ckptfs-was-here")
+    """One global called with 'touch' and the canary's path, by everything that a pickle has for that."""
+    pair, what = globl(module, name), text("touch " + os.environ.get("CKPTFS_CANARY", "ckptfs-was-here"))
     stacked = text(module) + text(name) + b"\x93"
     yield "global", PROTO2 + pair + STOP
     yield "reduce", PROTO2 + call(pair, what) + STOP

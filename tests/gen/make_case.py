@@ -236,7 +236,7 @@ def numel_overflow(path):
 
 @case
 def foreign_global(path):
-    model(path, {**MODEL, "x": Call("posix", "system", "touch /tmp/ckptfs-was-here")})
+    model(path, {**MODEL, "x": Call("posix", "system", "touch " + os.environ.get("CKPTFS_CANARY", "ckptfs-was-here"))})
 
 
 @case

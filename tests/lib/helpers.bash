@@ -1,5 +1,5 @@
 # What every mount test needs: a store, a private mount that never outlives its test, and words for what is checked.
-# Environment: CKPTFS the program (default ./ckptfs), PYTHON an interpreter with NumPy and torch (default /usr/bin/python3).
+# Environment: CKPTFS the program (default ./ckptfs), CKPTFS_BUILD where the rest of the build is (default build), PYTHON an interpreter with NumPy and torch (default /usr/bin/python3).
 # shellcheck shell=bash disable=SC2034,SC2154
 
 bats_require_minimum_version 1.5.0
@@ -10,8 +10,14 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 ORACLE=$REPO/tests/oracle
 GEN=$REPO/tests/gen
 FIXTURES=$REPO/tests/fixtures
+# Where the build put its programs; an absolute path or one below the repository.
+BUILD=${CKPTFS_BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$REPO/$BUILD
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$GEN:$ORACLE LC_ALL=C.UTF-8 TZ=UTC
 unset NANOCHAT_BASE_DIR
+
+# What the code in a hostile pickle makes, should anything ever run it.
+export CKPTFS_CANARY=$BATS_TEST_TMPDIR/was-here
 
 MOUNTS=() PIDS=() LOGS=() ADOPTED=()
 
@@ -119,9 +125,7 @@ unmount() {
 		sleep 0.02
 	done
 	if kill -0 "$pid" 2>/dev/null; then
-		echo "the daemon outlived its mount" >&2
-		kill -KILL "$pid"
-		status=1
+		outlived "$mnt" "$pid" || status=1
 	fi
 	[[ -n ${ADOPTED[$1]:-} ]] || wait "$pid" || { echo "the daemon ended with status $?" >&2; status=1; }
 	if grep -qE 'Sanitizer|runtime error|[Aa]ssert|double free|stack smashing' "$log"; then
@@ -129,6 +133,32 @@ unmount() {
 		status=1
 	fi
 	return "$status"
+}
+
+# pinned_by MOUNTPOINT - the processes, one of each other mount namespace, in which MOUNTPOINT is still mounted.
+pinned_by() {
+	local pid ns own
+	local -A seen
+	own=$(readlink /proc/self/ns/mnt)
+	for pid in /proc/[0-9]*; do
+		ns=$(readlink "$pid/ns/mnt" 2>/dev/null) || continue
+		[[ $ns != "$own" && -z ${seen[$ns]:-} ]] || continue
+		seen[$ns]=yes
+		! grep -qF " $1 " "$pid/mountinfo" 2>/dev/null || echo "${pid#/proc/}"
+	done
+}
+
+# outlived MOUNTPOINT PID - says why the daemon PID is still there, and ends it. A failure unless another mount namespace holds the mount.
+outlived() {
+	local pins
+	pins=$(pinned_by "$1")
+	if [[ -z $pins ]]; then
+		echo "the daemon outlived its mount" >&2
+		kill -KILL "$2"
+		return 1
+	fi
+	echo "$1 is still mounted in another mount namespace (unshare -m), that of process ${pins//$'\n'/ }" >&2
+	kill "$2"
 }
 
 # The end of every test: nothing stays mounted, whatever happened. bats shows the logs when the test failed.
@@ -175,14 +205,18 @@ is_error() {
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# within MILLISECONDS COMMAND... - polls until the command succeeds.
+# within MILLISECONDS COMMAND... - polls until the command succeeds; a command that begins later than that must. However slow the machine is, that
+# asks only what was promised: how long the command takes doesn't count.
 within() {
-	local end=$(($(now_ms) + $1))
-	until "${@:2}" 2>/dev/null; do
-		(($(now_ms) < end)) || { echo "not within $1 ms: ${*:2}" >&2; return 1; }
+	local began end=$(($(now_ms) + $1))
+	while began=$(now_ms); ! "${@:2}" 2>/dev/null; do
+		((began < end)) || { echo "not within $1 ms: ${*:2}" >&2; return 1; }
 		sleep 0.05
 	done
 }
+
+# cpu_ms PID - the processor time that it has taken, with its threads.
+cpu_ms() { awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*[)] /, ""); print int(($12 + $13) * 1000 / tick) }' "/proc/$1/stat"; }
 
 # no_mount WORD COMMAND... - refused before the background: one line that has WORD on stderr, a non-zero status.
 no_mount() {

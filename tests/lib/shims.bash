@@ -3,10 +3,8 @@
 
 # shim NAME - $CKPTFS_SHIM: tests/lib/shims/NAME.c as a shared object, where the build has made it or made here.
 shim() {
-	local build=${CKPTFS_BUILD:-build}
-	[[ $build == /* ]] || build=$REPO/$build
 	export CKPTFS
-	export CKPTFS_SHIM=$build/shims/$1.so
+	export CKPTFS_SHIM=$BUILD/shims/$1.so
 	[[ $CKPTFS_SHIM -nt $REPO/tests/lib/shims/$1.c ]] && return
 	CKPTFS_SHIM=$BATS_TEST_TMPDIR/$1.so
 	"${CC:-cc}" -std=gnu11 -O1 -fPIC -shared -pthread -o "$CKPTFS_SHIM" "$REPO/tests/lib/shims/$1.c"

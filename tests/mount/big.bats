@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
-# Big in bytes and big in tensors. What it took is printed as a comment; the bounds are generous.
+# Big in bytes and big in tensors. What it took of the daemon's time and memory is printed as a comment; the bounds are generous.
 
 load ../lib/helpers
 
@@ -9,19 +9,18 @@ teardown_file() { [[ ! -s $BATS_FILE_TMPDIR/big ]] || rm -rf "$(cat "$BATS_FILE_
 memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 
 @test "a sparse 8 GiB zip64 checkpoint mounts, lists and gives a tensor at once, in little memory" {
-	local start mounted listed got tensor
+	local mounted listed got tensor
 	oracle make_big sparse "$BATS_TEST_TMPDIR/s/d12"
 	[[ $(du -k "$BATS_TEST_TMPDIR/s/d12/model_000001.pt" | cut -f1) -lt 4096 ]]
-	start=$(now_ms)
 	mount_store "$BATS_TEST_TMPDIR/s/d12"
-	mounted=$(now_ms)
+	mounted=$(cpu_ms "$DAEMON")
 	lists_in_order "$MNT/000001/model" "transformer.wte.weight.npy transformer.h.0.mlp.weight.npy lm_head.weight.npy last.npy"
-	listed=$(now_ms)
+	listed=$(cpu_ms "$DAEMON")
 	tensor=$(od -An -tf4 -j $((65535 * 4)) "$MNT/000001/model.raw/last")
-	got=$(now_ms)
+	got=$(cpu_ms "$DAEMON")
 	[[ ${tensor// /} == 65535 ]]
-	echo "# mount $((mounted - start)) ms, list $((listed - mounted)) ms, read $((got - listed)) ms, peak memory $(memory VmHWM) KiB" >&3
-	[[ $((got - start)) -lt 2000 ]]
+	echo "# the daemon's time: mount $mounted ms, list $((listed - mounted)) ms, read $((got - listed)) ms, peak memory $(memory VmHWM) KiB" >&3
+	sanitized || [[ $got -lt 500 ]]
 	[[ $(stat -c %s "$MNT/000001/model.raw/transformer.wte.weight") -eq $((5 << 30)) ]]
 	[[ $(stat -c %s "$MNT/000001/model.raw/lm_head.weight") -eq $((2 << 30)) ]]
 	[[ $(stat -c %o "$MNT/000001/model.raw/lm_head.weight") -eq $((1 << 20)) ]]
@@ -56,18 +55,18 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	local start opened listed summed
 	oracle make_big many "$BATS_TEST_TMPDIR/s/d12"
 	mount_store "$BATS_TEST_TMPDIR/s/d12"
-	start=$(now_ms)
+	start=$(cpu_ms "$DAEMON")
 	[[ $(od -An -tf4 "$MNT/000001/model.raw/layer.99999.weight" | tr -s ' ') == " 99 100 101 102" ]]
-	opened=$(now_ms)
+	opened=$(cpu_ms "$DAEMON")
 	[[ $(in_order "$MNT/000001/model" | wc -l) -eq 100000 ]]
-	listed=$(now_ms)
+	listed=$(cpu_ms "$DAEMON")
 	[[ $(find "$MNT/000001/model" -name '*.npy' -size 1 | wc -l) -eq 100000 ]]
 	[[ $(wc -l <"$MNT/000001/model.tsv") -eq 100001 ]]
-	summed=$(now_ms)
+	summed=$(cpu_ms "$DAEMON")
 	in_order "$MNT/000001/model" | sort -c
-	echo "# open and read $((opened - start)) ms, list $((listed - opened)) ms, stat all and model.tsv $((summed - listed)) ms, memory $(memory VmRSS) KiB, at most $(memory VmHWM) KiB" >&3
+	echo "# the daemon's time: open and read $((opened - start)) ms, list $((listed - opened)) ms, stat all and model.tsv $((summed - listed)) ms, memory $(memory VmRSS) KiB, at most $(memory VmHWM) KiB" >&3
 	sanitized || [[ $(memory VmHWM) -lt 65536 ]]
-	sanitized || [[ $((summed - start)) -lt 20000 ]]
+	sanitized || [[ $((summed - start)) -lt 5000 ]]
 	"$PYTHON" -B - "$MNT/000001/model.safetensors" "$ORACLE" <<-'END'
 		import sys
 		sys.path.insert(0, sys.argv[2])
@@ -93,10 +92,10 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 		ln "$tag/model_000000.pt" "$tag/model_$(printf '%06d' "$i").pt"
 	done
 	mount_store "$BATS_TEST_TMPDIR/s"
-	start=$(now_ms)
+	start=$(cpu_ms "$DAEMON")
 	[[ $(in_order "$MNT/base/d12" | wc -l) -eq 1001 ]]
 	[[ $(readlink "$MNT/base/d12/latest") == 000999 ]]
-	echo "# list 1000 steps and follow latest $(($(now_ms) - start)) ms, memory $(memory VmRSS) KiB" >&3
+	echo "# the daemon's time to list 1000 steps and follow latest: $(($(cpu_ms "$DAEMON") - start)) ms, memory $(memory VmRSS) KiB" >&3
 	[[ $(find "$MNT/base/d12" -name '*.npy' | wc -l) -eq 2000 ]]
 	find "$MNT/base/d12" -name 'lm_head.weight.npy' -print0 | xargs -0 cat | wc -c | grep -qx $((1000 * 152))
 	[[ $(find "/proc/$DAEMON/fd" | wc -l) -lt 600 ]]

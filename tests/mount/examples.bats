@@ -6,7 +6,7 @@ load ../lib/helpers
 
 setup() {
 	EXAMPLES=$REPO/examples
-	BUILT=$REPO/${CKPTFS_BUILD:-build}/examples
+	BUILT=$BUILD/examples
 	STORE=$EXAMPLES/store
 	D2=$STORE/base_checkpoints/d2
 }

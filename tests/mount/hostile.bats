@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2153,SC2154
-# Checkpoints made to attack their reader: each is refused by name or shown, within a second and 64 MB, and nothing else is touched.
+# Checkpoints made to attack their reader: each is refused by name or shown, within a second of the processor and 64 MB, and nothing else is touched.
 
 load ../lib/helpers
 
@@ -11,12 +11,11 @@ hostile() {
 }
 
 judge() {
-	rm -f /tmp/ckptfs-was-here
 	python3 "$REPO/tests/oracle/check_hostile.py" store "$BATS_TEST_TMPDIR/made" "$BATS_TEST_TMPDIR/s"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	! sanitized || export HOSTILE_NO_LIMITS=1
 	timeout 300 python3 "$REPO/tests/oracle/check_hostile.py" check "$BATS_TEST_TMPDIR/made" "$MNT" "$DAEMON"
-	[[ ! -e /tmp/ckptfs-was-here ]]
+	[[ ! -e $CKPTFS_CANARY ]]
 	kill -0 "$DAEMON"
 }
 

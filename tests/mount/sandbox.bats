@@ -6,7 +6,7 @@ load ../lib/helpers
 
 setup() {
 	S=$BATS_TEST_TMPDIR/s
-	CONFINED=$REPO/${CKPTFS_BUILD:-build}/tools/confined
+	CONFINED=$BUILD/tools/confined
 	small_pt "$S"/base_checkpoints/d12/model_00000{1,2}.pt
 }
 

@@ -55,7 +55,7 @@ unpublished() { [[ ! -e $STORED/model_$1.pt && ! -e $STORED/meta_$1.json ]] || {
 	mv "$TAG/002000.partial" "$TAG/002000"
 	published 002000
 	lists "$TAG" "000500 001000 002000 latest"
-	within 1100 test "$(readlink "$TAG/latest")" == 002000 || [[ $(readlink "$TAG/latest") == 002000 ]]
+	within 1100 eval '[[ $(readlink "$TAG/latest") == 002000 ]]'
 }
 
 @test "optimizer shards: cp -r of rank0/ and rank0.json is == on the whole state_dict" {
@@ -123,12 +123,12 @@ unpublished() { [[ ! -e $STORED/model_$1.pt && ! -e $STORED/meta_$1.json ]] || {
 	writable
 	mkdir "$TAG/000600"
 	local start
-	start=$(now_ms)
+	start=$(cpu_ms "$DAEMON")
 	oracle make_written many "$TAG/000600/model" 10000
 	echo '{"step": 600}' >"$TAG/000600/meta.json"
 	published 000600
-	echo "10,000 tensors in $(($(now_ms) - start)) ms"
-	sanitized || (($(now_ms) - start < 20000))
+	echo "# 10,000 tensors in $(($(cpu_ms "$DAEMON") - start)) ms of the daemon" >&3
+	sanitized || (($(cpu_ms "$DAEMON") - start < 10000))
 	oracle make_written check-many "$STORED/model_000600.pt" 10000
 	[[ $(in_order "$TAG/000600/model" | wc -l) -eq 10000 ]]
 }

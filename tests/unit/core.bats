@@ -1,12 +1,11 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
-# The core library without a mount: its unit tests, and its parsers against Python's. CKPTFS_BUILD says where they were built (default: build).
+# The core library without a mount: its unit tests, and its parsers against Python's.
 
 load ../lib/helpers
 
 setup() {
 	cd "$REPO" || return
-	BUILD=${CKPTFS_BUILD:-build}
 	CKPTFS_TOOLS=${CKPTFS_TOOLS:-$BUILD/tools}
 	export CKPTFS_TOOLS
 }

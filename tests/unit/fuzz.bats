@@ -5,7 +5,7 @@
 load ../lib/helpers
 
 replay() {
-	local program=$REPO/${CKPTFS_BUILD:-build}/fuzz/$1 corpus=$REPO/tests/fuzz/corpus/$1
+	local program=$BUILD/fuzz/$1 corpus=$REPO/tests/fuzz/corpus/$1
 	run "$program" "$corpus"/*
 	[[ $status -eq 0 ]] || { echo "${output: -2000}"; return 1; }
 	[[ ${#lines[@]} -eq $(find "$corpus" -type f | wc -l) ]]
