@@ -191,7 +191,9 @@ demo_ended_well() {
 
 # bound HEADER EXPRESSION - its value, in the C headers.
 bound() {
-	printf '#include <stdio.h>\n#include "core/%s.h"\nint main(void) { printf("%%llu\\n", (unsigned long long)(%s)); }\n' "$1" "$2" |
+	local header
+	header=$(find "$REPO/core" -name "$1.h")
+	printf '#include <stdio.h>\n#include "%s"\nint main(void) { printf("%%llu\\n", (unsigned long long)(%s)); }\n' "$header" "$2" |
 		cc -D_GNU_SOURCE -I"$REPO" -x c -o "$BATS_TEST_TMPDIR/bound" - && "$BATS_TEST_TMPDIR/bound"
 }
 
