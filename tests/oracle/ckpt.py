@@ -43,7 +43,7 @@ def read(path):
 
 
 def load(path):
-    """torch.load of a file that the tests made themselves; torch 2 would refuse more than the tests need to."""
+    """torch.load of a file, or a path, that the tests made themselves. From 2.6 on torch refuses shards unless it is told otherwise."""
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except TypeError:

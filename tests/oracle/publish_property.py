@@ -148,8 +148,7 @@ def clipped(t):
 
 def check_loaded(path, want):
     """torch.load of the published file, and again with weights_only."""
-    for more in {}, {"weights_only": True}:
-        got = torch.load(path, map_location="cpu", **more)
+    for got in ckpt.load(path), torch.load(path, map_location="cpu", weights_only=True):
         assert type(got) is collections.OrderedDict
         assert all(t.is_contiguous() and not t.requires_grad for t in got.values())
         same_tensors([(k, pv.from_torch(t)) for k, t in got.items()], want, "torch.load")
@@ -277,7 +276,7 @@ def model_of_pt(tensors, ordered, door, device, meta):
         step.publish(lambda s: s.write("model.pt", data), json.dumps(meta).encode())
         assert ckpt.read(step.stored("model_%s.pt")) == data == step.read("model.pt")
         # Not what was saved: torch before 2.0 loses the conjugate bit.
-        want = [(k, pv.from_torch(t)) for k, t in torch.load(io.BytesIO(data)).items()]
+        want = [(k, pv.from_torch(t)) for k, t in ckpt.load(io.BytesIO(data)).items()]
         check_shown(step, as_nanochat(want, meta, device))
 
 
@@ -297,7 +296,7 @@ def refuse(constant):
 
 def check_shard(step, rank, want):
     """torch.load of a published shard, and its rankN.json in the mount."""
-    got = torch.load(step.stored("optim_%%s_rank%d.pt" % rank), map_location="cpu")
+    got = ckpt.load(step.stored("optim_%%s_rank%d.pt" % rank))
     assert pv.exact(got) == pv.exact(want), "rank%d is %r" % (rank, got)
     text = step.read("optim/rank%d.json" % rank)
     shown = json.loads(text, parse_constant=refuse)
