@@ -124,6 +124,14 @@ static void log_failure(struct log *log)
 	log_line(log, line);
 }
 
+/* fusermount3 looks in /etc/mtab whose mount it is, and unmounts for nobody but root without it. */
+static void warn_without_mtab(struct log *log)
+{
+	if (geteuid() != 0 && access("/etc/mtab", F_OK) < 0)
+		log_line(log, "no /etc/mtab: fusermount3 needs it to unmount as a user; as root: "
+			      "ln -s ../proc/self/mounts /etc/mtab");
+}
+
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
@@ -141,6 +149,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
+	warn_without_mtab(fs->log);
 	fs->readahead = readahead_raise(o->mountpoint);
 	if (fs->ready_fd >= 0 && chdir("/") < 0)
 		goto out_mount;

@@ -221,6 +221,29 @@ with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipf
 		"' _ "$d" 3>&-
 }
 
+@test "without /etc/mtab, a user is told at the mount why the unmount would fail" {
+	[[ $EUID -eq 0 ]] || skip "needs root, to take away /etc/mtab"
+	local d=$BATS_TEST_TMPDIR
+	chmod o+x "$BATS_RUN_TMPDIR"
+	cp "$CKPTFS" "$d/ckptfs"
+	chown 65534:65534 "$d/m"
+	mknod "$d/fuse" c 10 229
+	chmod 666 "$d/fuse"
+	mkdir -m 755 "$d/etc"
+	cp -a /etc/{passwd,group,ld.so.*,fuse.conf,localtime} "$d/etc/" || true
+	run timeout 60 unshare -m bash -euc '
+		mount --bind "$1/fuse" /dev/fuse
+		mount --bind "$1/etc" /etc
+		setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$1/ckptfs" "$1/s" "$1/m"
+		setpriv --reuid=65534 --regid=65534 --clear-groups fusermount3 -u "$1/m" && exit 3
+		ln -s ../proc/self/mounts /etc/mtab
+		setpriv --reuid=65534 --regid=65534 --clear-groups fusermount3 -u "$1/m"
+		setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$1/ckptfs" "$1/s" "$1/m" 2>&1 | tee "$1/again"
+		fusermount3 -u "$1/m"' _ "$d" 3>&-
+	[[ $status -eq 0 && $output == *"no /etc/mtab"*"ln -s ../proc/self/mounts /etc/mtab"* ]] || { echo "status $status: $output"; return 1; }
+	[[ ! -s $d/again ]]
+}
+
 @test "a mountpoint inside the store, or a store inside the mountpoint, is refused" {
 	local inside
 	for inside in "$S/mnt" "$S/base_checkpoints/mnt" "$S/base_checkpoints/d12/mnt"; do
