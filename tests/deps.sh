@@ -1,17 +1,23 @@
 #!/bin/sh
-# deps.sh build|test|lint - installs the Debian packages that are missing for that; says so and does nothing where none are.
+# deps.sh build|test|lint|fresh - installs the Debian packages that are missing for that; says so and does nothing where none are.
+# deps.sh -n build|test|lint|fresh - only says which packages these are.
 set -eu
 
-build='gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzip-dev libjansson-dev zlib1g-dev libseccomp-dev python3 python3-numpy'
-tests="$build bats jq rsync attr acl tar coreutils util-linux procps man-db mandoc strace python3-torch python3-hypothesis fio"
+build='gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzip-dev libjansson-dev zlib1g-dev libseccomp-dev uthash-dev python3 python3-numpy'
+tests="$build bats jq rsync attr acl tar coreutils util-linux procps man-db mandoc strace python3-torch python3-hypothesis fio vim"
 lint='clang-tidy cppcheck shellcheck'
+fresh='debootstrap git'
 
+only_say=
+[ "${1:-}" != -n ] || { only_say=yes; shift; }
 case ${1:-} in
 build) want=$build ;;
 test) want=$tests ;;
 lint) want="$build $lint" ;;
-*) echo "usage: $0 build|test|lint" >&2; exit 2 ;;
+fresh) want=$fresh ;;
+*) echo "usage: $0 [-n] build|test|lint|fresh" >&2; exit 2 ;;
 esac
+[ -z "$only_say" ] || { echo "$want"; exit; }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "no apt-get here: what is needed, by Debian's names: $want" >&2
@@ -24,13 +30,26 @@ for package in $want; do
 	*) missing="$missing $package" ;;
 	esac
 done
-[ -n "$missing" ] || exit 0
+# fusermount3 looks there whose mount it is, before a user may unmount it. Containers often lack it.
+mtab=
+case ${1:-} in
+build | test) [ -e /etc/mtab ] || [ -L /etc/mtab ] || mtab=/etc/mtab ;;
+esac
+[ -n "$missing$mtab" ] || exit 0
 
 root=
 if [ "$(id -u)" != 0 ]; then
-	command -v sudo >/dev/null || { echo "as root: apt-get install$missing" >&2; exit 1; }
+	command -v sudo >/dev/null || {
+		echo "as root:${missing:+ apt-get install$missing}${missing:+${mtab:+ &&}}${mtab:+ ln -s ../proc/self/mounts $mtab}" >&2
+		exit 1
+	}
 	root=sudo
 fi
+if [ -n "$mtab" ]; then
+	echo "making $mtab, without which a user can't unmount"
+	$root ln -s ../proc/self/mounts "$mtab"
+fi
+[ -n "$missing" ] || exit 0
 echo "installing:$missing"
 $root apt-get update -qq
 # shellcheck disable=SC2086 # a list of words
