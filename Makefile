@@ -85,7 +85,7 @@ $(BUILD)/examples/%: examples/%.c $(LIB)
 -include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
-.PHONY: help deps deps-build demo test tests unit asan tsan lint check-core check-layers bench install uninstall clean
+.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers bench install uninstall clean
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
@@ -105,6 +105,10 @@ demo: deps-build ## build, make a small store, mount it, show it, unmount
 test: deps ## build, run every test; ends with 'N passed, N failed, N skipped'
 	@$(MAKE) --no-print-directory tests
 	@CKPTFS=$(BIN) CKPTFS_BUILD=$(BUILD) tests/run.sh
+
+fresh-roots: ## prove 'make demo' and 'make test' in fresh Debian 12 and 13 (root, debootstrap, ~4 GB in TMPDIR=/var/tmp)
+	@tests/deps.sh fresh
+	@tests/fresh-roots.sh
 
 # All that the tests run.
 tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core
