@@ -111,7 +111,7 @@ fresh-roots: ## prove 'make demo' and 'make test' in fresh Debian 12 and 13 (roo
 	@tests/fresh-roots.sh
 
 # All that the tests run.
-tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core
+tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core check-layers
 
 # What keeps core honest: no FUSE, no printing, no exit.
 check-core:

@@ -1,3 +1,5 @@
+#include "sandbox.h"
+
 #include "sandbox_layers.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+#include "sandbox.h"
 #include "sandbox_layers.h"
 
 #include "core/zip/inflate.h"

@@ -5,7 +5,7 @@
 #ifndef CKPTFS_SANDBOX_LAYERS_H
 #define CKPTFS_SANDBOX_LAYERS_H
 
-#include "sandbox.h"
+struct sandbox_options;
 
 const char *sandbox_files(const struct sandbox_options *o);     /* Landlock */
 const char *sandbox_calls(const struct sandbox_options *o);     /* seccomp */

@@ -1,3 +1,7 @@
+/*
+ * read - pickles to values: one pass over the opcodes finds what the memo must keep, the next runs them.
+ * Implements ck_pickle_read and ck_pickle_budget of pickle.h.
+ */
 #include "core/pickle/pickle.h"
 
 #include "core/pickle/ops.h"
