@@ -16,7 +16,8 @@
 /* What every handler gets as its user data. */
 struct fs {
 	struct ck_tree *tree;
-	struct ck_drafts *drafts;       /* NULL: the mount is read-only */
+	struct ck_drafts *drafts;
+	bool read_only;                 /* drafts are shown, and nothing is written */
 	struct log *log;
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;

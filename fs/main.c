@@ -173,7 +173,7 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .note = o->note, .ready = on_ready, .buffers = BUFFERS_INIT };
+	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .ready = on_ready, .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->store,
 		.level = o->level,
@@ -204,7 +204,7 @@ static int run(struct options *o)
 			goto out;
 	}
 	/* What a crash left is cleared now, before there is a mount. */
-	if (!o->read_only && ck_drafts_new(fs.tree, &tree, &fs.drafts, &err))
+	if (ck_drafts_new(fs.tree, &tree, &fs.drafts, &err))
 		log_line(fs.log, ck_error_line(&err, line, sizeof(line)));
 	else
 		rc = serve(&fs, o, tree.read_only);

@@ -28,7 +28,7 @@ static int lookup(struct fs *fs, ck_ino parent, const char *name, struct ck_attr
 	}
 	if (!ck_is_draft(parent)) {
 		rc = ck_tree_lookup(fs->tree, parent, name, out, err);
-		if (rc != CK_ERR_NOENT || !fs->drafts)
+		if (rc != CK_ERR_NOENT)
 			return rc;
 		ck_error_clear(err);
 	}
@@ -107,7 +107,7 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_draft_file *file;
 
-	if (!fs_of(req)->drafts) {
+	if (fs_of(req)->read_only && (fi->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(req, EROFS);
 		return;
 	}
@@ -182,7 +182,7 @@ static int list(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_error 
 	if (ck_is_draft(ino))
 		return ck_drafts_opendir(fs->drafts, ino, out, err);
 	rc = ck_tree_opendir(fs->tree, ino, out, err);
-	if (rc || !fs->drafts)
+	if (rc)
 		return rc;
 	rc = ck_drafts_list(fs->drafts, ino, *out, err);
 	if (rc)

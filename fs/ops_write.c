@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without drafts the mount is read-only: the kernel refuses before we are asked, and whoever gets
-   here all the same hears the same. */
+/* In a read-only mount the kernel refuses before we are asked, and whoever gets here all the same hears
+   the same. */
 static bool writable(fuse_req_t req)
 {
-	if (fs_of(req)->drafts)
+	if (!fs_of(req)->read_only)
 		return true;
 	fuse_reply_err(req, EROFS);
 	return false;
@@ -168,7 +168,7 @@ void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct ck_error err = CK_ERROR_INIT;
 
 	(void)ino;
-	if (fs_draft_file(fi))
+	if (fs_draft_file(fi) && !fs_of(req)->read_only)
 		ck_draft_flush(fs_of(req)->drafts, fs_draft_file(fi), fuse_req_ctx(req)->pid, &err);
 	reply_status(req, "close", &err);
 }
@@ -178,7 +178,7 @@ void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	struct ck_error err = CK_ERROR_INIT;
 
 	(void)ino, (void)datasync;
-	if (fs_draft_file(fi))
+	if (fs_draft_file(fi) && !fs_of(req)->read_only)
 		ck_draft_fsync(fs_of(req)->drafts, fs_draft_file(fi), &err);
 	reply_status(req, "fsync", &err);
 }
@@ -188,7 +188,7 @@ void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
 	struct ck_error err = CK_ERROR_INIT;
 
 	(void)datasync, (void)fi;
-	if (fs_of(req)->drafts)
+	if (!fs_of(req)->read_only)
 		ck_drafts_fsyncdir(fs_of(req)->drafts, ino, &err);
 	reply_status(req, "fsync", &err);
 }

@@ -262,18 +262,10 @@ static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck
 	struct stat st;
 	int rc = ck_store_drafts(place->path, &names, err);
 
-	for (size_t i = 0; !rc && i < names.count; i++) {
-		enum ck_draft_kind kind;
-		uint64_t step;
-
-		ck_draft_parse(names.names[i], &kind, &step);
-		/* A published step has the name; its draft, if there still is one, is being removed. */
-		if (kind == CK_DRAFT_STEP && ck_store_has_model(place->path, step))
-			continue;
+	for (size_t i = 0; !rc && i < names.count; i++)
 		if (ck_path_join(path, place->path, CK_DRAFT_DIR) && ck_path_join(path, path, names.names[i]) &&
 		    ck_path_join(path, path, "files") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), S_IFDIR, err);
-	}
 	if (!rc)
 		ck_names_free(&names);
 	return rc;

@@ -28,9 +28,10 @@ struct ck_drafts;
 struct ck_draft_file;   /* an open file */
 
 /*
- * Writing beside TREE (borrowed), which must not be read-only. Leftovers of a crash are cleared
- * now, in every tag: a publication that had begun is finished or taken back, drafts stay. LOG as in
- * ck_tree_options.
+ * Writing beside TREE (borrowed). Leftovers of a crash are cleared now, in every tag: a publication
+ * that had begun is finished or taken back, drafts stay. LOG as in ck_tree_options. With
+ * options.read_only drafts are shown and can be read: nothing is cleared, no lock is taken, and nothing
+ * below may be called that writes.
  */
 int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, struct ck_drafts **out,
 		  struct ck_error *err);

@@ -85,6 +85,7 @@ struct tag_lock {
 
 struct ck_drafts {
 	struct ck_tree *tree;
+	bool read_only;
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
 	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held

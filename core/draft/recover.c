@@ -170,6 +170,8 @@ int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error 
 	struct tag_lock *t;
 	char home[PATH_MAX];
 
+	if (d->read_only)
+		return CK_OK;
 	if (!ck_path_join(home, tag, CK_DRAFT_DIR))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	if (holds(d, tag, home))
@@ -248,6 +250,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	if (!d)
 		return ck_fail_nomem(err);
 	d->tree = tree;
+	d->read_only = options->read_only;
 	d->log = options->log;
 	d->log_arg = options->log_arg;
 	pthread_mutex_init(&d->lock, NULL);
@@ -257,6 +260,9 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	}
 	strcpy(path, options->store);
+	*out = d;
+	if (d->read_only)
+		return CK_OK;
 	if (options->level == CK_LEVEL_TAG)
 		enter_tag(d, path);
 	if (options->level == CK_LEVEL_SOURCE)
@@ -264,7 +270,6 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	for (size_t i = 0; options->level == CK_LEVEL_BASE && i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
 		if (ck_path_join(path, options->store, ck_sources[i].dir))
 			enter_source(d, path);
-	*out = d;
 	return CK_OK;
 }
 

@@ -58,6 +58,7 @@ static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_m
 	config = ck_dict_get(meta.dict, "model_config");
 	if (config && config->kind == CK_DICT) {
 		info->n_layer = n_layer_of(config->dict);
+		info->has_config = true;
 		rc = patch_config(arena, config->dict, err);
 	}
 	if (rc == CK_OK && out)

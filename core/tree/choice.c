@@ -1,3 +1,4 @@
+/* latest and largest: as nanochat chooses, among what it can load. Implements a part of private.h. */
 #include "core/tree/private.h"
 
 #include <errno.h>
@@ -5,7 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a step's model opens, so that nanochat could load it. */
+/* Whether the step's metadata says how to build the model. Where there is no file, nothing is opened. */
+static bool step_has_config(struct ck_tree *tree, struct node *tag, uint64_t step)
+{
+	struct ck_file_name name = { .kind = CK_FILE_META, .step = step };
+	struct node *n;
+	bool has = node_of_stored(tree, tag, NODE_META, &name, &n, NULL, NULL) == CK_OK && node_has_config(tree, n);
+
+	if (n)
+		node_put(tree, n, 1);
+	return has;
+}
+
 static bool step_opens(struct ck_tree *tree, struct node *tag, uint64_t step)
 {
 	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
@@ -20,52 +32,79 @@ static bool step_opens(struct ck_tree *tree, struct node *tag, uint64_t step)
 	return opens;
 }
 
-int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err)
+/* How good a tag's best step is. */
+enum choice { CHOICE_NONE, CHOICE_OPENS, CHOICE_LOADS };
+
+static int choose_step(struct ck_tree *tree, struct node *tag, uint64_t *step, enum choice *choice, struct ck_error *err)
 {
 	uint64_t *steps;
 	size_t count;
 	int rc = ck_store_steps(tag->path, &steps, &count, err);
 
+	*choice = CHOICE_NONE;
 	if (rc)
 		return rc;
-	while (count && !step_opens(tree, tag, steps[count - 1]))
-		count--;
-	if (count)
-		*step = steps[count - 1];
-	else
-		rc = ck_fail(err, CK_ERR_NOENT, "no step that opens");
+	for (size_t i = count; i-- > 0 && *choice == CHOICE_NONE;) {
+		*step = steps[i];
+		if (step_has_config(tree, tag, *step) && step_opens(tree, tag, *step))
+			*choice = CHOICE_LOADS;
+	}
+	for (size_t i = count; i-- > 0 && *choice == CHOICE_NONE;) {
+		*step = steps[i];
+		if (step_opens(tree, tag, *step))
+			*choice = CHOICE_OPENS;
+	}
 	free(steps);
-	return rc;
+	return CK_OK;
 }
 
-int tree_largest(struct ck_tree *tree, struct node *source, char *name, struct ck_error *err)
+int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err)
 {
-	struct ck_names tags;
+	enum choice choice;
+	int rc = choose_step(tree, tag, step, &choice, err);
+
+	return rc || choice ? rc : ck_fail(err, CK_ERR_NOENT, "no step that opens");
+}
+
+static enum choice choice_of_tag(struct ck_tree *tree, struct node *source, const char *name)
+{
+	enum choice choice = CHOICE_NONE;
 	char path[PATH_MAX];
 	struct node_key key;
 	struct node *tag;
 	uint64_t step;
-	bool found = false;
+
+	key_of_tag(source, name, path, &key);
+	tag = path[0] ? node_get(tree, &key) : NULL;
+	if (!tag)
+		return CHOICE_NONE;
+	choose_step(tree, tag, &step, &choice, NULL);
+	node_put(tree, tag, 1);
+	return choice;
+}
+
+int tree_largest(struct ck_tree *tree, struct node *source, char *name, struct ck_error *err)
+{
+	enum choice best = CHOICE_NONE;
+	struct ck_names tags;
 	int rc;
 
 	/* A source that isn't there yet has nothing to name. */
 	if (ck_store_tags(source->path, &tags, NULL))
 		return ck_fail(err, CK_ERR_NOENT, "no tags");
 	rc = ck_store_rank_tags(source->path, &tags, err);
-	for (size_t i = 0; i < tags.count && !rc && !found; i++) {
-		key_of_tag(source, tags.names[i], path, &key);
-		tag = path[0] ? node_get(tree, &key) : NULL;
-		if (!tag)
-			continue;
-		found = tree_latest(tree, tag, &step, NULL) == CK_OK;
-		node_put(tree, tag, 1);
-		if (found)
+	for (size_t i = 0; i < tags.count && !rc && best < CHOICE_LOADS; i++) {
+		enum choice choice = choice_of_tag(tree, source, tags.names[i]);
+
+		if (choice > best) {
+			best = choice;
 			strcpy(name, tags.names[i]);
+		}
 	}
 	ck_names_free(&tags);
 	if (rc)
 		return rc;
-	return found ? CK_OK : ck_fail(err, CK_ERR_NOENT, "no tag with a step that opens");
+	return best ? CK_OK : ck_fail(err, CK_ERR_NOENT, "no tag with a step that opens");
 }
 
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err)

@@ -122,8 +122,9 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		return rc;
 	for (size_t i = 0; i < count && !rc; i++) {
 		key_of_step(tag, steps[i], path, &key);
-		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR, true,
-			 err);
+		/* Its link count costs a look at the end of its model. */
+		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR,
+			 false, err);
 	}
 	free(steps);
 	if (!rc && tree->options.native)
@@ -209,7 +210,7 @@ static int list_step(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 	if (rc)
 		return rc;
 	free(ranks);
-	return count ? add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, true, err) : CK_OK;
+	return count ? add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, false, err) : CK_OK;
 }
 
 static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)

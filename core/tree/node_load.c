@@ -111,6 +111,7 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct ck_buf text = CK_BUF_INIT;
+	struct ck_meta_info info;
 	struct ck_view *view = NULL;
 	struct ck_file *file;
 	int rc;
@@ -118,7 +119,7 @@ static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error
 	rc = node_open(tree, n, &file, err);
 	if (rc)
 		return rc;
-	rc = ck_meta_read(file, &text, NULL, err);
+	rc = ck_meta_read(file, &text, &info, err);
 	ck_file_unref(file);
 	if (!rc)
 		rc = (view = ck_view_new()) ? ck_view_add_buf(view, &text, err) : ck_fail_nomem(err);
@@ -129,6 +130,7 @@ static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error
 	}
 	n->memory = sizeof(*n) + (size_t)ck_view_size(view);
 	n->text = view;
+	n->has_config = info.has_config;
 	return CK_OK;
 }
 
@@ -251,6 +253,16 @@ int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct
 		*out = ck_view_ref(n->text);
 	pthread_mutex_unlock(&tree->lock);
 	return rc;
+}
+
+bool node_has_config(struct ck_tree *tree, struct node *n)
+{
+	bool has;
+
+	pthread_mutex_lock(&tree->lock);
+	has = ensure_loaded(tree, n, NULL) == CK_OK && n->has_config;
+	pthread_mutex_unlock(&tree->lock);
+	return has;
 }
 
 static int load_once(struct ck_tree *tree, struct node *n, struct ck_checkpoint **checkpoint, struct ck_error *err)

@@ -1,7 +1,7 @@
 /*
  * tree_private - the inside of the tree, for the files that make it up: node.c (the table and the
  * cache of contents), tree.c (attributes), tree/open.c, tree/lookup.c (names to nodes), tree/list.c
- * (listing), tree/choice.c (latest and largest), tree/xattr.c.
+ * (listing), tree/choice.c (latest and largest), tree/count.c (link counts), tree/xattr.c.
  */
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H
@@ -70,6 +70,7 @@ struct node {
 	int64_t seen_ms;                /* when (monotonic clock) */
 	struct ck_checkpoint *checkpoint;       /* READY: MODEL, OPTIM */
 	struct ck_view *text;           /* READY: META */
+	bool has_config;                /* READY, META: see meta.h */
 	struct ck_error *error;         /* FAILED */
 	size_t memory;                  /* of the content */
 	/* what was read while the file was young, where someone still reads it */
@@ -92,6 +93,13 @@ struct ck_tree {
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */
+	/* Which steps of one tag have shards, for link counts; under LOCK. */
+	struct ck_sharded {
+		char *tag;
+		int64_t seen_ms;
+		uint64_t *steps;
+		size_t count;
+	} sharded;
 };
 
 /* The cache of contents keeps at most so many that nobody uses, and so much memory. */
@@ -128,6 +136,8 @@ void node_table_free(struct ck_tree *tree);
 int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err);
 /* The same for META. */
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
+/* Whether nanochat could build a model by the metadata of a META node. */
+bool node_has_config(struct ck_tree *tree, struct node *n);
 /* Opens the stored file of a node with an identity; CK_ERR_STALE when another is in its place, or none. */
 int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err);
 /*
@@ -193,6 +203,12 @@ int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck
 int tree_error_text(struct ck_tree *tree, struct node *n, char *line, size_t size, struct ck_error *err);
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
 
+int64_t tree_now_ms(void);      /* of a clock that only goes forward */
+
+/* How many subdirectories a directory shows, for its link count (tree/count.c). A stored file that
+   nobody has opened yet, and that ends as a zip does, is taken for one that can be shown. */
+int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count, struct ck_error *err);
+
 /* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the
    stored file can't be had. */
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
@@ -214,9 +230,13 @@ void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i
 /* The tag's directory of a step or a stored file's node. */
 void path_of_tag(const struct node *n, char *path);
 
-/* The best step of a tag, as find_last_step chooses among those that open; CK_ERR_NOENT. And the
-   best tag of a source, into NAME (NAME_MAX + 1 bytes). */
+/*
+ * The highest step of a tag that nanochat can load: its model opens, and its meta.json has a
+ * model_config. Where no step of the tag is like that, the highest whose model opens. CK_ERR_NOENT.
+ */
 int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err);
+/* The first tag, as find_largest_model prefers them, with a step that nanochat can load; where there
+   is none, the first with a step whose model opens. NAME takes NAME_MAX + 1 bytes. CK_ERR_NOENT. */
 int tree_largest(struct ck_tree *tree, struct node *source, char *name, struct ck_error *err);
 
 #endif

@@ -201,6 +201,7 @@ out:
 struct numbers {
 	enum ck_file_kind kind;
 	uint64_t step;              /* OPTIM only */
+	bool steps;                 /* OPTIM only: of all steps, their steps */
 	uint64_t *data;
 	size_t count, cap;
 };
@@ -211,7 +212,7 @@ static int take_numbers(int dir, const struct dirent *entry, void *arg)
 	struct ck_file_name name;
 
 	if (!ck_file_name_parse(entry->d_name, &name) || name.kind != n->kind ||
-	    (n->kind == CK_FILE_OPTIM && name.step != n->step) || !is_type(dir, entry, DT_REG))
+	    (n->kind == CK_FILE_OPTIM && !n->steps && name.step != n->step) || !is_type(dir, entry, DT_REG))
 		return CK_OK;
 	if (n->count == n->cap) {
 		size_t cap = n->cap ? 2 * n->cap : 16;
@@ -222,7 +223,7 @@ static int take_numbers(int dir, const struct dirent *entry, void *arg)
 		n->data = data;
 		n->cap = cap;
 	}
-	n->data[n->count++] = n->kind == CK_FILE_OPTIM ? name.rank : name.step;
+	n->data[n->count++] = n->kind == CK_FILE_OPTIM && !n->steps ? name.rank : name.step;
 	return CK_OK;
 }
 
@@ -258,6 +259,13 @@ int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct c
 int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err)
 {
 	struct numbers n = { .kind = CK_FILE_OPTIM, .step = step };
+
+	return list_numbers(tag_path, &n, out, count, err);
+}
+
+int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err)
+{
+	struct numbers n = { .kind = CK_FILE_OPTIM, .steps = true };
 
 	return list_numbers(tag_path, &n, out, count, err);
 }
@@ -348,6 +356,34 @@ int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error
 	return list_names(opendir(source_path), source_path, take_tag, out, err);
 }
 
+/* A published step has the name; its draft, if there still is one, is being removed. One without
+   files/ is being made. */
+static bool is_shown_draft(const char *tag_path, const char *home, const char *name)
+{
+	enum ck_draft_kind kind;
+	char path[PATH_MAX];
+	struct stat st;
+	uint64_t step;
+
+	if (!ck_draft_parse(name, &kind, &step) || (kind == CK_DRAFT_STEP && ck_store_has_model(tag_path, step)))
+		return false;
+	return ck_path_join(path, home, name) && ck_path_join(path, path, "files") && ck_real_stat(path, &st) == 0 &&
+	       S_ISDIR(st.st_mode);
+}
+
+static void keep_shown_drafts(const char *tag_path, const char *home, struct ck_names *drafts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < drafts->count; i++) {
+		if (is_shown_draft(tag_path, home, drafts->names[i]))
+			drafts->names[kept++] = drafts->names[i];
+		else
+			free(drafts->names[i]);
+	}
+	drafts->count = kept;
+}
+
 int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -364,6 +400,8 @@ int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error 
 	}
 	if (rc && err && !err->code)
 		*err = why;
+	if (!rc)
+		keep_shown_drafts(tag_path, path, out);
 	return rc;
 }
 

@@ -59,6 +59,8 @@ const char *ck_draft_format(enum ck_draft_kind kind, uint64_t step, char *buf, s
    malloc'ed (free()). CK_ERR_SYS. */
 int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
 int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err);
+/* The steps of which there is a shard, ascending, one for each shard; as above. */
+int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
 
 /* Whether STEP's model has its name in the tag, whose path is real (real.h): also as a link. */
 bool ck_store_has_model(const char *tag_path, uint64_t step);
@@ -70,8 +72,8 @@ struct ck_names {
 	size_t count;
 };
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err);
-/* The drafts of a tag that the mount shows (STEP, PARTIAL), sorted by name; none where there is no
-   CK_DRAFT_DIR. TAG_PATH is real (real.h). */
+/* The drafts of a tag that the mount shows (STEP, PARTIAL; no STEP that is published), sorted by name;
+   none where there is no CK_DRAFT_DIR. TAG_PATH is real (real.h). */
 int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error *err);
 /* Every name in a directory but "." and "..", sorted. CK_ERR_SYS. */
 int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err);

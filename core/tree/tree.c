@@ -45,6 +45,8 @@ void ck_tree_free(struct ck_tree *tree)
 	if (!tree)
 		return;
 	node_table_free(tree);
+	free(tree->sharded.tag);
+	free(tree->sharded.steps);
 	pthread_cond_destroy(&tree->loaded);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree->store);
@@ -61,7 +63,7 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count)
 
 /* ---- attributes ---- */
 
-static int64_t now_ms(void)
+int64_t tree_now_ms(void)
 {
 	struct timespec t;
 
@@ -80,7 +82,7 @@ static bool is_same(const struct node *n, const struct stat *st)
 int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err)
 {
 	const int64_t fresh_ms = (int64_t)(CK_TIMEOUT_CHANGING * 1000);
-	int64_t now = now_ms();
+	int64_t now = tree_now_ms();
 	bool identity = n->ident.ino != 0;
 	struct stat found = { 0 };      /* no file's */
 	struct ck_error why = CK_ERROR_INIT;
@@ -129,17 +131,20 @@ static void fill_file(struct stat *st, uint64_t size)
 	}
 }
 
-/* A directory of ours: readable and writable where the stored file or directory is, and searchable
-   where it is readable. That a published step refuses changes is then ours to say (EPERM), and a
-   copy of it can be changed and removed. */
+/*
+ * A directory that stands for a stored one has its whole mode; one that stands for a stored file is
+ * readable and writable where the file is, and searchable where it is readable. That a published step
+ * refuses changes is then ours to say (EPERM), and a copy of it can be changed and removed.
+ */
 static void fill_dir(const struct ck_tree *tree, struct stat *st, nlink_t subdirs)
 {
-	mode_t mode = st->st_mode & 0777;
+	mode_t mode = st->st_mode & 07777;
 
-	if (!S_ISDIR(st->st_mode))
+	if (!S_ISDIR(st->st_mode)) {
 		mode = (mode & 0666) | (mode & 0444) >> 2;
-	if (tree->options.read_only)
-		mode &= 0555;
+		if (tree->options.read_only)
+			mode &= 0555;
+	}
 	st->st_mode = S_IFDIR | mode;
 	st->st_nlink = 2 + subdirs;
 	st->st_size = 0;
@@ -154,69 +159,6 @@ static void fill_link(struct stat *st, size_t size)
 	st->st_size = (off_t)size;
 	st->st_blocks = 0;
 	st->st_rdev = 0;
-}
-
-/* Every rank saves a shard, the first one too: a look at that one instead of a listing of the tag for
-   each of its steps. */
-static bool has_rank_0(const char *tag, uint64_t step)
-{
-	struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = step };
-	char path[PATH_MAX], text[64];
-	struct stat st;
-
-	return ck_path_join(path, tag, ck_file_name_format(&name, text, sizeof(text))) && stat(path, &st) == 0;
-}
-
-/* Subdirectories, for link counts. A step is taken to be whole until someone has looked: listing a
-   tag opens no checkpoint. */
-static int count_subdirs(const struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count,
-			 struct ck_error *err)
-{
-	struct ck_names tags;
-	uint64_t *numbers;
-	char path[PATH_MAX];
-	struct stat st;
-	size_t found = 0;
-	int rc;
-
-	switch (n->type) {
-	case NODE_BASE:
-		for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
-			found += ck_sources[i].always ||
-				 (ck_path_join(path, n->path, ck_sources[i].dir) && stat(path, &st) == 0);
-		break;
-	case NODE_SOURCE:
-		if (ck_store_tags(n->path, &tags, NULL) == CK_OK) {
-			found = tags.count;
-			ck_names_free(&tags);
-		}
-		break;
-	case NODE_TAG:
-		rc = ck_store_steps(n->path, &numbers, &found, err);
-		if (rc)
-			return rc;
-		free(numbers);
-		strcpy(path, n->path);
-		if (ck_tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &tags, NULL) == CK_OK) {
-			found += tags.count;
-			ck_names_free(&tags);
-		}
-		break;
-	default:
-		path_of_tag(n, path);
-		if (local != LOCAL_OPTIM) {
-			found = 2u + has_rank_0(path, n->name.step);
-			break;
-		}
-		rc = ck_store_ranks(path, n->name.step, &numbers, &found, err);
-		if (rc)
-			return rc;
-		free(numbers);
-		found *= 2;
-		break;
-	}
-	*count = found;
-	return CK_OK;
 }
 
 int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_checkpoint **out, enum ck_form *form,
@@ -308,14 +250,23 @@ static int stat_source(struct ck_tree *tree, struct node *n, struct stat *st, st
 
 static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, struct stat *st, struct ck_error *err)
 {
+	char path[PATH_MAX];
+	struct stat tag;
 	nlink_t subdirs;
 	int rc = tree_check_inside(tree, n, err);
 
 	if (!rc)
-		rc = count_subdirs(tree, n, local, &subdirs, err);
-	if (!rc)
-		fill_dir(tree, st, subdirs);
-	return rc;
+		rc = tree_count_subdirs(tree, n, local, &subdirs, err);
+	if (rc)
+		return rc;
+	/* Who may write to the tag may add a shard to its step. */
+	if (n->type == NODE_STEP) {
+		path_of_tag(n, path);
+		if (tree_stat(tree, path, &tag) == 0 && S_ISDIR(tag.st_mode))
+			st->st_mode = tag.st_mode;
+	}
+	fill_dir(tree, st, subdirs);
+	return CK_OK;
 }
 
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err)

@@ -151,6 +151,59 @@ largest() {
 	is_error "$MNT/base/d12/000004/model.error" model_000004.pt
 }
 
+# loadable FILE... - models with the metadata that nanochat needs to build them.
+loadable() {
+	local file
+	small_pt "$@"
+	for file; do
+		file=${file/model_/meta_}
+		echo '{"step": 1, "model_config": {"n_layer": 0}}' >"${file%.pt}.json"
+	done
+}
+
+@test "latest is never a step whose meta.json is missing, cut or no object where another step is better" {
+	local tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d12 step text
+	loadable "$tag/model_000001.pt"
+	small_pt "$tag"/model_{000002,000003,000004,000005,000006,000007}.pt
+	rm "$tag/meta_000002.json"
+	printf '{"step": 3, "model_con' >"$tag/meta_000003.json"
+	: >"$tag/meta_000004.json"
+	echo '[{"model_config": {}}]' >"$tag/meta_000005.json"
+	echo '{"step": 6}' >"$tag/meta_000006.json"
+	echo '{"model_config": null}' >"$tag/meta_000007.json"
+	mount_store "$BATS_TEST_TMPDIR/s"
+	[[ $(readlink "$MNT/base/d12/latest") == 000001 ]]
+	lists "$MNT/base/d12" "000001 000002 000003 000004 000005 000006 000007 latest"
+	# The better one comes and goes.
+	echo '{"model_config": {"n_layer": 0}}' >"$tag/meta_000004.json"
+	within 1150 eval '[[ $(readlink "$MNT/base/d12/latest") == 000004 ]]'
+	rm "$tag"/meta_00000{1,4}.json
+	within 1150 eval '[[ $(readlink "$MNT/base/d12/latest") == 000007 ]]'
+}
+
+@test "latest: usable metadata beside a damaged model names nothing; a model that opens is better than none" {
+	local tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d12
+	loadable "$tag"/model_00000{1,3}.pt
+	truncate -s 300 "$tag"/model_00000{1,3}.pt
+	mount_store "$BATS_TEST_TMPDIR/s"
+	refuses "No such file" readlink -v "$MNT/base/d12/latest"
+	refuses "No such file" readlink -v "$MNT/base/largest"
+	small_pt "$tag/model_000002.pt"
+	within 1150 eval '[[ $(readlink "$MNT/base/d12/latest") == 000002 && $(readlink "$MNT/base/largest") == d12 ]]'
+}
+
+@test "largest: a tag whose steps nanochat can't load is passed over, unless there is no other" {
+	local base=$BATS_TEST_TMPDIR/s/base_checkpoints
+	small_pt "$base"/{d20,d12}/model_000001.pt
+	rm "$base"/*/meta_*
+	mount_store "$BATS_TEST_TMPDIR/s"
+	[[ $(readlink "$MNT/base/largest") == d20 ]]
+	loadable "$base/d4/model_000001.pt"
+	within 1150 eval '[[ $(readlink "$MNT/base/largest") == d4 ]]'
+	loadable "$base/d12/model_000001.pt"
+	within 1150 eval '[[ $(readlink "$MNT/base/largest") == d12 ]]'
+}
+
 @test "latest and largest agree with nanochat's own functions over random stores" {
 	local store=$BATS_TEST_TMPDIR/s seed
 	for seed in 1 2 3 4 5 6; do

@@ -1,0 +1,229 @@
+/* Link counts of the tree's directories: how many subdirectories each shows. Implements a part of private.h. */
+#include "core/tree/private.h"
+
+#include "core/file/real.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Less than what an answer holds (CK_TIMEOUT_CHANGING): both together pass no second. */
+#define SHARDED_MS 250
+
+/* ---- of the base, of a source, of a tag ---- */
+
+static nlink_t count_sources(const struct node *base)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	nlink_t count = 0;
+
+	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
+		count += ck_sources[i].always ||
+			 (ck_path_join(path, base->path, ck_sources[i].dir) && stat(path, &st) == 0 &&
+			  S_ISDIR(st.st_mode));
+	return count;
+}
+
+static nlink_t count_tags(const struct node *source)
+{
+	struct ck_names tags;
+	nlink_t count;
+
+	if (ck_store_tags(source->path, &tags, NULL))
+		return 0;
+	count = tags.count;
+	ck_names_free(&tags);
+	return count;
+}
+
+static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink_t *count, struct ck_error *err)
+{
+	struct ck_names drafts;
+	char path[PATH_MAX];
+	uint64_t *steps;
+	size_t found;
+	int rc = ck_store_steps(tag->path, &steps, &found, err);
+
+	if (rc)
+		return rc;
+	free(steps);
+	*count = found;
+	strcpy(path, tag->path);
+	if (ck_tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &drafts, NULL) == CK_OK) {
+		*count += drafts.count;
+		ck_names_free(&drafts);
+	}
+	return CK_OK;
+}
+
+/* ---- of a step and its optim/ ---- */
+
+/* A zip that torch wrote ends in its "end of central directory", which has no comment. */
+#define ZIP_END_BYTES 22
+
+static bool ends_as_zip(const struct ck_tree *tree, const char *path)
+{
+	char end[ZIP_END_BYTES];
+	struct ck_file *file;
+	bool ends;
+
+	if (tree_open(tree, path, &file, NULL))
+		return false;
+	ends = ck_file_size(file) >= sizeof(end) &&
+	       ck_file_read(file, ck_file_size(file) - sizeof(end), end, sizeof(end), NULL) == CK_OK &&
+	       memcmp(end, "PK\5\6", 4) == 0;
+	ck_file_unref(file);
+	return ends;
+}
+
+/*
+ * Whether the stored file of KEY may be taken for one that can be shown, without being opened: listing
+ * a tag must not open all its checkpoints. It is, when nobody has looked yet and it ends as a whole
+ * file does.
+ */
+static bool is_presumed_good(struct ck_tree *tree, const struct node_key *key)
+{
+	struct node *n = node_get(tree, key);
+	bool unseen;
+
+	if (!n)
+		return true;
+	pthread_mutex_lock(&tree->lock);
+	unseen = n->state == LOAD_NONE || n->state == LOAD_RUNNING;
+	pthread_mutex_unlock(&tree->lock);
+	node_put(tree, n, 1);
+	return unseen && ends_as_zip(tree, key->path);
+}
+
+/* The directories that a stored file is shown as: none where it can't be shown. */
+static nlink_t count_forms(struct ck_tree *tree, struct node *step, enum node_type type,
+			   const struct ck_file_name *name)
+{
+	struct ck_checkpoint *c = NULL;
+	char path[PATH_MAX];
+	struct node_key key;
+	struct node *n = NULL;
+	nlink_t count = 0;
+	bool shown;
+
+	if (key_of_stored(tree, step, type, name, path, &key, NULL))
+		return 0;
+	shown = is_presumed_good(tree, &key) || node_of_stored(tree, step, type, name, &n, &c, NULL) == CK_OK;
+	for (size_t i = 0; i < TREE_FORMS; i++)
+		count += shown && S_ISDIR(tree_forms[i].type) &&
+			 (!c || tree_forms[i].form < 0 || ck_checkpoint_has(c, (enum ck_form)tree_forms[i].form));
+	ck_checkpoint_unref(c);
+	if (n)
+		node_put(tree, n, 1);
+	return count;
+}
+
+static int by_number(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* Whether the step has any shard. The tag is listed once for all steps that are asked for at a time. */
+static bool has_shards(struct ck_tree *tree, const char *tag, uint64_t step)
+{
+	struct ck_sharded *memo = &tree->sharded, fresh = { .seen_ms = tree_now_ms() }, old;
+	bool known, has;
+
+	pthread_mutex_lock(&tree->lock);
+	known = memo->tag && strcmp(memo->tag, tag) == 0 && fresh.seen_ms - memo->seen_ms < SHARDED_MS;
+	has = known && memo->count && bsearch(&step, memo->steps, memo->count, sizeof(step), by_number);
+	pthread_mutex_unlock(&tree->lock);
+	if (known || ck_store_sharded(tag, &fresh.steps, &fresh.count, NULL))
+		return has;
+	has = fresh.count && bsearch(&step, fresh.steps, fresh.count, sizeof(step), by_number);
+	fresh.tag = strdup(tag);
+	pthread_mutex_lock(&tree->lock);
+	old = *memo;
+	*memo = fresh;
+	pthread_mutex_unlock(&tree->lock);
+	free(old.tag);
+	free(old.steps);
+	return has;
+}
+
+/* optim/ of the draft for shards of a published step. */
+static bool path_of_written(const struct ck_tree *tree, const struct node *step, char *path)
+{
+	char name[64];
+	struct stat st;
+
+	path_of_tag(step, path);
+	return ck_tree_real(tree, path, NULL) == CK_OK && ck_path_join(path, path, CK_DRAFT_DIR) &&
+	       ck_path_join(path, path, ck_draft_format(CK_DRAFT_OPTIM, step->name.step, name, sizeof(name))) &&
+	       ck_path_join(path, path, "files/optim") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static nlink_t count_step(struct ck_tree *tree, struct node *step)
+{
+	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step->name.step };
+	char tag[PATH_MAX], path[PATH_MAX];
+
+	path_of_tag(step, tag);
+	return count_forms(tree, step, NODE_MODEL, &model) +
+	       (has_shards(tree, tag, step->name.step) || path_of_written(tree, step, path));
+}
+
+/* The directories of shards that are being written. */
+static nlink_t count_written(const struct ck_tree *tree, const struct node *step)
+{
+	char path[PATH_MAX], one[PATH_MAX];
+	struct ck_names names;
+	struct stat st;
+	nlink_t count = 0;
+
+	if (!path_of_written(tree, step, path) || ck_list_real_dir(path, &names, NULL))
+		return 0;
+	for (size_t i = 0; i < names.count; i++)
+		count += ck_path_join(one, path, names.names[i]) && ck_real_stat(one, &st) == 0 && S_ISDIR(st.st_mode);
+	ck_names_free(&names);
+	return count;
+}
+
+static int count_optim(struct ck_tree *tree, struct node *step, nlink_t *count, struct ck_error *err)
+{
+	struct ck_file_name shard = { .kind = CK_FILE_OPTIM, .step = step->name.step };
+	char tag[PATH_MAX];
+	uint64_t *ranks;
+	size_t found;
+	int rc;
+
+	path_of_tag(step, tag);
+	rc = ck_store_ranks(tag, shard.step, &ranks, &found, err);
+	if (rc)
+		return rc;
+	*count = count_written(tree, step);
+	for (size_t i = 0; i < found; i++) {
+		shard.rank = ranks[i];
+		*count += count_forms(tree, step, NODE_OPTIM, &shard);
+	}
+	free(ranks);
+	return CK_OK;
+}
+
+int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count, struct ck_error *err)
+{
+	switch (n->type) {
+	case NODE_BASE:
+		*count = count_sources(n);
+		return CK_OK;
+	case NODE_SOURCE:
+		*count = count_tags(n);
+		return CK_OK;
+	case NODE_TAG:
+		return count_steps(tree, n, count, err);
+	default:
+		if (local == LOCAL_OPTIM)
+			return count_optim(tree, n, count, err);
+		*count = count_step(tree, n);
+		return CK_OK;
+	}
+}
