@@ -58,7 +58,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name lock 2>/dev/null) ]
 @test "a writer killed in the middle of torch.save leaves nothing" {
 	writable
 	local word pid
-	coproc SLOW { exec "$PYTHON" "$ORACLE/save_written.py" slow "$TAG/model_000600.pt" 2>&1 3>&-; }
+	coproc SLOW { exec "$PYTHON" "$GEN/save_written.py" slow "$TAG/model_000600.pt" 2>&1 3>&-; }
 	pid=$SLOW_PID
 	read -r word <&"${SLOW[0]}"
 	[[ $word == half ]] || { echo "$word"; return 1; }
@@ -69,7 +69,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name lock 2>/dev/null) ]
 	[[ ! -e $TAG/model_000600.pt && ! -e $STORED/model_000600.pt && $(readlink "$TAG/latest") == 001000 ]]
 	# Killed while it replaces one: the old one stays.
 	cp "$STORED/model_000500.pt" "$BATS_TEST_TMPDIR/before"
-	coproc SLOW { exec "$PYTHON" "$ORACLE/save_written.py" slow "$TAG/model_000500.pt" 2>&1 3>&-; }
+	coproc SLOW { exec "$PYTHON" "$GEN/save_written.py" slow "$TAG/model_000500.pt" 2>&1 3>&-; }
 	pid=$SLOW_PID
 	read -r word <&"${SLOW[0]}"
 	kill -KILL "$pid"
