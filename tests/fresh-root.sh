@@ -50,7 +50,7 @@ make_tar() {
 		return 1
 	}
 	for scheme in http https; do
-		proxy=$(apt_proxy $scheme)
+		proxy=$(apt_proxy "$scheme")
 		[[ -z $proxy ]] || printf 'Acquire::%s::Proxy "%s";\n' "$scheme" "$proxy" >>"$root/etc/apt/apt.conf.d/80proxy"
 	done
 	[[ $from != https:* || ! -e /etc/ssl/certs/ca-certificates.crt ]] || cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
@@ -97,42 +97,37 @@ prove() {
 	total
 }
 
-# The script calls itself in its namespaces, where nothing outlives it.
-if [[ -n ${FRESH_INSIDE:-} ]]; then
-	dir=$FRESH_INSIDE tar=${FRESH_TAR:?}
-	unset FRESH_INSIDE FRESH_TAR
-	prove "${@:2}"
-	exit
-fi
-
-[[ $EUID -eq 0 ]] || skip "debootstrap and chroot need root"
-command -v debootstrap >/dev/null || skip "no debootstrap: tests/deps.sh fresh"
-unshare -m -p -f true 2>/dev/null || skip "no namespaces here (unshare -m -p)"
-dir=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh-root.XXXXXX") || exit 1
-# All mounts are in the namespace of processes that are gone or going; nothing of them is seen from here.
-clean() {
-	local i
-	for ((i = 0; i < 100; i++)); do
-		rm -rf --one-file-system "$dir" 2>/dev/null && return
-		sleep 0.1
-	done
-	rm -rf --one-file-system "$dir"
-}
-trap clean EXIT
-
 # in_namespaces COMMAND... - with mounts and processes of its own, all of which end with it.
 in_namespaces() {
 	# unshare itself leaves a SIGTERM to its child, which as the first process takes none.
 	stop_with=KILL
-	unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$@" &
+	TMPDIR=$dir setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$@" 7>&- &
 	child=$!
 	wait "$child"
 }
-tar=${FRESH_TARS:-$dir}/$suite.tar
-if [[ ! -e $tar ]]; then
-	export -f make_tar mirror apt_proxy
+
+main() {
+	# The script calls itself in its namespaces, where nothing outlives it.
+	if [[ -n ${FRESH_INSIDE:-} ]]; then
+		dir=$FRESH_INSIDE tar=${FRESH_TARS:-$FRESH_INSIDE}/$suite.tar
+		unset FRESH_INSIDE
+		[[ -e $tar ]] || make_tar "$tar" || skip "debootstrap failed"
+		prove "${@:2}"
+		exit
+	fi
+
+	[[ $EUID -eq 0 ]] || skip "debootstrap and chroot need root"
+	command -v debootstrap >/dev/null || skip "no debootstrap: tests/deps.sh fresh"
+	unshare -m -p -f true 2>/dev/null || skip "no namespaces here (unshare -m -p)"
+	dir=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh-root.XXXXXX") || exit 1
+	# A process of its own clears up as soon as this one is gone, even if it was killed. All mounts are in the namespace of processes that are gone
+	# or going: nothing of them is seen from here.
 	# shellcheck disable=SC2016 # the words of the inner shell
-	dir=$dir suite=$suite in_namespaces bash -c 'make_tar "$1"' _ "$tar" || skip "debootstrap failed"
-fi
-[[ $who == root ]] || set -- -u "$@"
-FRESH_INSIDE=$dir FRESH_TAR=$tar in_namespaces "$0" "$@"
+	exec 7> >(exec setsid bash -c 'cat; for ((i = 0; i < 100; i++)); do rm -rf --one-file-system "$1" && break; sleep 0.1; done' _ "$dir" >/dev/null 2>&1)
+	cleaner=$!
+	trap 'exec 7>&-; wait "$cleaner"' EXIT
+
+	[[ $who == root ]] || set -- -u "$@"
+	FRESH_INSIDE=$dir in_namespaces "$0" "$@"
+}
+main "$@"; exit

@@ -7,7 +7,7 @@ SUMMARY='^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$'
 # tally NAME COMMAND... - runs the command. Its last line 'N passed, N failed, N skipped' is what it counts; without one it counts as one test.
 # The command gets its own process group, so that stop() reaches all of it; it is also told when this shell is killed.
 tally() {
-	local log show status line before=$((failed + skipped))
+	local show status line before=$((failed + skipped))
 	log=$(mktemp) || return
 	set -m
 	setpriv --pdeathsig TERM "${@:2}" >"$log" 2>&1 &
@@ -22,6 +22,7 @@ tally() {
 	wait "$show"
 	line=$(grep -E "$SUMMARY" "$log" | tail -n 1)
 	rm -f "$log"
+	log=
 	if [[ $line =~ $SUMMARY ]]; then
 		passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
 		# A command that counts no failure and yet fails has one that it could not count.
@@ -34,10 +35,11 @@ tally() {
 }
 
 # stop SIGNAL - ends what runs, waits for it, and exits as that signal does. Mounts end with their daemons.
-child='' stop_with=TERM
+child='' log='' stop_with=TERM
 stop() {
 	trap '' INT TERM HUP
 	[[ -z $child ]] || { kill -s "$stop_with" -- "-$child" 2>/dev/null || kill -s "$stop_with" "$child"; wait "$child"; }
+	[[ -z $log ]] || rm -f "$log"
 	exit $((128 + $(kill -l "$1")))
 }
 trap 'stop INT' INT
