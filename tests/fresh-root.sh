@@ -46,7 +46,7 @@ make_tar() {
 	[[ $from != https:* ]] || include+=,ca-certificates
 	http_proxy=$(apt_proxy http) https_proxy=$(apt_proxy https) \
 		debootstrap --variant=minbase --include="$include" "$suite" "$root" ${from:+"$from"} >"$dir/debootstrap" 2>&1 || {
-		tail -n 20 "$dir/debootstrap" "$root/debootstrap/debootstrap.log" 2>/dev/null >&2
+		tail -n 20 "$dir/debootstrap" "$root/debootstrap/debootstrap.log" >&2 2>/dev/null
 		return 1
 	}
 	for scheme in http https; do
