@@ -5,6 +5,8 @@
 #ifndef CK_ARENA_H
 #define CK_ARENA_H
 
+#include "core/base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,6 +43,13 @@ char *ck_arena_dup(struct ck_arena *arena, const void *data, size_t len);
  * one grows where it is, or its old place is given back; a small one's old place is lost.
  */
 void *ck_arena_grow(struct ck_arena *arena, void *old, size_t old_size, size_t size);
+
+/* For `return ck_fail_room(err)`, where an arena or a budget gave NULL or false. */
+static inline int ck_fail_room(struct ck_error *err)
+{
+	ck_error_set(err, CK_ERR_LIMIT, "needs more memory than may be used to read it");
+	return CK_ERR_LIMIT;
+}
 
 size_t ck_arena_used(const struct ck_arena *arena);
 

@@ -22,6 +22,18 @@ size_t ck_utf8_decode(const char *s, size_t len, uint32_t *cp)
 	return need;
 }
 
+bool ck_utf8_valid(const char *s, size_t len, bool surrogates)
+{
+	uint32_t cp = 0;
+
+	for (size_t i = 0, n; i < len; i += n) {
+		n = (unsigned char)s[i] < 0x80 ? 1 : ck_utf8_decode(s + i, len - i, &cp);
+		if (n == 0 || (n == 3 && !surrogates && ck_is_surrogate(cp)))
+			return false;
+	}
+	return true;
+}
+
 size_t ck_utf8_encode(char *s, uint32_t cp)
 {
 	size_t len = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;

@@ -12,6 +12,9 @@
 /* The code point at S (LEN >= 1 bytes are there) into *CP. Returns its length in bytes, 0 where the bytes are none. */
 size_t ck_utf8_decode(const char *s, size_t len, uint32_t *cp);
 
+/* Whether the LEN bytes at S are UTF-8; SURROGATES: lone ones are allowed, as three bytes each. */
+bool ck_utf8_valid(const char *s, size_t len, bool surrogates);
+
 /* Writes CP (at most 0x10ffff, surrogates too) to S, which has room for 4 bytes. Returns the length. */
 size_t ck_utf8_encode(char *s, uint32_t cp);
 

@@ -1,5 +1,7 @@
 #include "core/base/value.h"
 
+#include "core/base/hash.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -18,17 +20,12 @@ struct ck_value ck_str(const char *s, size_t len)
 	return (struct ck_value){ .kind = CK_STR, .len = (uint32_t)len, .s = s };
 }
 
-static int no_room(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_LIMIT, "the values ask for more memory than opening such a file may take");
-}
-
 int ck_list_new(struct ck_arena *arena, enum ck_kind kind, struct ck_value *out, struct ck_error *err)
 {
 	struct ck_list *list = ck_arena_alloc(arena, sizeof(*list));
 
 	if (!list)
-		return no_room(err);
+		return ck_fail_room(err);
 	*out = (struct ck_value){ .kind = (uint8_t)kind, .list = list };
 	return CK_OK;
 }
@@ -38,7 +35,7 @@ int ck_dict_new(struct ck_arena *arena, struct ck_value *out, struct ck_error *e
 	struct ck_dict *dict = ck_arena_alloc(arena, sizeof(*dict));
 
 	if (!dict)
-		return no_room(err);
+		return ck_fail_room(err);
 	*out = (struct ck_value){ .kind = CK_DICT, .dict = dict };
 	return CK_OK;
 }
@@ -50,7 +47,7 @@ int ck_tuple_new(struct ck_arena *arena, uint32_t len, struct ck_value *out, str
 	if (len) {
 		items = ck_arena_alloc(arena, len * sizeof(*items));
 		if (!items)
-			return no_room(err);
+			return ck_fail_room(err);
 	}
 	*out = (struct ck_value){ .kind = CK_TUPLE, .len = len, .items = items };
 	return CK_OK;
@@ -78,7 +75,7 @@ int ck_list_append(struct ck_arena *arena, struct ck_list *list, struct ck_value
 	struct ck_value *items = room_for_one(arena, list->items, list->len, &list->cap, sizeof(v));
 
 	if (!items)
-		return no_room(err);
+		return ck_fail_room(err);
 	list->items = items;
 	items[list->len++] = v;
 	return CK_OK;
@@ -180,43 +177,23 @@ bool ck_value_is_str(const struct ck_value *v, const char *s)
 	return v->kind == CK_STR && v->len == strlen(s) && memcmp(v->s, s, v->len) == 0;
 }
 
-/*
- * The hash of a key. It is keyed by something that a file can't know (the dict's address, which the
- * system randomises): each word is multiplied, 64 by 64 bits and folded, by a state that holds it,
- * so that no set of keys can be made to collide beforehand.
- */
+/* The hash of a key. A file can't know what it is keyed by: the dict's address, which the system randomises. */
 struct hasher {
-	uint64_t state, secret;
+	struct ck_hash_key key;
+	uint64_t state;
 	unsigned nodes;         /* values that may still be visited */
 };
 
 static void mix(struct hasher *h, uint64_t v)
 {
-	unsigned __int128 product = (unsigned __int128)(h->state ^ h->secret) * (v ^ ~h->secret);
-
-	h->state = (uint64_t)product ^ (uint64_t)(product >> 64);
+	h->state = ck_hash_keyed(&h->key, (uint64_t[]){ h->state, v }, 2 * sizeof(v));
 }
 
 static struct hasher hasher_of(const struct ck_dict *dict)
 {
-	uint64_t address = (uint64_t)(uintptr_t)dict;
+	uint64_t secret = (uint64_t)(uintptr_t)dict * UINT64_C(0x9e3779b97f4a7c15);
 
-	return (struct hasher){ .secret = address * UINT64_C(0x9e3779b97f4a7c15), .nodes = KEY_NODES };
-}
-
-static void hash_bytes(struct hasher *h, const char *s, uint32_t len)
-{
-	uint64_t word;
-
-	mix(h, len);
-	for (; len >= 8; s += 8, len -= 8) {
-		memcpy(&word, s, 8);
-		mix(h, word);
-	}
-	word = 0;
-	if (len)
-		memcpy(&word, s, len);
-	mix(h, word);
+	return (struct hasher){ .key = { secret, secret | 1 }, .nodes = KEY_NODES };
 }
 
 static bool hash_value(struct hasher *h, const struct ck_value *v);
@@ -261,7 +238,7 @@ static bool hash_value(struct hasher *h, const struct ck_value *v)
 	switch ((enum ck_kind)v->kind) {
 	case CK_STR: case CK_BYTES: case CK_BIGINT:
 		mix(h, v->kind);
-		hash_bytes(h, v->s, v->len);
+		mix(h, ck_hash_keyed(&h->key, v->s, v->len));
 		return true;
 	case CK_FLOAT:
 		memcpy(&bits, &v->f, sizeof(bits));
@@ -317,7 +294,7 @@ static int index_room(struct ck_arena *arena, struct ck_dict *dict, struct ck_er
 	size *= 4;
 	index = ck_arena_grow(arena, dict->index, dict->index_size * sizeof(*index), size * sizeof(*index));
 	if (!index)
-		return no_room(err);
+		return ck_fail_room(err);
 	memset(index, 0, size * sizeof(*index));
 	dict->index = index;
 	dict->index_size = size;
@@ -343,7 +320,7 @@ int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value ke
 	}
 	pairs = room_for_one(arena, dict->pairs, dict->len, &dict->cap, sizeof(*pairs));
 	if (!pairs)
-		return no_room(err);
+		return ck_fail_room(err);
 	dict->pairs = pairs;
 	rc = index_room(arena, dict, err);
 	if (rc)

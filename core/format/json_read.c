@@ -1,5 +1,6 @@
 #include "core/format/json.h"
 
+#include "core/base/digits.h"
 #include "core/base/utf8.h"
 
 #include <math.h>
@@ -34,11 +35,6 @@ static int bad(struct parser *p, const char *at, const char *expected)
 	return fail_at(p, at, CK_ERR_CORRUPT, expected);
 }
 
-static int no_room(struct parser *p)
-{
-	return ck_fail(p->err, CK_ERR_LIMIT, "the JSON text asks for more memory than one of its size may");
-}
-
 static void skip_space(struct parser *p)
 {
 	while (p->at < p->end && (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r'))
@@ -53,19 +49,13 @@ static bool next_is(const struct parser *p, char c)
 /* The four hex digits of an escape \uXXXX that begins at AT; false where that is none. */
 static bool unicode_escape(const char *at, const char *close, uint32_t *unit)
 {
+	int64_t v;
+
 	if (close - at < 6 || at[0] != '\\' || at[1] != 'u')
 		return false;
-	*unit = 0;
-	for (int i = 2; i < 6; i++) {
-		char c = at[i];
-		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-			  : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-
-		if (digit < 0)
-			return false;
-		*unit = *unit << 4 | (uint32_t)digit;
-	}
-	return true;
+	v = ck_hex(at + 2, 4, 4);
+	*unit = (uint32_t)v;
+	return v >= 0;
 }
 
 /* An escape at p->at, before the quote at CLOSE. Two that make a surrogate pair are one character. */
@@ -131,7 +121,7 @@ static int read_string(struct parser *p, struct ck_value *out)
 	/* No escape is shorter than what it stands for. */
 	copy = dst = ck_arena_alloc(p->arena, (size_t)(close - p->at) + 1);
 	if (!copy)
-		return no_room(p);
+		return ck_fail_room(p->err);
 	while (p->at < close) {
 		rc = *p->at == '\\' ? read_escape(p, close, &dst) : read_char(p, close, &dst);
 		if (rc)
@@ -156,7 +146,7 @@ static int make_real(struct parser *p, const char *s, size_t len, struct ck_valu
 	if (len >= sizeof(small)) {
 		copy = ck_arena_alloc(p->arena, len + 1);
 		if (!copy)
-			return no_room(p);
+			return ck_fail_room(p->err);
 	}
 	memcpy(copy, s, len);
 	copy[len] = '\0';
@@ -166,22 +156,17 @@ static int make_real(struct parser *p, const char *s, size_t len, struct ck_valu
 
 static int make_int(struct parser *p, const char *s, size_t len, struct ck_value *out)
 {
-	bool negative = s[0] == '-', fits = true;
-	int64_t v = 0;
+	bool negative = s[0] == '-';
 	const char *copy;
+	int64_t v;
 
-	/* Counted downwards, because INT64_MIN has no positive twin. */
-	for (size_t i = negative; i < len && fits; i++)
-		fits = !__builtin_mul_overflow(v, 10, &v) && !__builtin_sub_overflow(v, s[i] - '0', &v);
-	if (fits && !negative)
-		fits = !__builtin_sub_overflow(0, v, &v);
-	if (fits) {
+	if (ck_decimal(s + negative, len - negative, negative, &v)) {
 		*out = ck_int(v);
 		return CK_OK;
 	}
 	copy = ck_arena_dup(p->arena, s, len);
 	if (!copy)
-		return no_room(p);
+		return ck_fail_room(p->err);
 	*out = (struct ck_value){ .kind = CK_BIGINT, .len = (uint32_t)len, .s = copy };
 	return CK_OK;
 }

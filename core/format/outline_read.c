@@ -156,13 +156,9 @@ static int read_bytearray(struct reader *r, struct ck_value *arg, struct ck_valu
 static int read_utf8(struct reader *r, struct ck_value *arg, struct ck_value *out)
 {
 	int rc = make_bytes(r, CK_STR, arg, out);
-	uint32_t cp;
 
-	for (size_t i = 0, n; rc == CK_OK && i < out->len; i += n) {
-		n = ck_utf8_decode(out->s + i, out->len - i, &cp);
-		if (n == 0)
-			rc = expected(r, "UTF-8 for \"$utf8\"");
-	}
+	if (!rc && !ck_utf8_valid(out->s, out->len, true))
+		return expected(r, "UTF-8 for \"$utf8\"");
 	return rc;
 }
 

@@ -90,23 +90,10 @@ static int put_float(struct writer *w, double f)
 	return CK_OK;
 }
 
-/* Whether V is a string for every reader of JSON: many, jq too, refuse a text with a lone surrogate. */
-static bool is_unicode(const struct ck_value *v)
-{
-	uint32_t cp;
-	size_t n;
-
-	for (size_t i = 0; i < v->len; i += n) {
-		n = ck_utf8_decode(v->s + i, v->len - i, &cp);
-		if (n == 0 || ck_is_surrogate(cp))
-			return false;
-	}
-	return true;
-}
-
 static int put_str(struct writer *w, const struct ck_value *v)
 {
-	if (!is_unicode(v))
+	/* Many readers of JSON, jq too, refuse a text with a lone surrogate. */
+	if (!ck_utf8_valid(v->s, v->len, false))
 		return put_latin1(w, "$utf8", v);
 	ck_json_string(w->json.buf, v->s, v->len);
 	return CK_OK;
@@ -121,7 +108,7 @@ static enum dict_form form_of(const struct ck_dict *dict)
 	for (uint32_t i = 0; i < dict->len; i++) {
 		const struct ck_value *key = &dict->pairs[i].key;
 
-		strings += key->kind == CK_STR && is_unicode(key);
+		strings += key->kind == CK_STR && ck_utf8_valid(key->s, key->len, false);
 		ints += key->kind == CK_INT || key->kind == CK_BIGINT;
 	}
 	return strings == dict->len ? STR_KEYS : ints == dict->len ? INT_KEYS : PAIRS;

@@ -1,6 +1,7 @@
 #include "core/format/safetensors.h"
 
 #include "core/base/utf8.h"
+#include "core/format/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,14 +13,7 @@
 /* Whether S is what Rust's str may hold: UTF-8 without lone surrogates. */
 static bool is_utf8(const char *s, size_t len)
 {
-	uint32_t c = 0;
-
-	for (size_t i = 0, step; i < len; i += step) {
-		step = (uint8_t)s[i] < 0x80 ? 1 : ck_utf8_decode(s + i, len - i, &c);
-		if (step == 0 || ck_is_surrogate(c))
-			return false;
-	}
-	return true;
+	return ck_utf8_valid(s, len, false);
 }
 
 /*
@@ -28,25 +22,15 @@ static bool is_utf8(const char *s, size_t len)
  */
 static void put_string(struct ck_buf *out, const char *s, size_t len)
 {
-	/* Pairs: the character, and the letter that stands for it behind a backslash. */
-	static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt", hex[] = "0123456789abcdef";
 	size_t run = 0;
 
 	ck_buf_byte(out, '"');
 	for (size_t i = 0; i < len; i++) {
-		uint8_t c = (uint8_t)s[i];
-		const char *e = escapes;
-
-		if (c >= 0x20 && c != '"' && c != '\\')
+		if ((uint8_t)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
 			continue;
 		ck_buf_append(out, s + run, i - run);
+		ck_json_escape(out, s + i, 1);
 		run = i + 1;
-		while (*e && *e != s[i])
-			e += 2;
-		if (*e)
-			ck_buf_append(out, (const char[]){ '\\', e[1] }, 2);
-		else
-			ck_buf_append(out, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
 	}
 	ck_buf_append(out, s + run, len - run);
 	ck_buf_byte(out, '"');

@@ -1,5 +1,6 @@
 #include "core/pickle/text.h"
 
+#include "core/base/digits.h"
 #include "core/base/utf8.h"
 
 #include <math.h>
@@ -11,27 +12,9 @@
 #define GROUP 1000000000u
 #define GROUP_DIGITS 9u
 
-static int no_room(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_LIMIT, "the values ask for more memory than a pickle of this size may");
-}
-
 static int too_long(struct ck_error *err)
 {
 	return ck_fail(err, CK_ERR_LIMIT, "an integer of more than %d bytes", CK_PICKLE_INT_BYTES);
-}
-
-bool ck_utf8_valid(const char *s, size_t len)
-{
-	uint32_t cp;
-	size_t n;
-
-	for (size_t i = 0; i < len; i += n) {
-		n = (unsigned char)s[i] < 0x80 ? 1 : ck_utf8_decode(s + i, len - i, &cp);
-		if (n == 0)
-			return false;
-	}
-	return true;
 }
 
 int ck_pickle_string(struct ck_arena *arena, enum ck_kind kind, const char *s, size_t len, struct ck_value *out,
@@ -41,11 +24,11 @@ int ck_pickle_string(struct ck_arena *arena, enum ck_kind kind, const char *s, s
 
 	if (len > UINT32_MAX)
 		return ck_fail(err, CK_ERR_LIMIT, "a string of %zu bytes", len);
-	if (kind == CK_STR && !ck_utf8_valid(s, len))
+	if (kind == CK_STR && !ck_utf8_valid(s, len, true))
 		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
 	copy = ck_arena_dup(arena, s, len);
 	if (!copy)
-		return no_room(err);
+		return ck_fail_room(err);
 	*out = ck_str(copy, len);
 	out->kind = (uint8_t)kind;
 	return CK_OK;
@@ -57,20 +40,6 @@ static bool all_digits(const char *s, size_t len)
 		if (s[i] < '0' || s[i] > '9')
 			return false;
 	return len > 0;
-}
-
-/* Summed up as a negative number, whose range is the larger by one. */
-static bool fits_int64(const char *digits, size_t len, bool negative, int64_t *out)
-{
-	int64_t v = 0;
-
-	for (size_t i = 0; i < len; i++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, digits[i] - '0', &v))
-			return false;
-	if (!negative && v == INT64_MIN)
-		return false;
-	*out = negative ? v : -v;
-	return true;
 }
 
 int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err)
@@ -87,13 +56,13 @@ int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct
 		s++;
 	if (len > CK_PICKLE_INT_DIGITS)
 		return too_long(err);
-	if (fits_int64(s, len, negative, &v)) {
+	if (ck_decimal(s, len, negative, &v)) {
 		*out = ck_int(v);
 		return CK_OK;
 	}
 	copy = ck_arena_alloc(arena, len + 2);
 	if (!copy)
-		return no_room(err);
+		return ck_fail_room(err);
 	copy[0] = '-';
 	memcpy(copy + negative, s, len);
 	*out = ck_str(copy, len + negative);
@@ -251,32 +220,6 @@ int ck_pickle_float_text(const char *s, size_t len, double *out, struct ck_error
 	return ck_fail(err, CK_ERR_CORRUPT, "a float that is not in decimal");
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* COUNT hexadecimal digits at S of LEN bytes; -1 when they are fewer. */
-static int64_t hex_number(const char *s, size_t len, size_t count)
-{
-	int64_t v = 0;
-
-	if (count > len)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		int digit = hex_digit(s[i]);
-
-		if (digit < 0)
-			return -1;
-		v = v << 4 | digit;
-	}
-	return v;
-}
-
 /* One escape of STRING, behind its backslash, to *OUT. Returns the bytes it takes; 0 for a broken one. */
 static size_t unescape(const char *s, size_t len, char **out)
 {
@@ -290,7 +233,7 @@ static size_t unescape(const char *s, size_t len, char **out)
 		return 1;
 	}
 	if (s[0] == 'x') {
-		v = hex_number(s + 1, len - 1, 2);
+		v = ck_hex(s + 1, len - 1, 2);
 		if (v < 0)
 			return 0;
 		*(*out)++ = (char)v;
@@ -316,7 +259,7 @@ int ck_pickle_quoted(struct ck_arena *arena, const char *s, size_t len, struct c
 	s++, len -= 2;
 	text = end = ck_arena_alloc(arena, len + 1);
 	if (!text)
-		return no_room(err);
+		return ck_fail_room(err);
 	for (size_t i = 0, n; i < len; i += n) {
 		n = 1;
 		if (s[i] != '\\') {
@@ -328,7 +271,7 @@ int ck_pickle_quoted(struct ck_arena *arena, const char *s, size_t len, struct c
 		if (n == 0)
 			return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken escape");
 	}
-	if (!ck_utf8_valid(text, (size_t)(end - text)))
+	if (!ck_utf8_valid(text, (size_t)(end - text), true))
 		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
 	*out = ck_str(text, (size_t)(end - text));
 	return CK_OK;
@@ -340,13 +283,13 @@ int ck_pickle_raw_unicode(struct ck_arena *arena, const char *s, size_t len, str
 	char *text = len < SIZE_MAX / 2 ? ck_arena_alloc(arena, 2 * len + 1) : NULL, *end = text;
 
 	if (!text)
-		return no_room(err);
+		return ck_fail_room(err);
 	for (size_t i = 0; i < len; ) {
 		size_t digits = s[i] != '\\' || i + 1 == len ? 0 : s[i + 1] == 'u' ? 4 : s[i + 1] == 'U' ? 8 : 0;
 		int64_t cp = (unsigned char)s[i];
 
 		if (digits) {
-			cp = hex_number(s + i + 2, len - i - 2, digits);
+			cp = ck_hex(s + i + 2, len - i - 2, digits);
 			if (cp < 0 || cp > 0x10ffff)
 				return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken \\%c escape", s[i + 1]);
 			i += digits + 2;

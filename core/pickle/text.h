@@ -11,9 +11,6 @@
 #define CK_PICKLE_INT_BYTES 512
 #define CK_PICKLE_INT_DIGITS 1233   /* decimal digits of 2^4095, the largest in magnitude */
 
-/* Whether S is UTF-8, lone surrogates as three bytes allowed (Python's surrogatepass). */
-bool ck_utf8_valid(const char *s, size_t len);
-
 /* "-12": CK_INT, or CK_BIGINT past int64. CK_ERR_CORRUPT, CK_ERR_LIMIT. */
 int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err);
 

@@ -1,5 +1,6 @@
 #include "core/pickle/globals.h"
 #include "core/pickle/text.h"
+#include "core/base/hash.h"
 #include "core/base/utf8.h"
 
 #include <stdlib.h>
@@ -22,7 +23,8 @@ struct ck_pickle_writer {
 	unsigned depth;
 	uint32_t entries;               /* in the memo */
 	uint32_t globals[CK_G_END];     /* memo index + 1; 0: not written yet */
-	struct slot *slots;
+	struct slot *slots;             /* of the strings that were written, by their hash under `key` */
+	struct ck_hash_key key;
 	uint32_t slot_count, strings;
 };
 
@@ -60,19 +62,10 @@ static void get(struct ck_pickle_writer *w, uint32_t entry)
 	op_index(w, 'h', 'j', entry - 1);
 }
 
-static uint32_t hash_bytes(const char *s, size_t len)
-{
-	uint64_t h = len;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ h >> 32;
-	return (uint32_t)(h >> 32);
-}
-
 /* The slot of the string, or the free one where it goes. Some slot is always free. */
 static struct slot *find_slot(const struct ck_pickle_writer *w, const char *s, size_t len)
 {
-	uint32_t mask = w->slot_count - 1, i = hash_bytes(s, len) & mask;
+	uint32_t mask = w->slot_count - 1, i = (uint32_t)ck_hash_keyed(&w->key, s, len) & mask;
 
 	for (; w->slots[i].entry; i = (i + 1) & mask)
 		if (w->slots[i].len == len && (!len || memcmp(w->out->data + w->slots[i].at, s, len) == 0))
@@ -108,7 +101,7 @@ static int put_str(struct ck_pickle_writer *w, const char *s, uint32_t len, stru
 	struct slot *slot;
 	int rc;
 
-	if (!ck_utf8_valid(s, len))
+	if (!ck_utf8_valid(s, len, true))
 		return ck_fail(err, CK_ERR_INVALID, "a string that is not UTF-8");
 	/* What a failed buffer held is gone, and with it the strings of the table. */
 	if (w->out->failed)
@@ -436,7 +429,7 @@ int ck_pickle_put(struct ck_pickle_writer *w, const struct ck_value *value, stru
 int ck_pickle_write(struct ck_buf *out, const struct ck_value *value, ck_pickle_tensor_fn tensor, void *arg,
 		    struct ck_error *err)
 {
-	struct ck_pickle_writer w = { .out = out, .tensor = tensor, .arg = arg };
+	struct ck_pickle_writer w = { .out = out, .tensor = tensor, .arg = arg, .key = ck_hash_key_new() };
 	int rc;
 
 	out->max = out->len + CK_PICKLE_MAX_BYTES;

@@ -1,7 +1,8 @@
-/* What everything else stands on: arena, buf, cursor, error, utf8, hash, value. */
+/* What everything else stands on: arena, buf, cursor, digits, error, utf8, hash, value. */
 #include "core/base/arena.h"
 #include "core/base/buf.h"
 #include "core/base/cursor.h"
+#include "core/base/digits.h"
 #include "core/base/hash.h"
 #include "core/base/utf8.h"
 #include "core/base/value.h"
@@ -232,6 +233,28 @@ static void bytes_decode_as_glibc_has_them(void)
 	CHECK(wrong == 0);
 }
 
+static void text_is_utf8_with_or_without_surrogates(void)
+{
+	CHECK(ck_utf8_valid("", 0, false) && ck_utf8_valid("a\0\xc3\xa9\xf0\x9f\x98\x80", 8, false));
+	CHECK(ck_utf8_valid("a\xed\xa0\x80z", 5, true) && !ck_utf8_valid("a\xed\xa0\x80z", 5, false));
+	CHECK(!ck_utf8_valid("a\xff", 2, true) && !ck_utf8_valid("\xc3", 1, true) && !ck_utf8_valid("\xc0\x80", 2, true));
+	/* A surrogate before it doesn't count against a plain byte. */
+	CHECK(!ck_utf8_valid("\xed\xa0\x80" "a", 4, false) && ck_utf8_valid("\xed\xa0\x80" "a", 4, true));
+}
+
+static void digits_are_read_to_the_limits(void)
+{
+	int64_t v = 0;
+
+	CHECK(ck_decimal("0012x", 4, false, &v) && v == 12 && ck_decimal("12", 2, true, &v) && v == -12);
+	CHECK(ck_decimal("9223372036854775807", 19, false, &v) && v == INT64_MAX);
+	CHECK(ck_decimal("9223372036854775808", 19, true, &v) && v == INT64_MIN);
+	CHECK(!ck_decimal("9223372036854775808", 19, false, &v) && !ck_decimal("9223372036854775809", 19, true, &v));
+	CHECK(!ck_decimal("99999999999999999999", 20, false, &v));
+	CHECK(ck_hex("00fFg", 5, 4) == 255 && ck_hex("FFFFFFFF", 8, 8) == 0xffffffff && ck_hex("0a", 2, 0) == 0);
+	CHECK(ck_hex("00fg", 4, 4) == -1 && ck_hex("0a", 2, 3) == -1 && ck_hex("-1", 2, 2) == -1 && ck_hex("", 0, 1) == -1);
+}
+
 static void a_hash_depends_on_every_byte_and_its_key(void)
 {
 	struct ck_hash_key key = ck_hash_key_new(), other = ck_hash_key_new();
@@ -380,6 +403,8 @@ int main(void)
 	RUN(hostile_text_is_made_printable);
 	RUN(code_points_go_both_ways);
 	RUN(bytes_decode_as_glibc_has_them);
+	RUN(text_is_utf8_with_or_without_surrogates);
+	RUN(digits_are_read_to_the_limits);
 	RUN(a_hash_depends_on_every_byte_and_its_key);
 	RUN(values_compare_as_in_python);
 	RUN(a_dict_keeps_its_order);
