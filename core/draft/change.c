@@ -2,6 +2,7 @@
 
 #include "core/draft/plan.h"
 #include "core/draft/publish.h"
+#include "core/draft/recover.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -210,6 +211,11 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 
 	if (rc)
 		return rc;
+	rc = ck_lock_hold(draft->tag_lock, false, err);
+	if (rc) {
+		draft_put(d, draft);
+		return rc;
+	}
 	pthread_rwlock_wrlock(&draft->lock);
 	if (!draft_files_path(d, draft, path) || ck_real_rmdir(path) < 0) {
 		rc = ck_fail_sys(err, "rmdir");
@@ -217,14 +223,14 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 		draft_set_gone(d, draft);
 		ck_remove_tree(draft->dir);
 	}
-	pthread_rwlock_unlock(&draft->lock);
+	draft_end(draft);
 	draft_put(d, draft);
 	return rc;
 }
 
 /* A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
    goes by rmdir, so that nothing is lost that somebody makes in it meanwhile. */
-static int remove_tag(struct ck_drafts *d, const char *source, const char *name, struct ck_error *err)
+static int remove_tag(const char *source, const char *name, struct ck_error *err)
 {
 	char tag[PATH_MAX], home[PATH_MAX], path[PATH_MAX];
 	struct ck_names in_tag = { 0 }, in_home = { 0 };
@@ -241,11 +247,13 @@ static int remove_tag(struct ck_drafts *d, const char *source, const char *name,
 	    ck_list_real_dir(home, &in_home, NULL) == CK_OK) {
 		empty = true;
 		for (size_t i = 0; i < in_home.count; i++)
-			empty &= strcmp(in_home.names[i], "lock") == 0 || strcmp(in_home.names[i], "staged") == 0;
+			empty &= strcmp(in_home.names[i], CK_LOCK_NAME) == 0 ||
+				 strcmp(in_home.names[i], CK_OLD_LOCK_NAME) == 0 ||
+				 strcmp(in_home.names[i], "staged") == 0;
 		if (empty && ck_path_join(path, home, "staged"))
 			empty = ck_real_rmdir(path) == 0 || errno == ENOENT;
 		if (empty)
-			tag_unlock(d, tag, home);
+			ck_lock_remove(home);
 	}
 	ck_names_free(&in_tag);
 	ck_names_free(&in_home);
@@ -280,7 +288,7 @@ int ck_drafts_rmdir(struct ck_drafts *d, ck_ino parent, const char *name, struct
 	if (rc)
 		return rc;
 	if (place.kind == CK_PLACE_SOURCE)
-		rc = remove_tag(d, place.path, name, &why);
+		rc = remove_tag(place.path, name, &why);
 	else if (place.kind == CK_PLACE_TAG && ck_draft_parse(name, &kind, &step) && kind != CK_DRAFT_OPTIM)
 		rc = remove_draft(d, place.path, kind, step, &why);
 	else if (place.kind == CK_PLACE_STEP && strcmp(name, "optim") == 0)
@@ -432,10 +440,13 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
 		goto out;
 	}
+	rc = ck_lock_hold(draft->tag_lock, false, err);
+	if (rc)
+		goto out;
 	pthread_rwlock_wrlock(&draft->lock);
 	rc = draft->gone ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed")
 			 : draft_move(d, draft, path, new_kind == CK_DRAFT_PARTIAL, new_step, err);
-	pthread_rwlock_unlock(&draft->lock);
+	draft_end(draft);
 out:
 	draft_put(d, draft);
 	return rc;

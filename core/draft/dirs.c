@@ -21,6 +21,18 @@ static struct dnode *root_of(struct ck_drafts *d, struct draft *draft)
 	return dnode_get(d, draft, NULL, "", &st);
 }
 
+static int make_optim(const struct draft *draft, const char *path, struct ck_error *err)
+{
+	int rc = ck_lock_hold(draft->tag_lock, false, err);
+
+	if (rc)
+		return rc;
+	if (ck_real_mkdir(path, 0777) < 0 && errno != EEXIST)
+		rc = ck_fail_sys(err, "mkdir");
+	ck_lock_drop(draft->tag_lock);
+	return rc;
+}
+
 /* The directory optim/ of a draft for a published step's shards. */
 int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err)
 {
@@ -34,8 +46,8 @@ int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, 
 	w->dir = NULL;
 	root = root_of(d, w->draft);
 	if (root && dnode_path(d, root, "optim", path)) {
-		if (create && ck_real_mkdir(path, 0777) < 0 && errno != EEXIST)
-			rc = ck_fail_sys(err, "mkdir");
+		if (create)
+			rc = make_optim(w->draft, path, err);
 		if (!rc && ck_real_stat(path, &st) == 0)
 			w->dir = dnode_get(d, w->draft, root, "optim", &st);
 	}

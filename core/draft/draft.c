@@ -1,3 +1,4 @@
+/* The drafts of a mount, from its beginning to its end: implements draft.h and private.h's part. */
 #include "core/draft/private.h"
 
 #include "core/file/io.h"
@@ -37,13 +38,15 @@ static int make_dir(const char *path, struct ck_error *err)
 static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *dir, struct ck_error *err)
 {
 	char path[PATH_MAX];
-	int rc = tag_lock(d, draft->tag, true, err);
+	int rc = ck_lock_hold(draft->tag_lock, true, err);
 
-	if (!rc)
-		rc = make_dir(dir, err);
+	if (rc)
+		return rc;
+	rc = make_dir(dir, err);
 	if (!rc && draft->kind != DRAFT_STAGED)
 		rc = draft_files_path(d, draft, path) ? make_dir(path, err)
 						      : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	ck_lock_drop(draft->tag_lock);
 	return rc;
 }
 
@@ -73,8 +76,9 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 	if (draft) {
 		draft->tag = strdup(tag);
 		draft->dir = strdup(dir);
+		draft->tag_lock = ck_lock_of(d->locks, tag);
 	}
-	if (!draft || !draft->tag || !draft->dir) {
+	if (!draft || !draft->tag || !draft->dir || !draft->tag_lock) {
 		free_draft(draft);
 		return NULL;
 	}
@@ -110,8 +114,6 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 		rc = make_on_disk(d, draft, dir, err);
 	else if (!draft_files_path(d, draft, files) || ck_real_stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
 		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
-	else    /* perhaps another mount's: nobody may take what we use for a leftover */
-		rc = tag_lock(d, tag, false, err);
 	if (rc)
 		draft_put(d, draft);
 	else
@@ -210,7 +212,7 @@ int draft_note_moved(struct draft *draft, const char *from, const char *to, stru
 	return ck_order_rename(draft->dir, name_in_order(draft, from), name_in_order(draft, to), err);
 }
 
-int draft_begin(struct draft *draft, struct ck_error *err)
+int draft_begin_read(struct draft *draft, struct ck_error *err)
 {
 	pthread_rwlock_rdlock(&draft->lock);
 	if (!draft->gone)
@@ -219,7 +221,25 @@ int draft_begin(struct draft *draft, struct ck_error *err)
 	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
 }
 
-void draft_end(struct draft *draft) { pthread_rwlock_unlock(&draft->lock); }
+void draft_end_read(struct draft *draft) { pthread_rwlock_unlock(&draft->lock); }
+
+int draft_begin(struct draft *draft, struct ck_error *err)
+{
+	int rc = ck_lock_hold(draft->tag_lock, false, err);
+
+	if (rc)
+		return rc;
+	rc = draft_begin_read(draft, err);
+	if (rc)
+		ck_lock_drop(draft->tag_lock);
+	return rc;
+}
+
+void draft_end(struct draft *draft)
+{
+	pthread_rwlock_unlock(&draft->lock);
+	ck_lock_drop(draft->tag_lock);
+}
 
 void draft_say(struct ck_drafts *d, const struct ck_error *err)
 {
@@ -227,4 +247,91 @@ void draft_say(struct ck_drafts *d, const struct ck_error *err)
 
 	if (d->log)
 		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
+}
+
+/* ---- the beginning and the end ---- */
+
+/* TAG takes PATH_MAX bytes, and becomes a real path. */
+static void enter_tag(struct ck_drafts *d, char *tag)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	char home[PATH_MAX];
+	struct ck_lock *lock;
+	struct stat st;
+
+	if (ck_tree_real(d->tree, tag, NULL) || !ck_path_join(home, tag, CK_DRAFT_DIR) || ck_real_stat(home, &st) < 0)
+		return;
+	lock = ck_lock_of(d->locks, tag);
+	if (lock && ck_lock_clear(lock, &err) && err.sys != EACCES && err.sys != EROFS)
+		draft_say(d, &err);
+}
+
+static void enter_source(struct ck_drafts *d, char *source)
+{
+	struct ck_names tags;
+	char path[PATH_MAX];
+
+	if (ck_tree_real(d->tree, source, NULL) || ck_store_tags(source, &tags, NULL))
+		return;
+	for (size_t i = 0; i < tags.count; i++)
+		if (ck_path_join(path, source, tags.names[i]))
+			enter_tag(d, path);
+	ck_names_free(&tags);
+}
+
+int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, struct ck_drafts **out,
+		  struct ck_error *err)
+{
+	struct ck_drafts *d = calloc(1, sizeof(*d));
+	char path[PATH_MAX];
+
+	if (!d)
+		return ck_fail_nomem(err);
+	d->tree = tree;
+	d->log = options->log;
+	d->log_arg = options->log_arg;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->released, NULL);
+	d->locks = ck_locks_new(d->log, d->log_arg);
+	if (!d->locks) {
+		ck_drafts_free(d);
+		return ck_fail_nomem(err);
+	}
+	if (strlen(options->store) >= sizeof(path)) {
+		ck_drafts_free(d);
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	}
+	strcpy(path, options->store);
+	*out = d;
+	if (options->read_only)
+		return CK_OK;
+	if (options->level == CK_LEVEL_TAG)
+		enter_tag(d, path);
+	if (options->level == CK_LEVEL_SOURCE)
+		enter_source(d, path);
+	for (size_t i = 0; options->level == CK_LEVEL_BASE && i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
+		if (ck_path_join(path, options->store, ck_sources[i].dir))
+			enter_source(d, path);
+	return CK_OK;
+}
+
+void ck_drafts_free(struct ck_drafts *d)
+{
+	struct dnode *node, *next_node;
+
+	if (!d)
+		return;
+	/* The kernel doesn't forget what it knew of a mount that ends. */
+	HASH_ITER(hh, d->inodes, node, next_node) {
+		HASH_DEL(d->inodes, node);
+		if (!node->dead)
+			HASH_DELETE(by_file, d->files, node);
+		draft_put(d, node->draft);
+		free(node->name);
+		free(node);
+	}
+	ck_locks_free(d->locks);
+	pthread_cond_destroy(&d->released);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
 }

@@ -6,8 +6,8 @@
  * programs do in it is done to these files. Publishing (publish.h) makes them a step. So a full
  * disk shows at the write that fills it, and drafts survive a kill and a remount.
  *
- *   TAG/.ckptfs/lock                 held shared by every mount that writes to the tag; who gets it
- *                                    alone may clear leftovers
+ *   TAG/.ckptfs/writers              held shared by a mount while it writes to the tag; who gets it
+ *                                    alone may clear leftovers (lock.h)
  *   TAG/.ckptfs/000600/files/...     what the mount shows as TAG/000600/...
  *   TAG/.ckptfs/000600/order         the names of the files in the order of their creation, and
  *                                    their renames

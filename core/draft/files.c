@@ -19,17 +19,22 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 		    struct ck_draft_file **out, struct ck_error *err)
 {
 	struct ck_draft_file *file = calloc(1, sizeof(*file));
+	bool writable = (flags & O_ACCMODE) != O_RDONLY;
+	int rc = file ? CK_OK : ck_fail_nomem(err);
 
-	if (!file) {
+	if (!rc && writable)
+		rc = ck_lock_hold(node->draft->tag_lock, false, err);
+	if (rc) {
+		free(file);
 		close(fd);
 		dnode_put(d, node);
-		return ck_fail_nomem(err);
+		return rc;
 	}
 	file->refs = 1;
 	file->fd = fd;
 	file->opener = opener;
 	file->node = node;
-	file->writable = (flags & O_ACCMODE) != O_RDONLY;
+	file->writable = writable;
 	pthread_mutex_init(&file->old_lock, NULL);
 	pthread_mutex_lock(&d->lock);
 	file->next = node->open;
@@ -128,7 +133,7 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	if (!node)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	draft = node->draft;
-	rc = draft_begin(draft, err);
+	rc = draft_begin_read(draft, err);
 	if (rc) {
 		dnode_put(d, node);
 		return rc;
@@ -140,7 +145,7 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 		dnode_put(d, node);
 	else
 		rc = new_file(d, node, fd, flags, opener, file, err);
-	draft_end(draft);
+	draft_end_read(draft);
 	return rc;
 }
 
@@ -340,5 +345,7 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	/* A save that was cut short (its writer was killed) leaves nothing. */
 	if (file->has_native && !file->published && dnode_path(d, file->node, NULL, path))
 		ck_real_unlink(path);
+	if (file->writable)
+		ck_lock_drop(draft->tag_lock);
 	draft_file_put(d, file);
 }

@@ -2,12 +2,13 @@
  * draft_private - the inside of the drafts, for the files that make it up: draft.c (the drafts),
  * dnode.c (their inodes), draft/dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft/files.c (open files),
  * draft/native.c (those under nanochat's names),
- * draft/attr.c, draft/trigger.c (the doors), draft/recover.c (what a mount clears).
+ * draft/attr.c, draft/trigger.c (the doors).
  */
 #ifndef CK_DRAFT_PRIVATE_H
 #define CK_DRAFT_PRIVATE_H
 
 #include "core/draft/draft.h"
+#include "core/draft/lock.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@ struct draft {
 	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
 	char *tag;              /* the tag's directory */
+	struct ck_lock *tag_lock;       /* its lock, held while the draft is changed and while files of it are open for writing */
 	/* A rename changes these three, with both locks held. */
 	bool partial;
 	uint64_t step;
@@ -77,25 +79,18 @@ struct ck_draft_file {
 	pthread_mutex_t old_lock;
 };
 
-struct tag_lock {
-	struct tag_lock *next;
-	int fd;
-	char tag[];
-};
-
 struct ck_drafts {
 	struct ck_tree *tree;
-	bool read_only;
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
-	/* Guards the tables: inodes, drafts, the tags' locks, and the counts in them. Never held
+	/* Guards the tables: inodes, drafts, and the counts in them. Never held
 	   during a system call that may wait for the store's data. */
 	pthread_mutex_t lock;
 	pthread_cond_t released;        /* a file that might be written to was released */
 	struct dnode *inodes;   /* by number */
 	struct dnode *files;    /* by file */
 	struct draft *drafts;
-	struct tag_lock *tags;
+	struct ck_locks *locks; /* the tags' */
 	uint64_t moves;         /* renames within drafts so far */
 	/* for inodes whose own number is taken by one that is dead but not forgotten */
 	uint64_t next_ino;
@@ -124,9 +119,12 @@ int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_err
 int draft_note_made(struct draft *draft, const char *path, struct ck_error *err);
 int draft_note_moved(struct draft *draft, const char *from, const char *to, struct ck_error *err);
 
-/* Shared use: from begin to end the draft isn't published and isn't gone. CK_ERR_STALE. */
+/* Shared use: from begin to end the draft isn't published and isn't gone, CK_ERR_STALE; and no other mount takes what is in
+   it for leftovers, but for a reader, who may have no right to the tag's lock. */
 int draft_begin(struct draft *draft, struct ck_error *err);
 void draft_end(struct draft *draft);
+int draft_begin_read(struct draft *draft, struct ck_error *err);
+void draft_end_read(struct draft *draft);
 
 /* ---- dnode.c ---- */
 
@@ -166,16 +164,10 @@ ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
 ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node);      /* 0: it has none */
 void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out);
 
-/* ---- draft.c, draft/recover.c ---- */
+/* ---- draft.c ---- */
 
 /* A line for the log. */
 void draft_say(struct ck_drafts *d, const struct ck_error *err);
-
-/* Holds TAG's lock for as long as the mount lasts; the first use of a tag by this mount alone
-   clears leftovers. */
-int tag_lock(struct ck_drafts *d, const char *tag, bool create, struct ck_error *err);
-/* The tag is being removed, and its HOME, which holds nothing but the lock. */
-void tag_unlock(struct ck_drafts *d, const char *tag, const char *home);
 
 /* ---- draft/dirs.c ---- */
 

@@ -8,13 +8,11 @@
 #include "core/file/real.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -261,23 +259,15 @@ static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck
 	return rc;
 }
 
-/*
- * Keeps another mount of the store from publishing the draft meanwhile, or waits until it has: then the draft is gone.
- * The lock ends with the descriptor *FD. Where directories can't be locked, nothing keeps two mounts apart.
- */
-static int lock_draft(const char *dir, int *fd, struct ck_error *err)
+/* Another mount may have been quicker. */
+static int check_there(const char *dir, struct ck_error *err)
 {
-	struct stat locked, now;
+	struct stat st;
 
-	*fd = ck_real_open(dir, O_RDONLY | O_DIRECTORY, 0);
-	if (*fd < 0 && errno != ENOENT)
-		return ck_fail_sys(err, "open of the draft");
-	while (*fd >= 0 && flock(*fd, LOCK_EX) < 0 && errno == EINTR)
-		;
-	if (*fd >= 0 && fstat(*fd, &locked) == 0 && ck_real_stat(dir, &now) == 0 && locked.st_dev == now.st_dev &&
-	    locked.st_ino == now.st_ino)
+	if (ck_real_stat(dir, &st) == 0)
 		return CK_OK;
-	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed by another");
+	return errno == ENOENT ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed by another")
+			       : ck_fail_sys(err, "stat of the draft");
 }
 
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
@@ -285,14 +275,19 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 {
 	struct ck_plan plan = { 0 };
 	struct places p;
-	bool gone;
-	int lock, rc;
+	bool gone = false;
+	int rc;
 
 	if (!find_places(&p, tag_path, dir))
 		return too_long(err);
-	rc = lock_draft(dir, &lock, err);
+	rc = check_there(dir, err);
 	if (!rc)
 		rc = settle(&p, kind, &gone, err);
+	/* An earlier try had failed after the step was in place. Now it is published. */
+	if (!rc && gone) {
+		remove_draft(dir);
+		return CK_OK;
+	}
 	if (!rc)
 		rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
 	if (rc || plan.count == 0)
@@ -307,8 +302,6 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	else
 		rc = carry_out(&p, &plan, kind, err);
 out:
-	if (lock >= 0)
-		close(lock);
 	ck_plan_free(&plan);
 	ck_error_file(err, dir);
 	return rc;

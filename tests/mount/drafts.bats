@@ -29,7 +29,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/000601/model"
 	rmdir "$TAG/000600" "$TAG/000600.partial" "$TAG/000601/model" "$TAG/000601"
 	lists "$TAG" "000500 001000 latest"
-	[[ -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name lock) ]] || { find "$STORED/.ckptfs"; return 1; }
+	[[ -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name writers) ]] || { find "$STORED/.ckptfs"; return 1; }
 }
 
 @test "mkdir: steps and their .partial, tags; nothing else" {
@@ -153,7 +153,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 			cd ../../..
 		"
 		fusermount3 -u m' bash "$BATS_TEST_TMPDIR" 3>&-
-	[[ -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name lock ! -name staged) && $(stat -c %u "$STORED/model_000601.pt") == 65534 ]]
+	[[ -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name writers ! -name staged) && $(stat -c %u "$STORED/model_000601.pt") == 65534 ]]
 }
 
 @test "drafts outlive a remount and a kill" {
@@ -225,7 +225,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	lists "$TAG" "000500 000703 001000 latest"
 	sync "$TAG/000703"
 	cmp <(in_order "$TAG/000500/model") <(in_order "$TAG/000703/model")
-	[[ -f $STORED/model_000703.pt && -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name lock) ]]
+	[[ -f $STORED/model_000703.pt && -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name writers) ]]
 }
 
 @test "rename between drafts is EXDEV, so that mv copies" {

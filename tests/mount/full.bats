@@ -54,5 +54,5 @@ faulty() {
 	rm "$store/filler"
 	sync "$draft"
 	diff -r "$MNT/base/d1/000001/model" "$MNT/base/d1/000002/model"
-	lists "$store/base_checkpoints/d1/.ckptfs" "lock"
+	lists "$store/base_checkpoints/d1/.ckptfs" "writers"
 }

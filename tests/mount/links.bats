@@ -73,9 +73,9 @@ in_place_of_our_directory() {
 
 in_place_of_the_lock() {
 	mkdir "$HOME_OF_DRAFTS"
-	ln -s "$OUT/new" "$HOME_OF_DRAFTS/lock"
+	ln -s "$OUT/new" "$HOME_OF_DRAFTS/writers"
 	refuses "$LOOP" mkdir "$TAG/000600"
-	ln -sf "$OUT/model.pt" "$HOME_OF_DRAFTS/lock"
+	ln -sf "$OUT/model.pt" "$HOME_OF_DRAFTS/writers"
 	refuses "$LOOP" cp "$STORED/model_000001.pt" "$TAG/model_000600.pt"
 }
 
@@ -212,7 +212,7 @@ in_place_of_our_files() {
 	cp "$STORED/model_000001.pt" "$tag/000600/model.pt"
 	echo '{"step": 600}' >"$tag/000600/meta.json"
 	cmp "$OUT/d20/model_000500.pt" "$OUT/d20/model_000600.pt"
-	[[ -z $(find "$OUT/d20/.ckptfs" -mindepth 1 ! -name lock ! -name staged) ]]
+	[[ -z $(find "$OUT/d20/.ckptfs" -mindepth 1 ! -name writers ! -name staged) ]]
 }
 
 @test "a tag that has become a link while a draft of it is written" {

@@ -12,7 +12,7 @@ writable() {
 }
 
 # Nothing staged is left in a tag's directory of the store.
-nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name lock 2>/dev/null) ]] || { find "$1/.ckptfs"; return 1; }; }
+nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null) ]] || { find "$1/.ckptfs"; return 1; }; }
 
 @test "nanochat's save_checkpoint by four ranks at once, into a new tag" {
 	writable

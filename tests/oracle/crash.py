@@ -69,7 +69,7 @@ class Scenario:
         return True
 
     def drafts(self, home):
-        return [n for n in os.listdir(home) if n not in ("lock", "staged")] if os.path.isdir(home) else []
+        return [n for n in os.listdir(home) if n not in ("writers", "staged")] if os.path.isdir(home) else []
 
 
 def npy_parts(at, sd):

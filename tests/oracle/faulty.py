@@ -181,7 +181,7 @@ def leftovers(tag):
     for name in os.listdir(home):
         path = os.path.join(home, name)
         step, _, kind = name.partition(".")
-        if name == "lock" or (name == "staged" and not os.listdir(path)):
+        if name == "writers" or (name == "staged" and not os.listdir(path)):
             continue
         if not (step.isdigit() and kind in ("", "partial", "optim") and os.path.isdir(os.path.join(path, "files"))):
             bad.append(name)

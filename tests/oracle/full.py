@@ -128,10 +128,10 @@ def fail_each(stage, make, ops, code, count, stride):
 
 def await_unlocked(tag):
     """A daemon that is killed as it starts leaves the process that unmounts, which may not have closed yet what it inherited."""
-    path = os.path.join(tag, ".ckptfs/lock")
+    path = os.path.join(tag, ".ckptfs/writers")
     if os.path.exists(path):
-        with open(path, "rb") as f:
-            fcntl.flock(f, fcntl.LOCK_EX)
+        with open(path, "r+b") as f:
+            fcntl.lockf(f, fcntl.LOCK_EX, 1)
 
 
 def recover_each(stage, make, stride):

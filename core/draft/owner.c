@@ -1,0 +1,57 @@
+/* Whose the files are that a mount makes for itself: implements owner.h. */
+#include "core/draft/owner.h"
+
+#include "core/file/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+/* The user that LIKE's file may be given to; -1: it stays whose it is. */
+static uid_t user_of(const struct stat *like) { return geteuid() == 0 ? like->st_uid : (uid_t)-1; }
+
+/* The group's rights are for LIKE's group, not for the one that the file has instead. */
+static mode_t mode_for(mode_t mode, bool given) { return given || (mode & S_IWOTH) ? mode : mode & ~(mode_t)070; }
+
+void ck_give_file(int fd, const struct stat *like, mode_t mode)
+{
+	struct stat st;
+	bool given;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_size ||
+	    (geteuid() != 0 && st.st_uid != geteuid()))
+		return;
+	given = st.st_gid == like->st_gid && (geteuid() != 0 || st.st_uid == like->st_uid);
+	if (!given)
+		given = fchown(fd, user_of(like), like->st_gid) == 0;
+	mode = mode_for(mode, given);
+	if ((st.st_mode & 07777) != mode)
+		(void)!fchmod(fd, mode);
+}
+
+int ck_give_new(const char *path, const struct stat *like, mode_t mode, struct ck_error *err)
+{
+	bool given = ck_real_chown(path, user_of(like), like->st_gid) == 0;
+
+	/* This user isn't a member of the group, or the file system or the namespace doesn't know the owner. */
+	if (!given && errno != EPERM && errno != EINVAL)
+		return ck_fail_sys(err, "chown");
+	/* MODE is the store's; the daemon's umask has no say. */
+	return ck_real_chmod(path, mode_for(mode, given)) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+}
+
+void ck_give_left(const char *path, const struct stat *like)
+{
+	struct stat st;
+	int fd;
+
+	if (geteuid() != 0 || like->st_uid == 0)
+		return;
+	fd = ck_real_open(path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_uid == 0)
+		(void)!fchown(fd, like->st_uid, like->st_gid);
+	close(fd);
+}
