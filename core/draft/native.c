@@ -6,22 +6,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. */
-static void staged_name(struct ck_drafts *d, const struct ck_file_name *native, char *name, size_t size)
+/* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. It is random:
+   daemons in several containers, or on several hosts, may have the same process number. */
+static int staged_name(const struct ck_file_name *native, char *name, size_t size, struct ck_error *err)
 {
+	uint64_t random[2];
 	char text[64];
-	uint64_t n;
 
-	pthread_mutex_lock(&d->lock);
-	n = ++d->next_ino;
-	pthread_mutex_unlock(&d->lock);
-	snprintf(name, size, "@%d.%llu-%s", getpid(), (unsigned long long)n,
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return ck_fail_sys(err, "getrandom");
+	snprintf(name, size, "@%016" PRIx64 "%016" PRIx64 "-%s", random[0], random[1],
 		 ck_file_name_format(native, text, sizeof(text)));
+	return CK_OK;
 }
 
 int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
@@ -30,7 +33,9 @@ int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_nam
 	char name[128];
 	int rc;
 
-	staged_name(d, native, name, sizeof(name));
+	rc = staged_name(native, name, sizeof(name), err);
+	if (rc)
+		return rc;
 	rc = draft_create_at(d, w, name, mode, flags | O_EXCL, owner, attr, out, err);
 	if (!rc) {
 		(*out)->native = *native;
