@@ -66,8 +66,7 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	int rc;
 
 	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM)
-		return ck_fail(err, CK_ERR_INVALID,
-			       "a step is named by six digits or more, its draft perhaps with .partial");
+		return draft_refuse_name(d, place->path, name, err);
 	if (ck_drafts_lookup(d, parent, name, out, NULL) == CK_OK) {
 		ck_drafts_forget(d, out->st.st_ino, 1);
 		return ck_fail(err, CK_ERR_EXIST, "the draft is there already");
@@ -419,9 +418,10 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 	uint64_t step, new_step;
 	int rc;
 
-	if (!ck_draft_parse(name, &kind, &step) || !ck_draft_parse(new_name, &new_kind, &new_step) ||
-	    kind == CK_DRAFT_OPTIM || new_kind == CK_DRAFT_OPTIM)
+	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM)
 		return ck_fail(err, CK_ERR_INVALID, "a draft can only be given another step's name");
+	if (!ck_draft_parse(new_name, &new_kind, &new_step) || new_kind == CK_DRAFT_OPTIM)
+		return draft_refuse_name(d, place->path, new_name, err);
 	if (ck_tree_lookup(d->tree, parent, new_name, &attr, NULL) == CK_OK) {
 		ck_tree_forget(d->tree, attr.st.st_ino, 1);
 		return ck_fail(err, CK_ERR_EXIST, "the step is there already");

@@ -164,6 +164,12 @@ ck_ino dnode_number(struct ck_drafts *d, const struct stat *st);
 ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node);      /* 0: it has none */
 void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out);
 
+/* ---- names.c ---- */
+
+/* NAME can't become a draft's in TAG: says so in the log, with the step's canonical name where NAME has
+   its number. CK_ERR_INVALID. */
+int draft_refuse_name(struct ck_drafts *d, const char *tag, const char *name, struct ck_error *err);
+
 /* ---- draft.c ---- */
 
 /* A line for the log. */

@@ -1,5 +1,6 @@
 #include "core/zip/inflate.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -102,8 +103,10 @@ int ck_unnamed_file(int *fd, struct ck_error *err)
 		return CK_OK;
 	/* Not every filesystem knows O_TMPFILE, and they say so in different ways. */
 	len = snprintf(path, sizeof(path), "%s/ckptfs-XXXXXX", dir);
-	if (len < 0 || (size_t)len >= sizeof(path))
-		return ck_fail(err, CK_ERR_INVALID, "the name of the directory for temporary files is too long");
+	if (len < 0 || (size_t)len >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return ck_fail_sys(err, "the directory for temporary files");
+	}
 	*fd = mkostemp(path, O_CLOEXEC);
 	if (*fd < 0) {
 		int rc = ck_fail_sys(err, "create a temporary file");

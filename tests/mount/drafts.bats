@@ -383,3 +383,24 @@ for d, _, _ in os.walk(sys.argv[1]):
 	[[ $(find "$TAG/000600/model/.." -maxdepth 0 -printf %i) == $(stat -c %i "$TAG/000600") ]]
 	[[ $(stat -c %i "$TAG/000600/..") == $(stat -c %i "$TAG") ]]
 }
+
+@test "a number that is no step's name is EINVAL, and the log gives the canonical one" {
+	writable
+	local name want tag=$TAG
+	mkdir "$tag/000009"
+	while read -r name want; do
+		refuses "Invalid argument" mkdir "$tag/$name"
+		within 2000 grep -q "/d12: $name: .*: $want\$" "$LOG"
+	done <<-'END'
+		600 000600
+		0600 000600
+		0000601 000601
+		602.partial 000602.partial
+		7 000007
+		00 000000
+		01000000 1000000
+	END
+	refuses "to a subdirectory of itself" mv -T "$tag/000009" "$tag/650"
+	within 2000 grep -q "/d12: 650: .*: 000650\$" "$LOG"
+	lists "$tag" "000009 000500 001000 latest"
+}
