@@ -7,7 +7,7 @@ cd "$1"
 cd base/largest
 steps=()
 for step in [0-9]*; do
-	[[ ! -d $step/model || ! -f $step/meta.json ]] || steps+=("$step")
+	[[ ! -d $step/model || ! -f $step/meta.json || -e $step/DRAFT.error ]] || steps+=("$step")
 done
 ((${#steps[@]})) || { echo "tour: no step of $(readlink ../largest) has both model and metadata" >&2; exit 1; }
 first=${steps[0]} last=${steps[-1]}
@@ -16,7 +16,7 @@ show() { printf '\n$ %s\n' "$*"; eval "$*"; }
 
 echo "In base/$(readlink ../largest), with the steps ${steps[*]}:"
 show "jq -c '.model_config' $last/meta.json"
-show "jq -r '[.step, .val_bpb] | @tsv' [0-9]*/meta.json"
+show "jq -r '[.step, .val_bpb] | @tsv' ${steps[*]/%//meta.json}"
 show "column -t $last/model.tsv"
 show "getfattr --absolute-names -d $last/model/lm_head.weight.npy"
 show "getfattr --absolute-names --only-values -n user.ckptfs.pickle $last/model.pt; echo"

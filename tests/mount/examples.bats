@@ -220,3 +220,139 @@ bound() {
 		tr '\n' ' ' <"$REPO/fs/ckptfs.1" | grep -qF "$text" || { echo "man page lacks $text"; return 1; }
 	done
 }
+
+# recipe TITLE - what the README's paragraph **TITLE** shows: its indented lines, or its block of code.
+recipe() {
+	awk -v title="**$1" '
+		on && /^(\*\*|#)/ { exit }
+		index($0, title) == 1 { on = 1; next }
+		!on { next }
+		/^```/ { if (fence) exit; fence = 1; next }
+		fence { print; next }
+		sub(/^    /, "") { print }' "$REPO/README.md" >"$BATS_TEST_TMPDIR/recipe"
+	[[ -s $BATS_TEST_TMPDIR/recipe ]] || { echo "the README has no recipe **$1" >&2; return 1; }
+}
+
+# kitchen - where a reader of the recipes stands: mnt, ckptfs in PATH, examples, ~/.cache/nanochat with d12, whose step 1500 is cut, and
+# whose step 2000 is a draft that has metadata.
+kitchen() {
+	local home=$BATS_TEST_TMPDIR
+	mkdir -p "$home/bin" "$home/.cache/nanochat"
+	cp "$CKPTFS" "$home/bin/ckptfs"
+	cp -r "$STORE/base_checkpoints" "$home/.cache/nanochat/"
+	mv "$home/.cache/nanochat/base_checkpoints/d2" "$home/.cache/nanochat/base_checkpoints/d12"
+	D12=$home/.cache/nanochat/base_checkpoints/d12
+	cp "$D12/meta_001000.json" "$D12/meta_001500.json"
+	head -c 3000 "$D12/model_001000.pt" >"$D12/model_001500.pt"
+	export PATH=$home/bin:$PATH HOME=$home
+	cd "$home" || return
+	ln -s "$EXAMPLES" examples
+	mkdir mnt
+	ckptfs "$home/.cache/nanochat" "$home/mnt" 3>&-
+	adopt "$home/mnt"
+	mkdir -p mnt/base/d12/002000/model
+	sed 's/"step": 1000/"step": 2000/' "$D12/meta_001000.json" >mnt/base/d12/002000/meta.json
+}
+
+# follow TITLE - runs the recipe with bash, or Python; $output.
+follow() {
+	recipe "$1"
+	if grep -q '^import\|^from' "$BATS_TEST_TMPDIR/recipe"; then
+		run -0 "$PYTHON" - <"$BATS_TEST_TMPDIR/recipe"
+	else
+		run -0 bash -euo pipefail "$BATS_TEST_TMPDIR/recipe"
+	fi
+}
+
+@test "README: the recipes for reading" {
+	kitchen
+	follow "NumPy"
+	follow "C"
+	[[ $output == *"mean "* ]]
+	follow "jq"
+	[[ ${lines[0]} == 2 && ${#lines[@]} -gt 1 ]]
+	if "$PYTHON" -c 'import safetensors'; then
+		follow "safetensors"
+	fi
+	# R and Octave are large; where they are, they are asked.
+	recipe "R and Octave"
+	local line word want
+	want=$("$PYTHON" -c 'import numpy; print("%.3g" % numpy.load("mnt/base/d12/latest/model/lm_head.weight.npy").astype("f8").mean())')
+	while IFS= read -r line; do
+		word=${line%% *}
+		[[ $word == Rscript || $word == octave ]]
+		command -v "$word" >/dev/null || continue
+		run -0 bash -c "$line"
+		echo "$output; want a mean of $want"
+	done <"$BATS_TEST_TMPDIR/recipe"
+}
+
+@test "README: bfloat16 on a mount for CUDA, and as float32 in NumPy" {
+	kitchen
+	local want
+	want=$(sha256sum <mnt/base/d12/latest/model.raw/transformer.wte.weight)
+	unmount 0
+	recipe "As CUDA"
+	run -0 bash -eu "$BATS_TEST_TMPDIR/recipe" 3>&-
+	adopt "$BATS_TEST_TMPDIR/mnt"
+	[[ $(getfattr --only-values -n user.ckptfs.dtype mnt/base/d12/latest/model/transformer.wte.weight.npy) == bfloat16 ]]
+	recipe "bfloat16 in NumPy"
+	[[ $({ cat "$BATS_TEST_TMPDIR/recipe"; echo 'import sys; sys.stdout.buffer.write(w.tobytes())'; } | "$PYTHON" - | sha256sum) == "$want" ]]
+}
+
+@test "README: the recipes for comparing" {
+	kitchen
+	follow "val_bpb of each step"
+	[[ $output == $'500\t'*$'\n1000\t'* && ${#lines[@]} -eq 2 ]]
+	recipe "Which tensors changed"
+	run -1 bash "$BATS_TEST_TMPDIR/recipe"
+	[[ ${#lines[@]} -eq 2 && $output == *"/lm_head.weight differ"*"/transformer.h.1.mlp.c_fc.weight differ"* ]]
+	follow "Where one changed"
+	[[ $output == '['*[0-9]*']' ]]
+	follow "What takes the space"
+	[[ ${lines[0]} == *total && $(printf '%s\n' "${lines[@]:1}" | sort -c -nr 2>&1) == "" && ${#lines[@]} -eq 11 ]]
+	"$PYTHON" - "$D12/model_001000.pt" "${lines[1]}" <<-'EOF_PY'
+		import sys, zipfile
+		largest = max(i.file_size for i in zipfile.ZipFile(sys.argv[1]).infolist() if "/data/" in i.filename)
+		assert int(sys.argv[2].split()[0]) == largest, (largest, sys.argv[2])
+	EOF_PY
+	follow "Which steps are broken"
+	[[ ${#lines[@]} -eq 1 && $output == *"model_001500.pt: "* ]]
+	"$PYTHON" - "$D12/model_001000.pt" "$D12/model_001600.pt" <<-'EOF_PY'
+		import sys, zipfile
+		with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w") as new:
+		    for name in old.namelist():
+		        hostile = b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R."
+		        new.writestr(name, hostile if name.endswith("/data.pkl") else old.read(name))
+	EOF_PY
+	recipe "Which checkpoints are not safe"
+	sed -n 's/^\$ //p' "$BATS_TEST_TMPDIR/recipe" >"$BATS_TEST_TMPDIR/asked"
+	within 1150 test -e mnt/base/d12/001600/model.pt
+	run -0 bash -u "$BATS_TEST_TMPDIR/asked"
+	[[ $output == *"$(sed -n 2p "$BATS_TEST_TMPDIR/recipe")"$'\nuser.ckptfs.pickle="refused: '*os.system* ]]
+}
+
+@test "README: a step is copied as it is, and largest stays where it was" {
+	kitchen
+	follow "A step as it is"
+	cmp "$D12/model_001000.pt" "${D12%/*}/scratch/model_001000.pt"
+	within 1150 eval '[[ $(readlink mnt/base/scratch/latest) == 001000 && $(readlink mnt/base/largest) == d12 ]]'
+	diff -r mnt/base/{d12,scratch}/001000/model
+	diff <(jq -S . mnt/base/d12/001000/meta.json) <(jq -S . mnt/base/scratch/001000/meta.json)
+}
+
+@test "README: a mount that is busy says who uses it, and can be taken away" {
+	kitchen
+	(cd mnt && exec sleep 60 3>&-) &
+	PIDS+=($!) MOUNTS+=(none) LOGS+=(/dev/null)
+	within 5000 eval '[[ $(readlink "/proc/${PIDS[-1]}/cwd") == "$MNT" ]]'
+	refuses busy fusermount3 -u mnt
+	recipe "Unmounting when busy"
+	run -0 bash -eu "$BATS_TEST_TMPDIR/recipe"
+	[[ $output == *sleep* ]]
+	run ! mountpoint -q mnt
+	kill "${PIDS[-1]}"
+	wait "${PIDS[-1]}" || true
+	unset 'PIDS[-1]' 'MOUNTS[-1]' 'LOGS[-1]'
+	within 5000 eval '! kill -0 "$DAEMON"'
+}
