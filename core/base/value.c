@@ -128,16 +128,17 @@ static bool dicts_equal(const struct ck_dict *a, const struct ck_dict *b)
 	return true;
 }
 
+/* Quadratic: in the key of a dict a set is small, see hash_set. Equal sets mostly have one order, too. */
 static bool sets_equal(const struct ck_list *a, const struct ck_list *b)
 {
-	uint32_t i, k;
+	uint32_t at = 0, tries;
 
 	if (a->len != b->len)
 		return false;
-	for (i = 0; i < a->len; i++) {
-		for (k = 0; k < b->len && !ck_value_equal(&a->items[i], &b->items[k]); k++)
-			;
-		if (k == b->len)
+	for (uint32_t i = 0; i < a->len; i++) {
+		for (tries = 0; tries < b->len && !ck_value_equal(&a->items[i], &b->items[at]); tries++)
+			at = at + 1 < b->len ? at + 1 : 0;
+		if (tries == b->len)
 			return false;
 	}
 	return true;
@@ -177,10 +178,12 @@ bool ck_value_is_str(const struct ck_value *v, const char *s)
 	return v->kind == CK_STR && v->len == strlen(s) && memcmp(v->s, s, v->len) == 0;
 }
 
-/* The hash of a key. A file can't know what it is keyed by: the dict's address, which the system randomises. */
+/* The hash of a key. A file can't know what it is keyed by: the dict's address, which the system randomises. Different keys
+   give different words: each value says its kind, and its length where it has one. */
 struct hasher {
 	struct ck_hash_key key;
 	uint64_t state;
+	uint64_t nan;           /* the word for a NaN, which equals nothing: another one for each key of a dict */
 	unsigned nodes;         /* values that may still be visited */
 };
 
@@ -189,17 +192,19 @@ static void mix(struct hasher *h, uint64_t v)
 	h->state = ck_hash_keyed(&h->key, (uint64_t[]){ h->state, v }, 2 * sizeof(v));
 }
 
-static struct hasher hasher_of(const struct ck_dict *dict)
+/* For the key of DICT's pair I, or for one that is looked for or comes next (I is the number of pairs). */
+static struct hasher hasher_of(const struct ck_dict *dict, uint32_t i)
 {
 	uint64_t secret = (uint64_t)(uintptr_t)dict * UINT64_C(0x9e3779b97f4a7c15);
 
-	return (struct hasher){ .key = { secret, secret | 1 }, .nodes = KEY_NODES };
+	return (struct hasher){ .key = { secret, secret | 1 }, .nan = i, .nodes = KEY_NODES };
 }
 
 static bool hash_value(struct hasher *h, const struct ck_value *v);
 
 static bool hash_items(struct hasher *h, const struct ck_value *items, uint32_t len)
 {
+	mix(h, CK_TUPLE);
 	mix(h, len);
 	for (uint32_t i = 0; i < len; i++)
 		if (!hash_value(h, &items[i]))
@@ -207,11 +212,15 @@ static bool hash_items(struct hasher *h, const struct ck_value *items, uint32_t 
 	return true;
 }
 
-/* The order of a set's items doesn't count: each is hashed alone and the sum taken. */
+/* The order of a set's items doesn't count: each is hashed alone and the sum taken. A set counts for as many values as
+   sets_equal may take time: of 90 items it is too large for a key. */
 static bool hash_set(struct hasher *h, const struct ck_list *set)
 {
-	uint64_t before = h->state, sum = set->len;
+	uint64_t before = h->state, sum = set->len, cost = sum * sum / 8;
 
+	if (cost > h->nodes)
+		return false;
+	h->nodes -= (unsigned)cost;
 	for (uint32_t i = 0; i < set->len; i++) {
 		h->state = 0;
 		if (!hash_value(h, &set->items[i]))
@@ -219,8 +228,20 @@ static bool hash_set(struct hasher *h, const struct ck_list *set)
 		sum += h->state;
 	}
 	h->state = before;
+	mix(h, CK_FROZENSET);
 	mix(h, sum);
 	return true;
+}
+
+/* A float that is an integer hashes as that integer, which it equals. */
+static void hash_float(struct hasher *h, double f)
+{
+	bool integer = f >= -TWO_63 && f < TWO_63 && f == floor(f);
+	uint64_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	mix(h, integer ? CK_INT : CK_FLOAT);
+	mix(h, integer ? (uint64_t)(int64_t)f : f == f ? bits : h->nan);
 }
 
 /*
@@ -230,8 +251,6 @@ static bool hash_set(struct hasher *h, const struct ck_list *set)
  */
 static bool hash_value(struct hasher *h, const struct ck_value *v)
 {
-	uint64_t bits;
-
 	if (h->nodes == 0)
 		return false;
 	h->nodes--;
@@ -241,10 +260,7 @@ static bool hash_value(struct hasher *h, const struct ck_value *v)
 		mix(h, ck_hash_keyed(&h->key, v->s, v->len));
 		return true;
 	case CK_FLOAT:
-		memcpy(&bits, &v->f, sizeof(bits));
-		if (v->f >= -TWO_63 && v->f < TWO_63 && v->f == floor(v->f))
-			bits = (uint64_t)(int64_t)v->f;
-		mix(h, bits);
+		hash_float(h, v->f);
 		return true;
 	case CK_TUPLE:
 		return hash_items(h, v->items, v->len);
@@ -253,19 +269,24 @@ static bool hash_value(struct hasher *h, const struct ck_value *v)
 	case CK_LIST: case CK_DICT: case CK_SET: case CK_BYTEARRAY:
 		return false;
 	case CK_NONE:
-		mix(h, 0x6e6f6e65);
+		mix(h, CK_NONE);
+		return true;
+	case CK_BOOL: case CK_INT:
+		mix(h, CK_INT);
+		mix(h, (uint64_t)v->i);
 		return true;
 	default:
+		mix(h, v->kind);
 		mix(h, (uint64_t)v->i);
 		return true;
 	}
 }
 
-/* The slot of KEY in the index: its own, or the free one where it would go. */
-static uint32_t index_slot(const struct ck_dict *dict, const struct ck_value *key)
+/* The slot of KEY in the index: its own, or the free one where it would go as the key of pair I. */
+static uint32_t index_slot(const struct ck_dict *dict, const struct ck_value *key, uint32_t i)
 {
 	uint32_t mask = dict->index_size - 1, slot;
-	struct hasher h = hasher_of(dict);
+	struct hasher h = hasher_of(dict, i);
 
 	hash_value(&h, key);
 	for (slot = (uint32_t)h.state & mask; dict->index[slot]; slot = (slot + 1) & mask)
@@ -277,7 +298,7 @@ static uint32_t index_slot(const struct ck_dict *dict, const struct ck_value *ke
 static int64_t dict_find(const struct ck_dict *dict, const struct ck_value *key)
 {
 	if (dict->index)
-		return (int64_t)dict->index[index_slot(dict, key)] - 1;
+		return (int64_t)dict->index[index_slot(dict, key, dict->len)] - 1;
 	for (uint32_t i = 0; i < dict->len; i++)
 		if (ck_value_equal(&dict->pairs[i].key, key))
 			return i;
@@ -299,7 +320,7 @@ static int index_room(struct ck_arena *arena, struct ck_dict *dict, struct ck_er
 	dict->index = index;
 	dict->index_size = size;
 	for (uint32_t i = 0; i < dict->len; i++)
-		dict->index[index_slot(dict, &dict->pairs[i].key)] = i + 1;
+		dict->index[index_slot(dict, &dict->pairs[i].key, i)] = i + 1;
 	return CK_OK;
 }
 
@@ -307,7 +328,7 @@ int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value ke
 		struct ck_error *err)
 {
 	struct ck_pair *pairs;
-	struct hasher h = hasher_of(dict);
+	struct hasher h = hasher_of(dict, dict->len);
 	int64_t at;
 	int rc;
 
@@ -327,7 +348,7 @@ int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value ke
 		return rc;
 	pairs[dict->len++] = (struct ck_pair){ key, value };
 	if (dict->index)
-		dict->index[index_slot(dict, &key)] = dict->len;
+		dict->index[index_slot(dict, &key, dict->len - 1)] = dict->len;
 	return CK_OK;
 }
 

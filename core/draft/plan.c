@@ -280,23 +280,27 @@ static int plan_meta(struct draft_files *d)
 
 /* ---- optimizer shards ---- */
 
-/* By the file's name: that of a long path is cut, and doesn't tell it. An outline has its tensors mostly in the order
-   in which their files were made: so each is looked for behind the one before. */
+/* By the file's name: that of a long path is cut, and doesn't tell it. */
 static int64_t find_tensor(void *arg, const char *path, size_t len)
 {
-	struct ck_part *part = arg;
+	const struct ck_part *part = arg;
+	const struct ck_value *found;
 	char name[CK_NAME_MAX + 1];
 
 	ck_key_to_name(path, len, ".npy", name);
-	for (size_t k = 0; k < part->count; k++) {
-		size_t i = (part->next + k) % part->count;
+	found = ck_dict_get(part->names.dict, name);
+	return found ? found->i : -1;
+}
 
-		if (strcmp(part->files[i], name) != 0)
-			continue;
-		part->next = i + 1;
-		return (int64_t)i;
-	}
-	return -1;
+/* The table of the names of the part's files. */
+static int index_names(struct ck_part *part, struct ck_error *err)
+{
+	int rc = ck_dict_new(part->arena, &part->names, err);
+
+	for (size_t i = 0; i < part->count && !rc; i++)
+		rc = ck_dict_set(part->arena, part->names.dict, ck_str(part->files[i], strlen(part->files[i])),
+				 ck_int((int64_t)i), err);
+	return rc;
 }
 
 /* Also notes that the tensor is referred to: its offset, which nothing else uses, becomes 1. */
@@ -317,7 +321,9 @@ static int take_outline(struct draft_files *d, struct ck_part *part, const char 
 
 	for (size_t i = 0; i < part->count; i++)
 		part->tensors[i].offset = 0;
-	rc = load_text(json, MAX_OUTLINE, &text, &len, d->err);
+	rc = index_names(part, d->err);
+	if (!rc)
+		rc = load_text(json, MAX_OUTLINE, &text, &len, d->err);
 	if (!rc)
 		rc = ck_outline_read(text, len, part->arena, find_tensor, take_flags, part, &part->root, d->err);
 	free(text);

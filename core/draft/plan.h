@@ -27,7 +27,7 @@ struct ck_part {
 	struct ck_tensor *tensors;
 	char **files;                   /* NPY: the file names in the directory, one a tensor */
 	size_t count;
-	size_t next;                    /* NPY: the tensor that is looked for next, as it most often is */
+	struct ck_value names;          /* NPY, of a shard: a dict from the names in FILES to their indexes */
 	struct ck_file *file;           /* SAFETENSORS: open */
 };
 

@@ -4,7 +4,6 @@
 #include "core/pickle/text.h"
 #include "core/base/utf8.h"
 
-#include <math.h>
 #include <string.h>
 
 #define KEY_COST 16u            /* of a key's nodes, each: about what a short string costs */
@@ -53,8 +52,8 @@ static int spend(uint64_t *work, uint64_t cost)
 	return 0;
 }
 
-/* What looking KEY up among LEN keys costs. Two frozensets are compared item by item; a NaN equals no other NaN. */
-static int key_cost(const struct ck_value *key, uint32_t len, uint64_t *work, unsigned depth)
+/* What looking KEY up costs. Two frozensets are compared item by item. */
+static int key_cost(const struct ck_value *key, uint64_t *work, unsigned depth)
 {
 	const struct ck_value *items = key->items;
 	uint32_t count = 0;
@@ -63,8 +62,6 @@ static int key_cost(const struct ck_value *key, uint32_t len, uint64_t *work, un
 		return -1;
 	if (key->kind == CK_STR || key->kind == CK_BYTES || key->kind == CK_BIGINT)
 		return spend(work, key->len);
-	if (key->kind == CK_FLOAT && isnan(key->f))
-		return spend(work, (uint64_t)len * COMPARE_COST);
 	if (key->kind == CK_TUPLE)
 		count = key->len;
 	if (key->kind == CK_FROZENSET) {
@@ -74,7 +71,7 @@ static int key_cost(const struct ck_value *key, uint32_t len, uint64_t *work, un
 	if (count > KEY_NODES || (key->kind == CK_FROZENSET && spend(work, (uint64_t)count * count * COMPARE_COST)))
 		return -1;
 	for (uint32_t i = 0; i < count; i++)
-		if (key_cost(&items[i], len, work, depth + 1))
+		if (key_cost(&items[i], work, depth + 1))
 			return -1;
 	return 0;
 }
@@ -82,7 +79,7 @@ static int key_cost(const struct ck_value *key, uint32_t len, uint64_t *work, un
 static int set_pair(struct ck_pickle_build *b, struct ck_arena *arena, struct ck_dict *dict,
 		    const struct ck_value *key, const struct ck_value *value, struct ck_error *err)
 {
-	if (key_cost(key, dict->len, &b->key_work, 0))
+	if (key_cost(key, &b->key_work, 0))
 		return ck_fail(err, CK_ERR_LIMIT, "keys that cost more than a pickle of this size may");
 	return ck_dict_set(arena, dict, *key, *value, err);
 }

@@ -97,7 +97,7 @@ static void test_laughs(void)
 	}
 }
 
-/* NaN is no other NaN's equal: all of them are looked through. A few are let in. */
+/* A NaN equals no other NaN: each is a key of its own, and costs no more than another key. */
 static void test_nan_keys(void)
 {
 	static const char nan[] = "G\x7f\xf8\0\0\0\0\0\0";
@@ -111,7 +111,7 @@ static void test_nan_keys(void)
 			ck_buf_byte(&b, 'N');
 		}
 		ck_buf_str(&b, "u.");
-		CHECK(read_buf(&b, NULL) == (count == 100 ? CK_OK : CK_ERR_LIMIT));
+		CHECK(read_buf(&b, NULL) == CK_OK);
 	}
 }
 

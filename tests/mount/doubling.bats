@@ -1,0 +1,15 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# Publishing costs in proportion to what a draft holds.
+
+load ../lib/helpers
+
+@test "a draft that asks for twice as much costs the daemon's CPU about twice as much, whatever it asks for" {
+	local store=$BATS_TEST_TMPDIR/s
+	mkdir -p "$store/base_checkpoints/d12"
+	mount_store "$store"
+	run oracle doubling "$MNT" "$store" "$DAEMON"
+	[[ $status -eq 0 ]] || { echo "$output"; return 1; }
+	printf '# %s\n' "${lines[@]}" >&3
+	[[ ${lines[-1]} -ge 13 ]]
+}
