@@ -1,5 +1,6 @@
 #include "core/draft/private.h"
 
+#include "core/draft/owner.h"
 #include "core/draft/plan.h"
 #include "core/draft/publish.h"
 #include "core/draft/recover.h"
@@ -14,20 +15,12 @@
 
 /* ---- mkdir ---- */
 
-static int give(const char *path, struct ck_owner owner, struct ck_error *err)
-{
-	if (geteuid() == 0 && (owner.uid || owner.gid) && ck_real_chown(path, owner.uid, owner.gid) < 0 &&
-	    errno != EPERM)
-		return ck_fail_sys(err, "chown");
-	return CK_OK;
-}
-
 static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct ck_error *err)
 {
 	if (ck_real_mkdir(path, mode & 0777) < 0)
 		return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "the name is taken") : ck_fail_sys(err, "mkdir");
 	/* MODE is what the writer's umask left of it; ours has no say. */
-	return ck_real_chmod(path, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : give(path, owner, err);
+	return ck_give_made(path, owner.uid, owner.gid, mode, err);
 }
 
 static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode,
@@ -43,7 +36,7 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 	/* nanochat makes a source's directory when it first saves there. Both are fsynced now: publishing
 	   relies on the way to a tag being on disk. */
 	if (ck_real_mkdir(source, 0777) == 0) {
-		rc = give(source, owner, err);
+		rc = ck_give_made(source, owner.uid, owner.gid, 0755, err);
 		if (!rc && ck_path_join(home, source, ".."))
 			rc = ck_real_sync(home, err);
 	} else {
@@ -71,10 +64,12 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 		ck_drafts_forget(d, out->st.st_ino, 1);
 		return ck_fail(err, CK_ERR_EXIST, "the draft is there already");
 	}
-	rc = draft_get(d, place->path, kind, step, true, &draft, err);
+	rc = draft_get(d, place->path, kind, step, &owner, &draft, err);
 	if (rc)
 		return rc;
-	if (draft_files_path(d, draft, path) && (give(path, owner, err) || ck_real_chmod(path, mode & 0777) < 0))
+	/* What we keep beside its files is for those who may write to them. */
+	if (draft_files_path(d, draft, path) &&
+	    (ck_real_chmod(path, mode & 0777) < 0 || ck_real_chmod(draft->dir, (mode & 0777) | 0700) < 0))
 		rc = ck_fail_sys(err, "chmod");
 	if (!rc)
 		rc = ck_drafts_lookup(d, parent, name, out, err);
@@ -87,7 +82,7 @@ static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t 
 {
 	char path[PATH_MAX];
 	struct where w;
-	int rc = where_find(d, parent, true, &w, err);
+	int rc = where_find(d, parent, &owner, &w, err);
 
 	if (rc)
 		return rc;
@@ -120,7 +115,7 @@ int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t
 		return make_at(d, parent, name, mode, owner, out, err);
 	/* optim/ of a step that has none: the draft for its shards brings it along. */
 	place.kind = CK_PLACE_OPTIM;
-	rc = shards_find(d, &place, true, &w, err);
+	rc = shards_find(d, &place, &owner, &w, err);
 	if (rc)
 		return rc;
 	where_put(d, &w);
@@ -158,7 +153,7 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 	struct dnode *node = NULL;
 	struct where w;
 	struct stat st;
-	int rc = where_find(d, parent, false, &w, err);
+	int rc = where_find(d, parent, NULL, &w, err);
 
 	if (rc)
 		return rc;
@@ -206,7 +201,7 @@ static int remove_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 {
 	char path[PATH_MAX];
 	struct draft *draft;
-	int rc = draft_get(d, tag, kind, step, false, &draft, err);
+	int rc = draft_get(d, tag, kind, step, NULL, &draft, err);
 
 	if (rc)
 		return rc;
@@ -266,7 +261,7 @@ static int remove_optim(struct ck_drafts *d, const struct ck_place *place, struc
 {
 	char path[PATH_MAX];
 	struct where w;
-	int rc = shards_find(d, place, false, &w, err);
+	int rc = shards_find(d, place, NULL, &w, err);
 
 	if (rc)
 		return rc;
@@ -358,18 +353,23 @@ static int rename_staged(struct ck_drafts *d, struct where *w, const char *name,
 static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name,
 			unsigned flags, struct ck_error *err)
 {
+	struct ck_error why = CK_ERROR_INIT;
 	struct dnode *arrived = NULL;
 	struct ck_file_name native;
 	struct where from, to;
-	int rc = where_find(d, parent, false, &from, err);
+	int rc = where_find(d, parent, NULL, &from, err);
 
 	if (rc)
 		return rc;
-	rc = where_find(d, new_parent, true, &to, err);
-	if (rc) {
+	rc = where_find(d, new_parent, NULL, &to, &why);
+	/* What isn't there yet is another draft. */
+	if (rc && rc != CK_ERR_NOENT) {
 		where_put(d, &from);
+		if (err && !err->code)
+			*err = why;
 		return rc;
 	}
+	rc = CK_OK;
 	if (from.draft != to.draft) {
 		errno = EXDEV;
 		rc = ck_fail_sys(err, "rename");
@@ -426,7 +426,7 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 		ck_tree_forget(d->tree, attr.st.st_ino, 1);
 		return ck_fail(err, CK_ERR_EXIST, "the step is there already");
 	}
-	rc = draft_get(d, place->path, kind, step, false, &draft, &why);
+	rc = draft_get(d, place->path, kind, step, NULL, &draft, &why);
 	if (rc)
 		return or_published(parent, rc, &why, err);
 	rc = clear_target(d, place, new_name, new_kind, new_step, err);
@@ -493,10 +493,10 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		rc = ck_tree_place(d->tree, ino, &place, err);
 		if (rc || place.kind == CK_PLACE_OTHER)
 			return rc;
-		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, false, &w, NULL))
+		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, NULL, &w, NULL))
 			return ck_real_sync(place.path, err);
 	} else {
-		rc = where_find(d, ino, false, &w, err);
+		rc = where_find(d, ino, NULL, &w, err);
 		if (rc)
 			return rc;
 	}

@@ -1,5 +1,6 @@
 #include "core/draft/private.h"
 
+#include "core/draft/owner.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -21,33 +22,35 @@ static struct dnode *root_of(struct ck_drafts *d, struct draft *draft)
 	return dnode_get(d, draft, NULL, "", &st);
 }
 
-static int make_optim(const struct draft *draft, const char *path, struct ck_error *err)
+static int make_optim(const struct draft *draft, const char *path, struct ck_owner maker, struct ck_error *err)
 {
 	int rc = ck_lock_hold(draft->tag_lock, false, err);
 
 	if (rc)
 		return rc;
-	if (ck_real_mkdir(path, 0777) < 0 && errno != EEXIST)
+	if (ck_real_mkdir(path, 0755) == 0)
+		rc = ck_give_made(path, maker.uid, maker.gid, 0755, err);
+	else if (errno != EEXIST)
 		rc = ck_fail_sys(err, "mkdir");
 	ck_lock_drop(draft->tag_lock);
 	return rc;
 }
 
 /* The directory optim/ of a draft for a published step's shards. */
-int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err)
+int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct dnode *root;
 	struct stat st;
-	int rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, create, &w->draft, err);
+	int rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, maker, &w->draft, err);
 
 	if (rc)
 		return rc;
 	w->dir = NULL;
 	root = root_of(d, w->draft);
 	if (root && dnode_path(d, root, "optim", path)) {
-		if (create)
-			rc = make_optim(w->draft, path, err);
+		if (maker)
+			rc = make_optim(w->draft, path, *maker, err);
 		if (!rc && ck_real_stat(path, &st) == 0)
 			w->dir = dnode_get(d, w->draft, root, "optim", &st);
 	}
@@ -74,7 +77,7 @@ static int find_in_draft(struct ck_drafts *d, ck_ino ino, struct where *w, struc
 	return CK_OK;
 }
 
-int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, struct ck_error *err)
+int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, struct where *out, struct ck_error *err)
 {
 	struct ck_place place;
 	int rc;
@@ -86,9 +89,9 @@ int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, 
 	if (rc)
 		return rc;
 	if (place.kind == CK_PLACE_OPTIM)
-		return shards_find(d, &place, create, out, err);
+		return shards_find(d, &place, maker, out, err);
 	if (place.kind == CK_PLACE_TAG)
-		return draft_get(d, place.path, DRAFT_STAGED, 0, create, &out->draft, err);
+		return draft_get(d, place.path, DRAFT_STAGED, 0, maker, &out->draft, err);
 	return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
 }
 
@@ -196,13 +199,13 @@ static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, cons
 	int rc;
 
 	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM) {
-		if (!is_temporary(name) || where_find(d, tag, false, &w, NULL))
+		if (!is_temporary(name) || where_find(d, tag, NULL, &w, NULL))
 			return ck_fail(err, CK_ERR_NOENT, "no such name");
 		rc = lookup_at(d, &w, name, out, err);
 		where_put(d, &w);
 		return rc;
 	}
-	rc = draft_get(d, path, kind, step, false, &draft, err);
+	rc = draft_get(d, path, kind, step, NULL, &draft, err);
 	if (rc)
 		return rc;
 	root = root_of(d, draft);
@@ -226,7 +229,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 		if (place.kind == CK_PLACE_TAG)
 			return lookup_in_tag(d, parent, place.path, name, out, err);
 		if (place.kind == CK_PLACE_STEP && strcmp(name, "optim") == 0) {
-			rc = shards_find(d, &place, false, &w, err);
+			rc = shards_find(d, &place, NULL, &w, err);
 			if (rc)
 				return rc;
 			rc = lookup_entrance(d, w.dir, out, err);
@@ -236,7 +239,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 		if (place.kind != CK_PLACE_OPTIM)
 			return ck_fail(err, CK_ERR_NOENT, "no such name");
 	}
-	rc = where_find(d, parent, false, &w, err);
+	rc = where_find(d, parent, NULL, &w, err);
 	if (rc)
 		return rc;
 	rc = lookup_at(d, &w, name, out, err);
@@ -294,7 +297,7 @@ static int list_shards(struct ck_drafts *d, const struct ck_place *place, bool e
 	for (uint64_t i = 0; entrance && ck_dir_entry(dir, i, &seen); i++)
 		if (strcmp(seen.name, "optim") == 0)
 			return CK_OK;
-	if (shards_find(d, place, false, &w, NULL))
+	if (shards_find(d, place, NULL, &w, NULL))
 		return CK_OK;
 	rc = entrance ? ck_dir_add(dir, "optim", w.dir->ino, S_IFDIR, err) : list_at(d, &w, dir, err);
 	where_put(d, &w);
@@ -314,7 +317,7 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 	if (place.kind != CK_PLACE_TAG)
 		return CK_OK;
 	rc = list_tag(d, &place, dir, err);
-	if (rc || where_find(d, ino, false, &w, NULL))
+	if (rc || where_find(d, ino, NULL, &w, NULL))
 		return rc;
 	rc = list_at(d, &w, dir, err);
 	where_put(d, &w);
@@ -325,7 +328,7 @@ int ck_drafts_opendir(struct ck_drafts *d, ck_ino ino, struct ck_dir **out, stru
 {
 	struct where w;
 	ck_ino parent;
-	int rc = where_find(d, ino, false, &w, err);
+	int rc = where_find(d, ino, NULL, &w, err);
 
 	if (rc)
 		return rc;

@@ -2,6 +2,7 @@
 #include "core/draft/private.h"
 
 #include "core/file/io.h"
+#include "core/draft/owner.h"
 #include "core/draft/plan.h"
 #include "core/file/real.h"
 
@@ -29,22 +30,31 @@ bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path
 	return draft->kind == DRAFT_STAGED || ck_path_join(path, path, "files");
 }
 
-static int make_dir(const char *path, struct ck_error *err)
+/* A directory of a draft, for MAKER; for the staged files, which belong to the tag. */
+static int make_dir(const struct draft *draft, const char *path, const struct ck_owner *maker, struct ck_error *err)
 {
-	return ck_real_mkdir(path, 0777) < 0 && errno != EEXIST ? ck_fail_sys(err, "mkdir") : CK_OK;
+	struct stat tag;
+
+	if (ck_real_mkdir(path, 0755) < 0)
+		return errno == EEXIST ? CK_OK : ck_fail_sys(err, "mkdir");
+	if (draft->kind != DRAFT_STAGED)
+		return ck_give_made(path, maker->uid, maker->gid, 0755, err);
+	return ck_real_stat(draft->tag, &tag) < 0 ? ck_fail_sys(err, "stat")
+						  : ck_give_new(path, &tag, (tag.st_mode & 07777) | 0700, err);
 }
 
 /* The draft's directories on disk. Half-made ones (no files/) are no draft, and are cleared at the next mount. */
-static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *dir, struct ck_error *err)
+static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *dir, const struct ck_owner *maker,
+			struct ck_error *err)
 {
 	char path[PATH_MAX];
 	int rc = ck_lock_hold(draft->tag_lock, true, err);
 
 	if (rc)
 		return rc;
-	rc = make_dir(dir, err);
+	rc = make_dir(draft, dir, maker, err);
 	if (!rc && draft->kind != DRAFT_STAGED)
-		rc = draft_files_path(d, draft, path) ? make_dir(path, err)
+		rc = draft_files_path(d, draft, path) ? make_dir(draft, path, maker, err)
 						      : ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	ck_lock_drop(draft->tag_lock);
 	return rc;
@@ -91,8 +101,8 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 	return draft;
 }
 
-int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
-	      struct draft **out, struct ck_error *err)
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
+	      const struct ck_owner *maker, struct draft **out, struct ck_error *err)
 {
 	char dir[PATH_MAX], files[PATH_MAX];
 	struct draft *draft;
@@ -110,8 +120,8 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 	pthread_mutex_unlock(&d->lock);
 	if (!draft)
 		return ck_fail_nomem(err);
-	if (create)
-		rc = make_on_disk(d, draft, dir, err);
+	if (maker)
+		rc = make_on_disk(d, draft, dir, maker, err);
 	else if (!draft_files_path(d, draft, files) || ck_real_stat(files, &st) < 0 || !S_ISDIR(st.st_mode))
 		rc = ck_fail(err, CK_ERR_NOENT, "no such draft");
 	if (rc)

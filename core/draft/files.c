@@ -1,5 +1,6 @@
 #include "core/draft/private.h"
 
+#include "core/draft/owner.h"
 #include "core/draft/plan.h"
 #include "core/draft/publish.h"
 #include "core/file/real.h"
@@ -57,11 +58,8 @@ static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owne
 		return ck_fail_sys(err, "open");
 	if (!*made)
 		return CK_OK;
-	if (geteuid() == 0 && (owner.uid || owner.gid) && fchown(*fd, owner.uid, owner.gid) < 0 && errno != EPERM &&
-	    errno != EINVAL)
-		return ck_fail_sys(err, "chown");
 	/* MODE is what the writer's umask left of it; ours has no say. */
-	return fchmod(*fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+	return ck_give_made_file(*fd, owner.uid, owner.gid, mode, err);
 }
 
 int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode_t mode, int flags,
@@ -100,7 +98,7 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
 {
 	struct ck_file_name native;
 	struct where w;
-	int rc = where_find(d, parent, true, &w, err);
+	int rc = where_find(d, parent, &owner, &w, err);
 
 	if (rc)
 		return rc;

@@ -2,6 +2,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/cursor.h"
+#include "core/draft/owner.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -59,6 +60,7 @@ int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct 
 int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error *err)
 {
 	struct ck_buf text = CK_BUF_INIT;
+	struct stat made;
 	char name[64];
 	int fd = -1, rc = CK_OK;
 
@@ -72,6 +74,9 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 		rc = ck_fail(err, CK_ERR_INVALID, "too many shards for one step");
 	if (!rc && (fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0)
 		rc = ck_fail_sys(err, "open");
+	/* Whoever may finish the publication must be able to read what it was. */
+	if (!rc && ck_real_stat(in->made, &made) == 0)
+		ck_give_file(fd, &made, 0600);
 	if (!rc)
 		rc = ck_write_full(fd, 0, text.data, text.len, err);
 	if (!rc)

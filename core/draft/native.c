@@ -98,7 +98,7 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 	if (!rc && fstat(ck_file_fd(old), &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
 	if (!rc)
-		rc = draft_get(d, place->path, DRAFT_STAGED, 0, true, &w.draft, err);
+		rc = draft_get(d, place->path, DRAFT_STAGED, 0, &owner, &w.draft, err);
 	if (!rc) {
 		owner.uid = st.st_uid;
 		owner.gid = st.st_gid;

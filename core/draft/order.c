@@ -6,6 +6,7 @@
 #include "core/draft/plan.h"
 
 #include "core/base/hash.h"
+#include "core/draft/owner.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static int append(const char *dir, const char *record, size_t len, struct ck_err
 {
 	char path[PATH_MAX];
 	int fd = -1, rc = CK_OK;
+	struct stat st;
 	ssize_t n;
 
 	if (ck_path_join(path, dir, "order"))
@@ -32,6 +34,9 @@ static int append(const char *dir, const char *record, size_t len, struct ck_err
 		errno = ENAMETOOLONG;
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
+	/* A new one is for those who may write to the draft. */
+	if (fstat(fd, &st) == 0 && st.st_size == 0 && ck_real_stat(dir, &st) == 0)
+		ck_give_file(fd, &st, (st.st_mode & 0666) | 0600);
 	/* Writers with O_APPEND don't mix their records. */
 	n = write(fd, record, len);
 	if (n >= 0 && (size_t)n != len)

@@ -55,3 +55,31 @@ void ck_give_left(const char *path, const struct stat *like)
 		(void)!fchown(fd, like->st_uid, like->st_gid);
 	close(fd);
 }
+
+/* The group of what root has just made: GID, unless the directory that it is in gave it its own group. */
+static gid_t group_of(const struct stat *st, gid_t gid) { return st->st_gid == getegid() ? gid : (gid_t)-1; }
+
+static bool cannot_give(void) { return errno != EPERM && errno != EINVAL; }
+
+int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
+{
+	struct stat st;
+
+	if (ck_real_stat(path, &st) < 0)
+		return ck_fail_sys(err, "stat");
+	if (geteuid() == 0 && (uid || gid) && ck_real_chown(path, uid, group_of(&st, gid)) < 0 && cannot_give())
+		return ck_fail_sys(err, "chown");
+	mode = (mode & 0777) | (st.st_mode & S_ISGID);
+	return ck_real_chmod(path, mode) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+}
+
+int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return ck_fail_sys(err, "fstat");
+	if (geteuid() == 0 && (uid || gid) && fchown(fd, uid, group_of(&st, gid)) < 0 && cannot_give())
+		return ck_fail_sys(err, "chown");
+	return fchmod(fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+}

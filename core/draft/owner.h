@@ -17,8 +17,14 @@
    it there. */
 void ck_give_file(int fd, const struct stat *like, mode_t mode);
 
-/* The same for PATH (a real path), a file or directory that this mount has just made. */
+/* The same for PATH (a real path), a directory that this mount has just made for itself. */
 int ck_give_new(const char *path, const struct stat *like, mode_t mode, struct ck_error *err);
+
+/* PATH, a directory that this mount has just made for somebody, belongs to UID and GID, with MODE. As on a plain file system
+   the group, and the set-group-ID bit, are those of a set-group-ID directory that it is in. */
+int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err);
+/* The same for a new file. */
+int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err);
 
 /* The directory PATH gets LIKE's owner and group where it is root's and LIKE is not: a mount by root left it so. */
 void ck_give_left(const char *path, const struct stat *like);

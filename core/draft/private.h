@@ -98,9 +98,9 @@ struct ck_drafts {
 
 /* ---- draft.c ---- */
 
-/* The draft TAG/.ckptfs/NAME, a reference; with CREATE it is made if it isn't there. CK_ERR_NOENT. */
-int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, bool create,
-	      struct draft **out, struct ck_error *err);
+/* The draft TAG/.ckptfs/NAME, a reference. If it isn't there it is made for MAKER; NULL: CK_ERR_NOENT. */
+int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
+	      const struct ck_owner *maker, struct draft **out, struct ck_error *err);
 void draft_put(struct ck_drafts *d, struct draft *draft);
 void draft_put_locked(struct ck_drafts *d, struct draft *draft);       /* with D's lock held */
 
@@ -183,10 +183,11 @@ struct where {
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
 };
 /* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published
-   step (CREATE makes its draft); a tag (its staged files). CK_ERR_PERM elsewhere. */
-int where_find(struct ck_drafts *d, ck_ino ino, bool create, struct where *out, struct ck_error *err);
+   step (its draft is made for MAKER, NULL: not made); a tag (its staged files). CK_ERR_PERM elsewhere. */
+int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, struct where *out, struct ck_error *err);
 /* optim/ of the draft for shards of a published step. */
-int shards_find(struct ck_drafts *d, const struct ck_place *place, bool create, struct where *w, struct ck_error *err);
+int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w,
+		struct ck_error *err);
 void where_put(struct ck_drafts *d, struct where *w);
 bool where_path(struct ck_drafts *d, const struct where *w, const char *name, char *path);
 /* Whether NAME may be created at W: staged files are nanochat's own names and temporary ones. */

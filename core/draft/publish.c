@@ -2,6 +2,7 @@
 
 #include "core/pt/checkpoint.h"
 #include "core/draft/intent.h"
+#include "core/draft/owner.h"
 #include "core/file/io.h"
 #include "core/format/meta.h"
 #include "core/draft/plan.h"
@@ -125,10 +126,14 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 {
 	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
 	char top[64], from[PATH_MAX], to[PATH_MAX];
-	int rc = CK_OK;
+	struct stat st;
+	int rc;
 
 	if (ck_real_mkdir(p->publish, 0700) < 0)
 		return ck_fail_sys(err, "mkdir");
+	if (ck_real_stat(p->dir, &st) < 0)
+		return ck_fail_sys(err, "stat");
+	rc = ck_give_new(p->publish, &st, 0700, err);
 	for (size_t i = 0; i < plan->count && !rc; i++) {
 		/* torch names the archive's directory after the file. */
 		ck_file_name_format(plan->parts[i].name.kind == CK_FILE_MODEL ? &model : &plan->parts[i].name, top,
