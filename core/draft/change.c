@@ -68,9 +68,12 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	if (rc)
 		return rc;
 	/* What we keep beside its files is for those who may write to them. */
-	if (draft_files_path(d, draft, path) &&
-	    (ck_real_chmod(path, mode & 0777) < 0 || ck_real_chmod(draft->dir, (mode & 0777) | 0700) < 0))
-		rc = ck_fail_sys(err, "chmod");
+	if (draft_files_path(d, draft, path)) {
+		rc = ck_give_made(path, owner.uid, owner.gid, mode, err);
+		*strrchr(path, '/') = '\0';
+		if (!rc)
+			rc = ck_give_made(path, owner.uid, owner.gid, mode | 0700, err);
+	}
 	if (!rc)
 		rc = ck_drafts_lookup(d, parent, name, out, err);
 	draft_put(d, draft);

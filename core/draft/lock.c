@@ -105,10 +105,7 @@ static int make_home(const char *home, const struct stat *tag, struct ck_error *
 {
 	if (ck_real_mkdir(home, 0700) == 0)
 		return ck_give_new(home, tag, (tag->st_mode & 07777) | 0700, err);
-	if (errno != EEXIST)
-		return ck_fail_sys(err, "mkdir");
-	ck_give_left(home, tag);
-	return CK_OK;
+	return errno == EEXIST ? CK_OK : ck_fail_sys(err, "mkdir");
 }
 
 /* A descriptor of the lock's file, whose owner and mode follow the tag's; -1. */
@@ -124,6 +121,7 @@ static int open_lock(const char *tag_path, const char *home, bool create, struct
 	}
 	if (create && make_home(home, &tag, err))
 		return -1;
+	ck_give_left(home, &tag);
 	if (ck_path_join(path, home, CK_LOCK_NAME))
 		fd = ck_real_open(path, O_RDWR | O_CREAT, 0600);
 	else
