@@ -485,6 +485,18 @@ int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_in
 
 /* ---- fsync of a directory ---- */
 
+/* Whether fsync of the directory publishes: of a draft's own, or of optim/ of one for shards. */
+static bool is_door(struct ck_drafts *d, const struct where *w)
+{
+	bool door;
+
+	pthread_mutex_lock(&d->lock);
+	door = w->draft->kind == CK_DRAFT_OPTIM ||
+	       (w->draft->kind == CK_DRAFT_STEP && !w->draft->partial && !w->dir->parent);
+	pthread_mutex_unlock(&d->lock);
+	return door;
+}
+
 int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 {
 	struct ck_place place;
@@ -503,8 +515,7 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		if (rc)
 			return rc;
 	}
-	if ((w.draft->kind == CK_DRAFT_STEP && !w.draft->partial && !w.dir->parent) ||
-	    w.draft->kind == CK_DRAFT_OPTIM) {
+	if (is_door(d, &w)) {
 		rc = draft_publish(d, w.draft, -1, 0, err);
 	} else {
 		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)

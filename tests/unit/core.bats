@@ -25,6 +25,7 @@ unit() {
 @test "unit: intent" { unit intent; }
 @test "unit: json" { unit json; }
 @test "unit: keyname" { unit keyname; }
+@test "unit: lock" { unit lock; }
 @test "unit: npy" { unit npy; }
 @test "unit: outline" { unit outline; }
 @test "unit: pickle" { unit pickle; }
