@@ -184,7 +184,9 @@ static int resolve_level(struct options *o, const char *given)
 		return complain("store", given, ck_error_line(&err, line, sizeof(line)));
 	/* nanochat's own default is a base directory, whatever is in it. */
 	o->level = o->level_text || o->positionals < 2 ? (enum ck_level)level : detected;
-	if (!found)
+	if (!found && advise_is_mounted(o->store))
+		rc = asprintf(&o->note, "store '%s': this is a mount of ckptfs: mount the store itself once more instead", given);
+	else if (!found)
 		rc = asprintf(&o->note, "store '%s': found %s: mounted as %s all the same", given, wanted[o->level],
 			      level_words[o->level]);
 	else if (o->level != detected)

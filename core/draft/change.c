@@ -30,7 +30,7 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 	int rc;
 
 	if (name[0] == '.' || strcmp(name, "largest") == 0)
-		return ck_fail(err, CK_ERR_INVALID, "no name for a tag");
+		return draft_refuse_tag(d, source, name, err);
 	if (!ck_path_join(path, source, name))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	/* nanochat makes a source's directory when it first saves there. Both are fsynced now: publishing

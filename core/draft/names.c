@@ -18,6 +18,25 @@ static bool canonical_name(const char *name, char *buf, size_t size)
 	return true;
 }
 
+/* Says WHY in the log, too: EINVAL alone helps nobody. */
+static int refuse(struct ck_drafts *d, const char *dir, struct ck_error *why, struct ck_error *err)
+{
+	ck_error_file(why, dir);
+	draft_say(d, why);
+	if (err && !err->code)
+		*err = *why;
+	return CK_ERR_INVALID;
+}
+
+int draft_refuse_tag(struct ck_drafts *d, const char *source, const char *name, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+
+	ck_error_set(&why, CK_ERR_INVALID, "%s: expected a tag's name, %s", name,
+		     name[0] == '.' ? "which has no dot in front" : "found one that the mount has itself");
+	return refuse(d, source, &why, err);
+}
+
 int draft_refuse_name(struct ck_drafts *d, const char *tag, const char *name, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -29,9 +48,5 @@ int draft_refuse_name(struct ck_drafts *d, const char *tag, const char *name, st
 	else
 		ck_error_set(&why, CK_ERR_INVALID,
 			     "%s: expected a step's name, six digits or more (000600), perhaps with .partial", name);
-	ck_error_file(&why, tag);
-	draft_say(d, &why);
-	if (err && !err->code)
-		*err = why;
-	return CK_ERR_INVALID;
+	return refuse(d, tag, &why, err);
 }

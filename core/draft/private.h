@@ -169,6 +169,8 @@ void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat
 /* NAME can't become a draft's in TAG: says so in the log, with the step's canonical name where NAME has
    its number. CK_ERR_INVALID. */
 int draft_refuse_name(struct ck_drafts *d, const char *tag, const char *name, struct ck_error *err);
+/* The same of a name that can't become a tag's in SOURCE. */
+int draft_refuse_tag(struct ck_drafts *d, const char *source, const char *name, struct ck_error *err);
 
 /* ---- draft.c ---- */
 

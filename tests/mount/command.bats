@@ -315,6 +315,11 @@ quiet() {
 	[[ $TOP == "base rl sft " ]]
 	noted level=base -o level=source "$S"
 	noted level=tag -o level=source "$S/base_checkpoints/d12"
+	background "$S" "$BATS_TEST_TMPDIR/m"
+	mkdir "$BATS_TEST_TMPDIR/second"
+	run --separate-stderr timeout 20 "$CKPTFS" "$MNT" "$BATS_TEST_TMPDIR/second" 3>&-
+	fusermount3 -u "$BATS_TEST_TMPDIR/second"
+	[[ $status -eq 0 && ${#stderr_lines[@]} -eq 1 && $stderr == *"'$MNT': this is a mount of ckptfs"* ]]
 	mkdir "$BATS_TEST_TMPDIR/empty"
 	noted "no model_NNNNNN.pt" -o level=tag "$BATS_TEST_TMPDIR/empty"
 }

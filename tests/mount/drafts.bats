@@ -44,6 +44,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	refuses "File exists" mkdir "$MNT/base/d12"
 	refuses "File exists" mkdir "$TAG/latest"
 	refuses "Invalid argument" mkdir "$MNT/base/.hidden"
+	within 2000 grep -q 'base_checkpoints: \.hidden: expected a tag' "$LOG"
 	refuses "Operation not permitted" mkdir "$MNT/x"
 	refuses "Operation not permitted" mkdir "$TAG/000500/x"
 	refuses "Operation not permitted" mkdir "$TAG/000500/model/x"
