@@ -320,6 +320,7 @@ quiet() {
 	run --separate-stderr timeout 20 "$CKPTFS" "$MNT" "$BATS_TEST_TMPDIR/second" 3>&-
 	fusermount3 -u "$BATS_TEST_TMPDIR/second"
 	[[ $status -eq 0 && ${#stderr_lines[@]} -eq 1 && $stderr == *"'$MNT': this is a mount of ckptfs"* ]]
+	unmount $((${#MOUNTS[@]} - 1))
 	mkdir "$BATS_TEST_TMPDIR/empty"
 	noted "no model_NNNNNN.pt" -o level=tag "$BATS_TEST_TMPDIR/empty"
 }
