@@ -179,6 +179,7 @@ static int run(struct options *o)
 		.level = o->level,
 		.device = o->device,
 		.native = o->native,
+		.may_delete = o->may_delete,
 		.read_only = o->read_only,
 		.contain = stays_in_store(o),
 		.log = on_tree_log,

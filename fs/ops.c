@@ -94,7 +94,8 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct ck_error err = CK_ERROR_INIT;
 	char target[PATH_MAX];
 
-	if (ck_tree_readlink(fs_of(req)->tree, ino, target, sizeof(target), &err))
+	if (ck_is_draft(ino) ? ck_drafts_readlink(fs_of(req)->drafts, ino, target, sizeof(target), &err)
+			     : ck_tree_readlink(fs_of(req)->tree, ino, target, sizeof(target), &err))
 		fs_reply_error(req, "readlink", &err);
 	else
 		fuse_reply_readlink(req, target);
@@ -313,6 +314,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	struct ck_error err = CK_ERROR_INIT;
 	char *value;
 	size_t len;
+	int rc;
 
 	/* ls -l asks for security.selinux and system.posix_acl_access: after "no such here" for one
 	   file it asks no more, after "this file has none" it goes on, file by file. */
@@ -320,11 +322,9 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
-	if (ck_is_draft(ino)) {
-		fuse_reply_err(req, ENODATA);
-		return;
-	}
-	if (ck_tree_getxattr(fs_of(req)->tree, ino, name, &value, &len, &err) == CK_OK)
+	rc = ck_is_draft(ino) ? ck_drafts_getxattr(fs_of(req)->drafts, ino, name, &value, &len, &err)
+			      : ck_tree_getxattr(fs_of(req)->tree, ino, name, &value, &len, &err);
+	if (rc == CK_OK)
 		reply_xattr(req, value, len, size);
 	else if (err.code == CK_ERR_NOENT)
 		fuse_reply_err(req, ENODATA);
@@ -338,9 +338,8 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	char *names;
 	size_t len;
 
-	if (ck_is_draft(ino))
-		reply_xattr(req, NULL, 0, size);
-	else if (ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
+	if (ck_is_draft(ino) ? ck_drafts_listxattr(fs_of(req)->drafts, ino, &names, &len, &err)
+			     : ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
 		fs_reply_error(req, "listxattr", &err);
 	else
 		reply_xattr(req, names, len, size);

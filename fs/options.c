@@ -34,6 +34,7 @@ static const struct fuse_opt table[] = {
 	FUSE_OPT_KEY("sandbox", KEY_NO_VALUE),
 	OPT("follow", follow, true),
 	OPT("native", native, true),
+	OPT("delete", may_delete, true),
 	OPT("nonempty", nonempty, true),
 	OPT("ro", read_only, true),
 	OPT("allow_other", allow_other, true),
@@ -400,6 +401,7 @@ void options_help(void)
 	      "  -o device=cpu|mps|cuda   show the model as nanochat loads it there (cpu)\n"
 	      "  -o ro                    refuse writing\n"
 	      "  -o native                list nanochat's own file names too\n"
+	      "  -o delete                let rm and mv take stored files away\n"
 	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
 	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"
 	      "  -o follow                follow links out of the store with allow_other too\n"

@@ -16,8 +16,9 @@ struct options {
 	char *note;             /* a line about the store for who mounts it, or NULL; malloc'ed */
 	enum ck_level level;
 	enum ck_device device;
-	bool foreground, debug, help, version;
-	bool native, read_only, nonempty, allow_other, follow;
+	/* Not bool: libfuse's table writes an int into each, and would take those beside it along. */
+	int foreground, debug, help, version;
+	int native, may_delete, read_only, nonempty, allow_other, follow;
 	enum sandbox_mode sandbox;
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */

@@ -2,6 +2,7 @@
 
 #include "core/file/real.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -39,6 +40,31 @@ int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 	rc = stat_node(d, node, file, &st, err);
 	if (!rc)
 		dnode_attr(d, node, &st, out);
+	dnode_put(d, node);
+	return rc;
+}
+
+int ck_drafts_readlink(struct ck_drafts *d, ck_ino ino, char *buf, size_t size, struct ck_error *err)
+{
+	struct dnode *node = dnode_find(d, ino);
+	char path[PATH_MAX];
+	int rc = CK_OK;
+	ssize_t len;
+
+	if (!node)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	if (node->draft->kind != DRAFT_PLAIN) {
+		errno = ELOOP;
+		rc = ck_fail_sys(err, "a link in a draft, which is not followed");
+	} else if (node->dead || !dnode_path(d, node, NULL, path)) {
+		rc = ck_fail(err, CK_ERR_STALE, "the link is gone");
+	} else {
+		len = ck_real_readlink(path, buf, size - 1);
+		if (len < 0)
+			rc = ck_fail_sys(err, "readlink");
+		else
+			buf[len] = '\0';
+	}
 	dnode_put(d, node);
 	return rc;
 }

@@ -2,6 +2,7 @@
 
 #include "core/draft/owner.h"
 #include "core/file/real.h"
+#include "core/tree/plain.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,11 +43,12 @@ int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct 
 	char path[PATH_MAX];
 	struct dnode *root;
 	struct stat st;
-	int rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, maker, &w->draft, err);
+	int rc;
 
+	*w = (struct where){ 0 };
+	rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, maker, &w->draft, err);
 	if (rc)
 		return rc;
-	w->dir = NULL;
 	root = root_of(d, w->draft);
 	if (root && dnode_path(d, root, "optim", path)) {
 		if (maker)
@@ -77,6 +79,21 @@ static int find_in_draft(struct ck_drafts *d, ck_ino ino, struct where *w, struc
 	return CK_OK;
 }
 
+/* A tag's or a checkpoints directory, for the ordinary files in it. */
+static int find_plain(struct ck_drafts *d, const struct ck_place *place, struct where *w, struct ck_error *err)
+{
+	int rc;
+
+	w->kind = place->kind;
+	w->base = strdup(place->path);
+	if (!w->base)
+		return ck_fail_nomem(err);
+	rc = draft_get_plain(d, &w->draft, err);
+	if (rc)
+		where_put(d, w);
+	return rc;
+}
+
 int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, struct where *out, struct ck_error *err)
 {
 	struct ck_place place;
@@ -90,8 +107,8 @@ int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, st
 		return rc;
 	if (place.kind == CK_PLACE_OPTIM)
 		return shards_find(d, &place, maker, out, err);
-	if (place.kind == CK_PLACE_TAG)
-		return draft_get(d, place.path, DRAFT_STAGED, 0, maker, &out->draft, err);
+	if (place.kind == CK_PLACE_TAG || place.kind == CK_PLACE_SOURCE)
+		return find_plain(d, &place, out, err);
 	return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
 }
 
@@ -100,6 +117,7 @@ void where_put(struct ck_drafts *d, struct where *w)
 	dnode_put(d, w->dir);
 	if (w->draft)
 		draft_put(d, w->draft);
+	free(w->base);
 	*w = (struct where){ 0 };
 }
 
@@ -109,7 +127,37 @@ bool where_path(struct ck_drafts *d, const struct where *w, const char *name, ch
 
 	if (w->dir)
 		return dnode_path(d, w->dir, name, path);
+	if (w->base)
+		return ck_path_join(path, w->base, name);
 	return draft_files_path(d, w->draft, base) && ck_path_join(path, base, name);
+}
+
+/* What the inode of NAME at W is called: an ordinary file in one of the tree's directories has its path for a name. */
+static bool node_name(struct ck_drafts *d, const struct where *w, const char *name, char *out)
+{
+	if (!w->base)
+		return strlen(name) < PATH_MAX && strcpy(out, name);
+	if (!where_path(d, w, name, out))
+		return false;
+	memmove(out, out + 1, strlen(out));
+	return true;
+}
+
+struct dnode *where_node(struct ck_drafts *d, const struct where *w, const char *name, const struct stat *st)
+{
+	char full[PATH_MAX];
+
+	return node_name(d, w, name, full) ? dnode_get(d, w->draft, w->dir, full, st) : NULL;
+}
+
+bool where_moved(struct ck_drafts *d, const struct where *w, const char *name, const struct stat *st)
+{
+	char full[PATH_MAX];
+
+	if (!node_name(d, w, name, full))
+		return false;
+	dnode_move(d, st, w->draft, w->dir, full);
+	return true;
 }
 
 /* A name that a program gives to what it will rename: it begins with a dot, or ends as such names do. */
@@ -128,6 +176,12 @@ static bool is_temporary(const char *name)
 	return false;
 }
 
+/* Whether NAME at W, one of the tree's directories, is an ordinary one of the store's. */
+static bool is_plain(const struct where *w, const char *name)
+{
+	return w->kind == CK_PLACE_TAG ? ck_plain_in_tag(name) : ck_plain_in_source(name);
+}
+
 int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err)
 {
 	struct ck_attr attr;
@@ -135,9 +189,8 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 	size_t len;
 	char stem[32];
 
-	if (w->draft->kind == DRAFT_STAGED && !is_temporary(name))
-		return ck_fail(err, CK_ERR_PERM, "a tag holds steps, and files of nanochat's names: '%.64s' is neither",
-			       name);
+	if (w->base && !is_plain(w, name))
+		return ck_fail(err, CK_ERR_PERM, "'%.64s' is a name of the mount's own, or almost a step's", name);
 	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || is_temporary(name))
 		return CK_OK;
 	if (!ck_rank_parse(name, &rank, &len))
@@ -153,18 +206,20 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 
 static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, struct ck_attr *out, struct ck_error *err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], full[PATH_MAX];
 	struct dnode *node;
 	uint64_t moves;
 	struct stat st;
 
+	if (w->base && !is_plain(w, name))
+		return ck_fail(err, CK_ERR_NOENT, "no such name");
 	do {
 		moves = dnode_moves(d);
-		if (!where_path(d, w, name, path))
+		if (!where_path(d, w, name, path) || !node_name(d, w, name, full))
 			return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 		if (ck_real_stat(path, &st) < 0)
 			return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
-		node = dnode_get_unmoved(d, w->draft, w->dir, name, &st, moves);
+		node = dnode_get_unmoved(d, w->draft, w->dir, full, &st, moves);
 	} while (!node && dnode_moves(d) != moves);
 	if (!node)
 		return ck_fail_nomem(err);
@@ -188,24 +243,13 @@ static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_at
 	return CK_OK;
 }
 
-static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, const char *name, struct ck_attr *out,
-			 struct ck_error *err)
+static int lookup_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
+			struct ck_attr *out, struct ck_error *err)
 {
-	enum ck_draft_kind kind;
 	struct draft *draft;
 	struct dnode *root;
-	struct where w;
-	uint64_t step;
-	int rc;
+	int rc = draft_get(d, tag, kind, step, NULL, &draft, err);
 
-	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM) {
-		if (!is_temporary(name) || where_find(d, tag, NULL, &w, NULL))
-			return ck_fail(err, CK_ERR_NOENT, "no such name");
-		rc = lookup_at(d, &w, name, out, err);
-		where_put(d, &w);
-		return rc;
-	}
-	rc = draft_get(d, path, kind, step, NULL, &draft, err);
 	if (rc)
 		return rc;
 	root = root_of(d, draft);
@@ -217,8 +261,10 @@ static int lookup_in_tag(struct ck_drafts *d, ck_ino tag, const char *path, cons
 
 int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
 {
+	enum ck_draft_kind kind;
 	struct ck_place place;
 	struct where w;
+	uint64_t step;
 	int rc;
 
 	out->entry_timeout = 0;
@@ -226,8 +272,8 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 		rc = ck_tree_place(d->tree, parent, &place, err);
 		if (rc)
 			return rc;
-		if (place.kind == CK_PLACE_TAG)
-			return lookup_in_tag(d, parent, place.path, name, out, err);
+		if (place.kind == CK_PLACE_TAG && ck_draft_parse(name, &kind, &step) && kind != CK_DRAFT_OPTIM)
+			return lookup_draft(d, place.path, kind, step, out, err);
 		if (place.kind == CK_PLACE_STEP && strcmp(name, "optim") == 0) {
 			rc = shards_find(d, &place, NULL, &w, err);
 			if (rc)
@@ -236,7 +282,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 			where_put(d, &w);
 			return rc;
 		}
-		if (place.kind != CK_PLACE_OPTIM)
+		if (place.kind == CK_PLACE_OTHER || place.kind == CK_PLACE_STEP)
 			return ck_fail(err, CK_ERR_NOENT, "no such name");
 	}
 	rc = where_find(d, parent, NULL, &w, err);
@@ -247,6 +293,15 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 	return rc;
 }
 
+/* Whether the tree lists what is at PATH, in a checkpoints directory: directories, and links to one. */
+static bool is_tag(const char *path, const char *name, const struct stat *st)
+{
+	struct stat target;
+
+	return name[0] != '.' &&
+	       (S_ISDIR(st->st_mode) || (S_ISLNK(st->st_mode) && stat(path, &target) == 0 && S_ISDIR(target.st_mode)));
+}
+
 /* Every name at W that is to be seen. */
 static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *dir, struct ck_error *err)
 {
@@ -255,14 +310,14 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	struct stat st;
 	int rc;
 
-	if (!(w->dir ? dnode_path(d, w->dir, NULL, base) : draft_files_path(d, w->draft, base)))
+	if (!where_path(d, w, ".", base))
 		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
 	rc = ck_list_real_dir(base, &names, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if ((w->draft->kind == DRAFT_STAGED && names.names[i][0] == '@') ||
-		    !where_path(d, w, names.names[i], path) || ck_real_stat(path, &st) < 0)
+		if ((w->base && !is_plain(w, names.names[i])) || !where_path(d, w, names.names[i], path) ||
+		    ck_real_stat(path, &st) < 0 || (w->base && w->kind == CK_PLACE_SOURCE && is_tag(path, names.names[i], &st)))
 			continue;
 		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
@@ -306,6 +361,7 @@ static int list_shards(struct ck_drafts *d, const struct ck_place *place, bool e
 
 int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct ck_error *err)
 {
+	struct ck_error why = CK_ERROR_INIT;
 	struct ck_place place;
 	struct where w;
 	int rc = ck_tree_place(d->tree, ino, &place, err);
@@ -314,12 +370,18 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 		return rc;
 	if (place.kind == CK_PLACE_STEP || place.kind == CK_PLACE_OPTIM)
 		return list_shards(d, &place, place.kind == CK_PLACE_STEP, dir, err);
-	if (place.kind != CK_PLACE_TAG)
-		return CK_OK;
-	rc = list_tag(d, &place, dir, err);
-	if (rc || where_find(d, ino, NULL, &w, NULL))
+	if (place.kind == CK_PLACE_TAG)
+		rc = list_tag(d, &place, dir, err);
+	if (rc || place.kind == CK_PLACE_OTHER || where_find(d, ino, NULL, &w, err))
 		return rc;
-	rc = list_at(d, &w, dir, err);
+	rc = list_at(d, &w, dir, &why);
+	/* A checkpoints directory that isn't made yet is shown empty. */
+	if (rc && !(rc == CK_ERR_SYS && why.sys == ENOENT)) {
+		if (err && !err->code)
+			*err = why;
+	} else {
+		rc = CK_OK;
+	}
 	where_put(d, &w);
 	return rc;
 }

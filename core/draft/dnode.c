@@ -312,8 +312,8 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	pthread_mutex_lock(&d->lock);
 	for (; node->parent && fits; node = node->parent)
 		fits = prepend(tail, &at, node->name);
-	/* A staged file has no parent, but a name. */
-	if (fits && draft->kind == DRAFT_STAGED)
+	/* A staged file has no parent, but a name; an ordinary one of a tag or a source has its path for one. */
+	if (fits && (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN))
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
 	if (!fits || !draft_files_path(d, draft, base))
@@ -338,8 +338,8 @@ void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat
 	double timeout;
 
 	pthread_mutex_lock(&d->lock);
-	entrance = !node->parent;
-	ours = entrance || strcmp(node->name, "DRAFT.error") == 0;
+	entrance = !node->parent && node->draft->kind != DRAFT_PLAIN;
+	ours = entrance || (node->draft->kind != DRAFT_PLAIN && strcmp(node->name, "DRAFT.error") == 0);
 	pthread_mutex_unlock(&d->lock);
 	/* The way into a draft is asked for each time: publishing turns it into a step. So is the report, which we
 	   write behind the kernel's back. */

@@ -27,7 +27,7 @@ bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path
 	pthread_mutex_lock(&d->lock);
 	strcpy(path, draft->dir);
 	pthread_mutex_unlock(&d->lock);
-	return draft->kind == DRAFT_STAGED || ck_path_join(path, path, "files");
+	return draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN || ck_path_join(path, path, "files");
 }
 
 /* A directory of a draft, for MAKER; for the staged files, which belong to the tag. */
@@ -86,9 +86,9 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 	if (draft) {
 		draft->tag = strdup(tag);
 		draft->dir = strdup(dir);
-		draft->tag_lock = ck_lock_of(d->locks, tag);
+		draft->tag_lock = kind == DRAFT_PLAIN ? NULL : ck_lock_of(d->locks, tag);
 	}
-	if (!draft || !draft->tag || !draft->dir || !draft->tag_lock) {
+	if (!draft || !draft->tag || !draft->dir || (kind != DRAFT_PLAIN && !draft->tag_lock)) {
 		free_draft(draft);
 		return NULL;
 	}
@@ -129,6 +129,19 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 	else
 		*out = draft;
 	return rc;
+}
+
+int draft_get_plain(struct ck_drafts *d, struct draft **out, struct ck_error *err)
+{
+	pthread_mutex_lock(&d->lock);
+	if (!d->plain)
+		d->plain = add_draft(d, "", "", DRAFT_PLAIN, 0);
+	/* The mount's own reference, which ck_drafts_free drops. */
+	if (d->plain)
+		d->plain->refs += d->plain->refs ? 1 : 2;
+	*out = d->plain;
+	pthread_mutex_unlock(&d->lock);
+	return *out ? CK_OK : ck_fail_nomem(err);
 }
 
 void draft_put_locked(struct ck_drafts *d, struct draft *draft)
@@ -208,7 +221,7 @@ static const char *name_in_order(const struct draft *draft, const char *path)
 
 int draft_note_made(struct draft *draft, const char *path, struct ck_error *err)
 {
-	if (draft->kind == DRAFT_STAGED)
+	if (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN)
 		return CK_OK;
 	atomic_store(&draft->unsynced, true);
 	return ck_order_append(draft->dir, name_in_order(draft, path), err);
@@ -216,7 +229,7 @@ int draft_note_made(struct draft *draft, const char *path, struct ck_error *err)
 
 int draft_note_moved(struct draft *draft, const char *from, const char *to, struct ck_error *err)
 {
-	if (draft->kind == DRAFT_STAGED)
+	if (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN)
 		return CK_OK;
 	atomic_store(&draft->unsynced, true);
 	return ck_order_rename(draft->dir, name_in_order(draft, from), name_in_order(draft, to), err);
@@ -233,22 +246,33 @@ int draft_begin_read(struct draft *draft, struct ck_error *err)
 
 void draft_end_read(struct draft *draft) { pthread_rwlock_unlock(&draft->lock); }
 
+int draft_hold(struct draft *draft, struct ck_error *err)
+{
+	return draft->tag_lock ? ck_lock_hold(draft->tag_lock, false, err) : CK_OK;
+}
+
+void draft_drop(struct draft *draft)
+{
+	if (draft->tag_lock)
+		ck_lock_drop(draft->tag_lock);
+}
+
 int draft_begin(struct draft *draft, struct ck_error *err)
 {
-	int rc = ck_lock_hold(draft->tag_lock, false, err);
+	int rc = draft_hold(draft, err);
 
 	if (rc)
 		return rc;
 	rc = draft_begin_read(draft, err);
 	if (rc)
-		ck_lock_drop(draft->tag_lock);
+		draft_drop(draft);
 	return rc;
 }
 
 void draft_end(struct draft *draft)
 {
 	pthread_rwlock_unlock(&draft->lock);
-	ck_lock_drop(draft->tag_lock);
+	draft_drop(draft);
 }
 
 void draft_say(struct ck_drafts *d, const struct ck_error *err)
@@ -300,6 +324,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->tree = tree;
 	d->log = options->log;
 	d->log_arg = options->log_arg;
+	d->may_delete = options->may_delete;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->released, NULL);
 	d->locks = ck_locks_new(d->log, d->log_arg);
@@ -340,6 +365,8 @@ void ck_drafts_free(struct ck_drafts *d)
 		free(node->name);
 		free(node);
 	}
+	if (d->plain)
+		draft_put(d, d->plain);
 	ck_locks_free(d->locks);
 	pthread_cond_destroy(&d->released);
 	pthread_mutex_destroy(&d->lock);

@@ -24,7 +24,7 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 	int rc = file ? CK_OK : ck_fail_nomem(err);
 
 	if (!rc && writable)
-		rc = ck_lock_hold(node->draft->tag_lock, false, err);
+		rc = draft_hold(node->draft, err);
 	if (rc) {
 		free(file);
 		close(fd);
@@ -84,7 +84,7 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 			ck_real_unlink(path);
 		return rc;
 	}
-	node = dnode_get(d, w->draft, w->dir, name, &st);
+	node = where_node(d, w, name, &st);
 	if (!node) {
 		close(fd);
 		return ck_fail_nomem(err);
@@ -105,10 +105,12 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
 	rc = draft_begin(w.draft, err);
 	if (rc)
 		goto out;
-	if (w.draft->kind == DRAFT_STAGED && ck_file_name_parse(name, &native)) {
-		rc = native_create(d, &w, &native, mode, flags, owner, attr, file, err);
+	if (w.kind == CK_PLACE_TAG && w.base && ck_file_name_parse(name, &native)) {
+		rc = native_create(d, w.base, &native, mode, flags, owner, attr, file, err);
 	} else {
 		rc = where_allows(d, parent, &w, name, err);
+		if (!rc)
+			rc = where_make(&w, owner, err);
 		if (!rc)
 			rc = draft_create_at(d, &w, name, mode, flags, owner, attr, file, err);
 	}
@@ -327,7 +329,6 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	struct draft *draft = file->node->draft;
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_draft_file **at;
-	char path[PATH_MAX];
 
 	/* It was last written by a process that had it from its opener. */
 	if (is_pending(d, file) && settle(d, file, &err) && err.code != CK_ERR_INVALID)
@@ -340,10 +341,9 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	draft->writers -= file->writable;
 	pthread_cond_broadcast(&d->released);
 	pthread_mutex_unlock(&d->lock);
-	/* A save that was cut short (its writer was killed) leaves nothing. */
-	if (file->has_native && !file->published && dnode_path(d, file->node, NULL, path))
-		ck_real_unlink(path);
+	if (file->has_native)
+		native_release(d, file);
 	if (file->writable)
-		ck_lock_drop(draft->tag_lock);
+		draft_drop(draft);
 	draft_file_put(d, file);
 }

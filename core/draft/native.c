@@ -1,6 +1,7 @@
+/* Files under nanochat's own names, from open to close: core/draft/private.h. */
 #include "core/draft/private.h"
 
-#include "core/draft/publish.h"
+#include "core/draft/judge.h"
 #include "core/file/real.h"
 #include "core/tensor/view.h"
 
@@ -27,16 +28,19 @@ static int staged_name(const struct ck_file_name *native, char *name, size_t siz
 	return CK_OK;
 }
 
-int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
+int native_create(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, mode_t mode, int flags,
 		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
 {
+	struct where w = { 0 };
 	char name[128];
-	int rc;
+	int rc = draft_get(d, tag, DRAFT_STAGED, 0, &owner, &w.draft, err);
 
-	rc = staged_name(native, name, sizeof(name), err);
 	if (rc)
 		return rc;
-	rc = draft_create_at(d, w, name, mode, flags | O_EXCL, owner, attr, out, err);
+	rc = staged_name(native, name, sizeof(name), err);
+	if (!rc)
+		rc = draft_create_at(d, &w, name, mode, flags | O_EXCL, owner, attr, out, err);
+	where_put(d, &w);
 	if (!rc) {
 		(*out)->native = *native;
 		(*out)->has_native = true;
@@ -86,7 +90,6 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 	char path[PATH_MAX], name[64];
 	struct ck_file *old = NULL;
 	struct ck_attr attr;
-	struct where w = { 0 };
 	struct stat st;
 	int rc;
 
@@ -97,15 +100,12 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 		rc = ck_real_file(path, &old, err);
 	if (!rc && fstat(ck_file_fd(old), &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
-	if (!rc)
-		rc = draft_get(d, place->path, DRAFT_STAGED, 0, &owner, &w.draft, err);
 	if (!rc) {
 		owner.uid = st.st_uid;
 		owner.gid = st.st_gid;
 		/* What isn't read at once may be read later, for the bytes that nobody writes. */
-		rc = native_create(d, &w, &place->name, st.st_mode, (flags & ~O_ACCMODE) | O_RDWR, owner, &attr, file,
-				   err);
-		where_put(d, &w);
+		rc = native_create(d, place->path, &place->name, st.st_mode, (flags & ~O_ACCMODE) | O_RDWR, owner,
+				   &attr, file, err);
 	}
 	if (rc) {
 		ck_file_unref(old);
@@ -134,7 +134,65 @@ struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener)
 	return file;
 }
 
-/* The file is in place once it is what its name says. */
+int native_publish(const char *tag, const char *path, const struct ck_file_name *name, struct ck_error *err)
+{
+	char to[PATH_MAX], rejected[PATH_MAX], text[96];
+	struct ck_file *file;
+	int rc;
+
+	if (!ck_path_join(to, tag, ck_file_name_format(name, text, sizeof(text))) ||
+	    !ck_path_join(rejected, tag, ck_rejected_format(name, text, sizeof(text))))
+		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	rc = ck_real_file(path, &file, err);
+	if (rc)
+		return rc;
+	rc = ck_judge(file, name->kind, err);
+	if (!rc)
+		rc = ck_sync_fd(ck_file_fd(file), err);
+	ck_file_unref(file);
+	if (!rc && ck_real_rename(path, to, 0) < 0)
+		rc = ck_fail_sys(err, "rename");
+	if (rc)
+		return rc;
+	ck_real_unlink(rejected);
+	return ck_real_sync(tag, err);
+}
+
+/* The bytes at PATH get the name NAME.rejected, too, where the store has hard links; else at release. */
+static void keep_rejected(struct ck_drafts *d, struct ck_draft_file *file, const char *path, const struct ck_error *why)
+{
+	char rejected[PATH_MAX], name[96], line[768], text[1024];
+	struct stat ours, st;
+
+	ck_rejected_format(&file->native, name, sizeof(name));
+	if (!ck_path_join(rejected, file->node->draft->tag, name) || ck_real_stat(path, &ours) < 0)
+		return;
+	snprintf(text, sizeof(text), "%s; the bytes are kept as %s", ck_error_line(why, line, sizeof(line)), name);
+	if (d->log)
+		d->log(d->log_arg, text);
+	if (ck_real_stat(rejected, &st) == 0) {
+		if (st.st_dev == ours.st_dev && st.st_ino == ours.st_ino)
+			return;
+		dnode_put(d, dnode_kill(d, &st));
+		ck_real_unlink(rejected);
+	}
+	file->keep = ck_real_link(path, rejected) < 0;
+}
+
+/* A save that was cut short before anything was written leaves nothing. */
+void native_release(struct ck_drafts *d, struct ck_draft_file *file)
+{
+	char path[PATH_MAX], rejected[PATH_MAX], name[96];
+
+	if (file->published || !dnode_path(d, file->node, NULL, path))
+		return;
+	if (file->keep && ck_path_join(rejected, file->node->draft->tag,
+					   ck_rejected_format(&file->native, name, sizeof(name))))
+		ck_real_rename(path, rejected, 0);
+	ck_real_unlink(path);
+}
+
+/* The file is in place once it is whole and no other kind than its name says; see judge.h. */
 int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -157,12 +215,14 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 	else if (!dnode_path(d, file->node, NULL, path))
 		rc = ck_fail(&why, CK_ERR_INVALID, "the path is too long");
 	else
-		rc = ck_publish_native(draft->tag, path, &file->native, &why);
+		rc = native_publish(draft->tag, path, &file->native, &why);
 	file->published = !rc;
-	draft_end(draft);
+	file->keep = false;
 	ck_error_file(&why, ck_file_name_format(&file->native, name, sizeof(name)));
-	if (rc == CK_ERR_INVALID && st.st_size)
-		draft_say(d, &why);
+	/* A write that failed was told to the writer; what it left would only fill the disk. */
+	if (rc && st.st_size && !atomic_load(&file->failed))
+		keep_rejected(d, file, path, &why);
+	draft_end(draft);
 	if (rc && err && !err->code)
 		*err = why;
 	return rc;

@@ -1,7 +1,7 @@
 /*
  * draft_private - the inside of the drafts, for the files that make it up: draft.c (the drafts),
- * dnode.c (their inodes), draft/dirs.c (lookup, listing, mkdir, rmdir, unlink, rename), draft/files.c (open files),
- * draft/native.c (those under nanochat's names),
+ * dnode.c (their inodes), draft/dirs.c (lookup, listing), draft/change.c (mkdir,
+ * rmdir, unlink), draft/rename.c, draft/files.c (open files), draft/native.c (those under nanochat's names),
  * draft/attr.c, draft/trigger.c (the doors).
  */
 #ifndef CK_DRAFT_PRIVATE_H
@@ -15,14 +15,18 @@
 #include <stdatomic.h>
 #include <uthash.h>
 
-/* What a directory of TAG/.ckptfs is to the mount: the kinds of ck_draft_kind, and the one of files
-   under nanochat's own names. */
+/*
+ * What a directory is to the mount: the kinds of ck_draft_kind, each a directory of TAG/.ckptfs; the one of files under
+ * nanochat's own names there; and the one that stands for all ordinary files and directories of the store (plain.h),
+ * wherever they lie. There is one of that kind for the whole mount, so that they can be renamed from tag to tag.
+ */
 #define DRAFT_STAGED ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 1))
+#define DRAFT_PLAIN ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 2))
 
 struct draft {
 	struct draft *next;
 	unsigned refs;          /* inodes that lie in it, and uses under way */
-	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED */
+	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED, DRAFT_PLAIN */
 	atomic_bool gone;       /* published or removed: its inodes are stale */
 	/* Open files that may be written to; and those of them that were closed after the last
 	   write: their release is on its way, unless they are open a second time. */
@@ -36,7 +40,7 @@ struct draft {
 	/* A rename changes these three, with both locks held. */
 	bool partial;
 	uint64_t step;
-	char *dir;              /* TAG/.ckptfs/NAME */
+	char *dir;              /* TAG/.ckptfs/NAME; PLAIN: "" */
 };
 
 /* Which file of the store's own file system it is. */
@@ -54,8 +58,8 @@ struct dnode {
 	unsigned refs;          /* children, and uses under way */
 	atomic_bool dead;       /* unlinked, or replaced by a rename */
 	struct draft *draft;    /* a reference */
-	struct dnode *parent;   /* a reference; NULL for the draft's own directory */
-	char *name;             /* in the parent */
+	struct dnode *parent;   /* a reference; NULL for the draft's own directory, and in one of the tree's */
+	char *name;             /* in the parent; PLAIN without a parent: its path, without the first slash */
 	struct ck_draft_file *open;
 };
 
@@ -70,6 +74,7 @@ struct ck_draft_file {
 	bool pending;           /* written since the last close that counted */
 	struct ck_file_name native;     /* what it becomes at close; has_native: whether it does */
 	bool has_native;
+	bool keep;              /* it was found unfit, and must become NAME.rejected when it is released */
 	atomic_int failed;      /* the errno of the first write that failed, which close tells again */
 	atomic_bool published;  /* and is in place */
 	/* The stored file that it will replace, until its bytes are copied or not wanted any more;
@@ -83,6 +88,8 @@ struct ck_drafts {
 	struct ck_tree *tree;
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
+	bool may_delete;        /* options.may_delete */
+	_Atomic time_t refused_at;      /* the second in which that was last logged */
 	/* Guards the tables: inodes, drafts, and the counts in them. Never held
 	   during a system call that may wait for the store's data. */
 	pthread_mutex_t lock;
@@ -90,6 +97,7 @@ struct ck_drafts {
 	struct dnode *inodes;   /* by number */
 	struct dnode *files;    /* by file */
 	struct draft *drafts;
+	struct draft *plain;    /* the one of kind PLAIN, a reference; NULL before its first use */
 	struct ck_locks *locks; /* the tags' */
 	uint64_t moves;         /* renames within drafts so far */
 	/* for inodes whose own number is taken by one that is dead but not forgotten */
@@ -101,10 +109,11 @@ struct ck_drafts {
 /* The draft TAG/.ckptfs/NAME, a reference. If it isn't there it is made for MAKER; NULL: CK_ERR_NOENT. */
 int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
 	      const struct ck_owner *maker, struct draft **out, struct ck_error *err);
+int draft_get_plain(struct ck_drafts *d, struct draft **out, struct ck_error *err);
 void draft_put(struct ck_drafts *d, struct draft *draft);
 void draft_put_locked(struct ck_drafts *d, struct draft *draft);       /* with D's lock held */
 
-/* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged ones. */
+/* The directory that holds the draft's visible files: DIR/files, or DIR itself for staged and plain ones. */
 bool draft_files_path(struct ck_drafts *d, const struct draft *draft, char *path);
 
 /* Renames the draft on disk to DIR, where nothing may be. The caller holds its lock exclusively. */
@@ -118,6 +127,10 @@ int draft_sync(struct ck_drafts *d, struct draft *draft, bool way, struct ck_err
 /* Notes in the draft's order that the file at PATH was made, or was renamed. Its lock is held, shared at least. */
 int draft_note_made(struct draft *draft, const char *path, struct ck_error *err);
 int draft_note_moved(struct draft *draft, const char *from, const char *to, struct ck_error *err);
+
+/* The lock of the draft's tag (lock.h); the store's ordinary files have none. */
+int draft_hold(struct draft *draft, struct ck_error *err);
+void draft_drop(struct draft *draft);
 
 /* Shared use: from begin to end the draft isn't published and isn't gone, CK_ERR_STALE; and no other mount takes what is in
    it for leftovers, but for a reader, who may have no right to the tag's lock. */
@@ -183,17 +196,36 @@ void draft_say(struct ck_drafts *d, const struct ck_error *err);
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
+	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store (free()) */
+	enum ck_place_kind kind;
+	char *base;
 };
 /* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published
-   step (its draft is made for MAKER, NULL: not made); a tag (its staged files). CK_ERR_PERM elsewhere. */
+   step (its draft is made for MAKER, NULL: not made); a tag or a checkpoints directory (the store's ordinary
+   files). CK_ERR_PERM elsewhere. */
 int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, struct where *out, struct ck_error *err);
 /* optim/ of the draft for shards of a published step. */
 int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w,
 		struct ck_error *err);
 void where_put(struct ck_drafts *d, struct where *w);
 bool where_path(struct ck_drafts *d, const struct where *w, const char *name, char *path);
-/* Whether NAME may be created at W: staged files are nanochat's own names and temporary ones. */
+/* The inode of NAME at W, whose attributes are ST; see dnode_get. And NAME was given to it by a rename. */
+struct dnode *where_node(struct ck_drafts *d, const struct where *w, const char *name, const struct stat *st);
+bool where_moved(struct ck_drafts *d, const struct where *w, const char *name, const struct stat *st);
+/* Makes the directory of W where it is nanochat's for a source and isn't there yet. */
+int where_make(const struct where *w, struct ck_owner owner, struct ck_error *err);
+/* Whether NAME may be created at W. */
 int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err);
+
+/* ---- draft/change.c ---- */
+
+/* A draft goes when its directory is empty. */
+int draft_remove(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step, struct ck_error *err);
+/* Whether the stored file NAME may be removed or get another name: CK_ERR_PERM without -o delete, with a line in the log. */
+int native_may_go(struct ck_drafts *d, const char *name, struct ck_error *err);
+/* RC and WHY of a change of NAME in PLACE; CK_ERR_PERM where that is a published step's. */
+int draft_or_published(const struct ck_place *place, const char *name, int rc, const struct ck_error *why,
+		       struct ck_error *err);
 
 /* ---- draft/files.c ---- */
 
@@ -207,7 +239,8 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 
 /* ---- draft/native.c: files under nanochat's own names, from open to close ---- */
 
-int native_create(struct ck_drafts *d, struct where *w, const struct ck_file_name *native, mode_t mode, int flags,
+/* A new file that will have the name NATIVE in TAG, a real path. */
+int native_create(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, mode_t mode, int flags,
 		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
 /* Opens what will replace the stored file of inode INO. */
 int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
@@ -218,7 +251,12 @@ struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener)
    wanted. */
 int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
 bool native_has_old(struct ck_draft_file *file);
+/* FILE is closed: puts it in place, or, where it must not have its name, beside it (judge.h). */
 int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err);
+void native_release(struct ck_drafts *d, struct ck_draft_file *file);
+/* Puts the file at PATH in place as NAME in TAG, replacing what is there: judged, fsynced, renamed. CK_ERR_INVALID: it
+   must not have that name (judge.h). */
+int native_publish(const char *tag, const char *path, const struct ck_file_name *name, struct ck_error *err);
 
 /* ---- draft/trigger.c ---- */
 

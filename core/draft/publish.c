@@ -1,10 +1,8 @@
 #include "core/draft/publish.h"
 
-#include "core/pt/checkpoint.h"
 #include "core/draft/intent.h"
 #include "core/draft/owner.h"
 #include "core/file/io.h"
-#include "core/format/meta.h"
 #include "core/draft/plan.h"
 #include "core/file/real.h"
 
@@ -310,55 +308,6 @@ out:
 	ck_plan_free(&plan);
 	ck_error_file(err, dir);
 	return rc;
-}
-
-/* ---- nanochat's own names ---- */
-
-static int check_native(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err)
-{
-	struct ck_patch patch = { .model = kind == CK_FILE_MODEL, .n_layer = -1 };
-	struct ck_checkpoint *c;
-	char *text;
-	size_t len;
-	int rc;
-
-	if (kind == CK_FILE_META) {
-		rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);
-		if (rc)
-			return rc;
-		rc = ck_meta_check(text, len, err);
-		free(text);
-		return rc;
-	}
-	rc = ck_checkpoint_open(file, &patch, &c, err);
-	if (!rc)
-		ck_checkpoint_unref(c);
-	return rc;
-}
-
-int ck_publish_native(const char *tag_path, const char *path, const struct ck_file_name *name, struct ck_error *err)
-{
-	char to[PATH_MAX], text[64];
-	struct ck_file *file;
-	int rc;
-
-	if (!ck_path_join(to, tag_path, ck_file_name_format(name, text, sizeof(text))))
-		return too_long(err);
-	rc = ck_real_file(path, &file, err);
-	if (rc)
-		return rc;
-	rc = check_native(file, name->kind, err);
-	if (rc == CK_ERR_CORRUPT || rc == CK_ERR_UNSUPPORTED || rc == CK_ERR_LIMIT) {
-		rc = CK_ERR_INVALID;
-		if (err)
-			err->code = CK_ERR_INVALID;
-	}
-	if (!rc)
-		rc = ck_sync_fd(ck_file_fd(file), err);
-	ck_file_unref(file);
-	if (!rc && ck_real_rename(path, to, 0) < 0)
-		rc = ck_fail_sys(err, "rename");
-	return rc ? rc : ck_real_sync(tag_path, err);
 }
 
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err)

@@ -27,10 +27,6 @@
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
 	       struct ck_error *err);
 
-/* Publishes the complete file at PATH under nanochat's own NAME in TAG_PATH, replacing what is
-   there: checked, fsynced, renamed. CK_ERR_INVALID when it is not what its name says. */
-int ck_publish_native(const char *tag_path, const char *path, const struct ck_file_name *name, struct ck_error *err);
-
 /* Finishes or takes back what a crash left in the draft DIR. *GONE: the draft was published, and is
    removed. */
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone,

@@ -74,6 +74,11 @@ int ck_real_stat(const char *path, struct stat *st)
 	IN_PARENT(path, fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW));
 }
 
+ssize_t ck_real_readlink(const char *path, char *buf, size_t size)
+{
+	IN_PARENT(path, (int)readlinkat(dir, name, buf, size));
+}
+
 int ck_real_mkdir(const char *path, mode_t mode)
 {
 	IN_PARENT(path, mkdirat(dir, name, mode));

@@ -15,11 +15,13 @@
 #include "core/file/io.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <time.h>
 
 /* The descriptor is closed on exec; a FIFO holds nobody. */
 int ck_real_open(const char *path, int flags, mode_t mode);
 int ck_real_stat(const char *path, struct stat *st);            /* of a link itself */
+ssize_t ck_real_readlink(const char *path, char *buf, size_t size);
 int ck_real_mkdir(const char *path, mode_t mode);
 int ck_real_unlink(const char *path);                           /* the link itself */
 int ck_real_rmdir(const char *path);

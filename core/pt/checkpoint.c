@@ -312,6 +312,7 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	if (ck_is_tensor(&root))
 		ck_buf_str(&w.path, "tensor");
 	rc = walk_value(&w, &root);
+	c->content = ck_content_of(&root);
 	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
 		rc = patch_lambdas(c, patch->n_layer, err);
 	if (!rc && !patch->model)
@@ -387,6 +388,11 @@ bool ck_checkpoint_is_shared(struct ck_checkpoint *c)
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
 {
 	return ck_archive_file(c->archive);
+}
+
+enum ck_content ck_checkpoint_content(const struct ck_checkpoint *c)
+{
+	return c->content;
 }
 
 size_t ck_checkpoint_count(const struct ck_checkpoint *c)

@@ -8,6 +8,7 @@
 #ifndef CK_CHECKPOINT_H
 #define CK_CHECKPOINT_H
 
+#include "core/pt/content.h"
 #include "core/tensor/tensor.h"
 #include "core/tensor/view.h"
 
@@ -38,6 +39,7 @@ struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);      /* borro
 /* bytes that it holds, about */
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c);
 size_t ck_checkpoint_count(const struct ck_checkpoint *c);
+enum ck_content ck_checkpoint_content(const struct ck_checkpoint *c);
 const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size_t i);
 
 /* The file name of tensor I in model/ (SUFFIX ".npy") or model.raw/ (""), into NAME of CK_NAME_MAX

@@ -19,6 +19,7 @@
 struct ck_checkpoint {
 	atomic_uint refs;
 	bool model;
+	enum ck_content content;
 	bool no_safetensors;            /* some dtype or key can't stand in a safetensors file */
 	struct ck_archive *archive;
 	struct ck_budget budget;        /* of opening it: what is kept, and what is needed meanwhile */

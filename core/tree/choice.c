@@ -1,7 +1,6 @@
 /* latest and largest: as nanochat chooses, among what it can load. Implements a part of private.h. */
 #include "core/tree/private.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,10 +113,6 @@ int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, s
 	uint64_t step;
 	int rc;
 
-	if (ino & CK_INO_DRAFT) {
-		errno = ELOOP;
-		return ck_fail_sys(err, "a link in a draft, which is not followed");
-	}
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	if (n->type == NODE_SOURCE) {

@@ -2,6 +2,7 @@
 #include "core/tree/private.h"
 
 #include "core/file/real.h"
+#include "core/tree/plain.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static nlink_t count_tags(const struct node *source)
 
 	if (ck_store_tags(source->path, &tags, NULL))
 		return 0;
-	count = tags.count;
+	count = tags.count + ck_plain_count_dirs(source->path, false);
 	ck_names_free(&tags);
 	return count;
 }
@@ -55,6 +56,7 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 		*count += drafts.count;
 		ck_names_free(&drafts);
 	}
+	*count += ck_plain_count_dirs(path, true);
 	return CK_OK;
 }
 

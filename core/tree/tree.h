@@ -38,6 +38,7 @@ struct ck_tree_options {
 	enum ck_level level;
 	enum ck_device device;
 	bool native;            /* list nanochat's own names too */
+	bool may_delete;        /* stored checkpoints may be removed under nanochat's own names, and renamed */
 	bool read_only;
 	/* a link that leads out of the store can't be opened: Permission denied */
 	bool contain;
@@ -73,7 +74,7 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count);
 int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struct ck_error *err);
 
 /* The target of latest or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
-   more; CK_ERR_SYS ELOOP for a draft's number: somebody else made that link. */
+   more. */
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 
 /* The view that a file shows, the caller's reference. CK_ERR_STALE when the stored file was

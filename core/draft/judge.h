@@ -1,0 +1,21 @@
+/*
+ * judge - whether the bytes of a file may take one of nanochat's names.
+ *
+ * What a program wrote is never thrown away, and whether the mount can show it is another question. So only two kinds
+ * of files are refused: what is not whole (a .pt without its end, a meta.json that is cut off or no object), and a model
+ * under a shard's name or the reverse. What can't be read takes the name.
+ */
+#ifndef CK_JUDGE_H
+#define CK_JUDGE_H
+
+#include "core/file/io.h"
+#include "core/tree/store.h"
+
+/* CK_ERR_INVALID and why FILE must not be a KIND; CK_ERR_SYS, CK_ERR_NOMEM. */
+int ck_judge(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err);
+
+/* The name of what was refused as NAME ("NAME.rejected"), into BUF of 96 bytes; and back. */
+const char *ck_rejected_format(const struct ck_file_name *name, char *buf, size_t size);
+bool ck_rejected_parse(const char *rejected, struct ck_file_name *name);
+
+#endif

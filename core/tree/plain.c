@@ -1,0 +1,46 @@
+/* Which names belong to the store alone: plain.h. */
+#include "core/tree/plain.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* "600", "600.partial": meant for a step, and refused where a step's name is asked for. */
+static bool is_almost_step(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits && (!name[digits] || strcmp(name + digits, ".partial") == 0);
+}
+
+bool ck_plain_in_tag(const char *name)
+{
+	static const char *const own[] = { CK_DRAFT_DIR, ".trash", "latest", "best", "history.tsv" };
+	struct ck_file_name native;
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (strcmp(name, own[i]) == 0)
+			return false;
+	return !is_almost_step(name) && !ck_file_name_parse(name, &native);
+}
+
+bool ck_plain_in_source(const char *name)
+{
+	return strcmp(name, "largest") != 0 && strcmp(name, CK_DRAFT_DIR) != 0;
+}
+
+size_t ck_plain_count_dirs(const char *dir, bool is_tag)
+{
+	struct ck_names names;
+	char path[4096];
+	size_t count = 0;
+	struct stat st;
+
+	if (ck_list_dir(dir, &names, NULL))
+		return 0;
+	for (size_t i = 0; i < names.count; i++)
+		count += (is_tag ? ck_plain_in_tag(names.names[i])
+				 : names.names[i][0] == '.' && ck_plain_in_source(names.names[i])) &&
+			 ck_path_join(path, dir, names.names[i]) && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	ck_names_free(&names);
+	return count;
+}
