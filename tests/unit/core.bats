@@ -27,6 +27,7 @@ unit() {
 @test "unit: keyname" { unit keyname; }
 @test "unit: lock" { unit lock; }
 @test "unit: npy" { unit npy; }
+@test "unit: order" { unit order; }
 @test "unit: outline" { unit outline; }
 @test "unit: pickle" { unit pickle; }
 @test "unit: pickle_limits" { unit pickle_limits; }
