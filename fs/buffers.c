@@ -1,3 +1,4 @@
+/* Implements buffers.h. */
 #include "buffers.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Implements log.h: lines that were written lately are remembered by their hash. */
 #include "log.h"
 
 #include "core/base/keyname.h"

@@ -11,8 +11,8 @@ struct log;
 
 struct log *log_new(bool to_syslog);            /* NULL when out of memory */
 void log_free(struct log *log);
-/* Opens the socket to syslog, which a sandboxed process can't. A syslogd that replaces its own (not
-   systemd's, which keeps it) isn't found again. */
+/* Opens the socket to syslog, which a sandboxed process can't do. A syslogd that makes its socket
+   again is not found again; systemd's journal keeps its socket. */
 void log_connect_syslog(void);
 /* From now on to syslog: the daemon goes to the background. Before any other thread logs. */
 void log_to_syslog(struct log *log);

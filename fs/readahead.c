@@ -1,3 +1,4 @@
+/* Implements readahead.h: writes the kernel's setting for the mount's device. */
 #include "readahead.h"
 
 #include <fcntl.h>
@@ -28,11 +29,11 @@ unsigned readahead_raise(const char *mountpoint)
 {
 	struct statx st;
 
-	/* DONT_SYNC: the device's number, which the kernel knows without asking us, who can't
+	/* DONT_SYNC: the kernel knows the device's number without asking the daemon, which can't
 	   answer yet. */
 	if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
 		return 0;
-	/* Not a disk's, should the mountpoint be something else by now: ours has no device, so
-	   major 0. */
+	/* The mountpoint may be something else by now, such as a disk. A FUSE mount has no device:
+	   its major number is 0. */
 	return st.stx_dev_major == 0 && set_kib(st.stx_dev_minor) ? READAHEAD_KIB << 10 : 0;
 }

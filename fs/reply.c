@@ -1,3 +1,4 @@
+/* Implements the replies of fs.h: an error as an errno and a line in the log, and the bytes of a read. */
 #include "fs.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *
 
 	if (is_fault(err)) {
 		if (err->sys == EACCES && ck_tree_is_replaced(fs_of(req)->tree))
-			hint = "; the store's directory is another one than when it was mounted: mount it anew";
+			hint = "; the store's directory was replaced since the mount: unmount it and mount it again";
 		snprintf(line, sizeof(line), "%s: %s%s", context, ck_error_line(err, text, sizeof(text)), hint);
 		log_line(fs_of(req)->log, line);
 	}
@@ -65,7 +66,7 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 		len = (size_t)(size - offset);
 	buf = buffers_get(buffers, len);
 	rc = buf ? ck_view_read_now(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
-	/* To read it from the store, or to log what is wrong: either may wait. */
+	/* Reading from the store may wait, and so may the log. */
 	if (rc)
 		loop_hand_on(fs_of(req)->loop);
 	if (rc == CK_ERR_AGAIN)

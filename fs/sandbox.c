@@ -1,3 +1,4 @@
+/* Implements sandbox.h: the list of layers, those that take one call, and the line that names what is missing. */
 #include "sandbox.h"
 
 #include "sandbox_layers.h"
@@ -13,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * A core dump holds other people's tensors, and the one that a handler program takes doesn't mind
- * the limit; nor may another process of the user look in.
+ * A core dump holds other people's tensors. The limit does not stop a handler program from taking
+ * one, so the process is made undumpable, too; then no other process of the user can look into it.
  */
 static const char *no_dumps(const struct sandbox_options *o)
 {
@@ -33,8 +34,8 @@ static const char *no_new_privileges(const struct sandbox_options *o)
 }
 
 /*
- * Of root's powers those over files stay, where the daemon has them: stores belong to anyone, and a
- * draft is given to its writer.
+ * A daemon of root keeps root's powers over files: a store may belong to anyone, and a draft is
+ * given to its writer.
  */
 static const char *drop_capabilities(const struct sandbox_options *o)
 {
@@ -66,8 +67,8 @@ static const struct layer {
 };
 
 /*
- * glibc loads libgcc_s when a thread is first cancelled, as libfuse does in the end: too late to
- * open a file or to map code. This loads it now.
+ * glibc loads libgcc_s when a thread is first cancelled, which libfuse does at the end. The sandbox
+ * then forbids opening the file and mapping its code, so this function loads it now.
  */
 static void load_unwinder(void)
 {

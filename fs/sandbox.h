@@ -1,11 +1,11 @@
 /*
  * sandbox - what the daemon gives up once the mount is up.
  *
- * It reads files that strangers made. Whoever takes it over through one of them, against everything
- * else that is done to prevent that, holds a process that can read what the mount may show, write
- * below the store and in the temporary directory, and answer the mount's requests: no other
- * program, no new code, no socket, no other process, no capability but those for files. SECURITY.md
- * says it in full.
+ * The daemon reads files that strangers made. An attacker who takes the daemon over through such a
+ * file gets a process that can read what the mount may show, write below the store and in the
+ * temporary directory, and answer the mount's requests. It can't start programs, add code, open
+ * sockets or touch other processes, and has no capabilities except those for files. SECURITY.md
+ * has the details.
  *
  * Layers, each of which stands alone: no core dumps; no new privileges; Landlock (sandbox_files.c);
  * capabilities; seccomp (sandbox_calls.c).

@@ -1,3 +1,4 @@
+/* Implements sandbox_calls of sandbox_layers.h: the seccomp filter. */
 #include "sandbox.h"
 #include "sandbox_layers.h"
 
@@ -25,7 +26,7 @@ static const char *const forbidden[] = {
 	"process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd",
 	"pidfd_send_signal", "kcmp", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setpriority",
 	"sched_setattr", "ioprio_set", "move_pages", "migrate_pages",
-	/* who one is */
+	/* the process's identity */
 	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
 	"setgroups", "capset",
 	/* the file tree, and ways to a file beside it */
@@ -61,8 +62,8 @@ static int forbid(scmp_filter_ctx filter, const char *const *names, size_t count
 }
 
 /*
- * No process is made, only threads. clone3's flags lie in memory, where no filter sees them: told
- * that there is no such call, the C library uses clone.
+ * Threads are allowed, processes are not. A filter can't see clone3's flags, which lie in memory; the
+ * C library falls back to clone when clone3 fails with ENOSYS.
  */
 static int forbid_processes(scmp_filter_ctx filter)
 {
@@ -81,7 +82,7 @@ static int forbid_processes(scmp_filter_ctx filter)
 	return rc;
 }
 
-/* All code is mapped by now: none is added, and no data becomes code. */
+/* All code is mapped by now. No code is added, and no data becomes code. */
 static int forbid_new_code(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp executable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC);

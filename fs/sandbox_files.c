@@ -1,3 +1,4 @@
+/* Implements sandbox_files of sandbox_layers.h: the Landlock rules. */
 #include "sandbox.h"
 #include "sandbox_layers.h"
 
@@ -30,8 +31,8 @@
 #define NET_BIND_AND_CONNECT_TCP 3ULL                   /* ABI 4, Linux 6.7 */
 #define SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS 3ULL         /* ABI 6, Linux 6.12 */
 
-/* struct landlock_ruleset_attr as of ABI 6; an older kernel takes it as long as what it doesn't
-   know is 0. */
+/* struct landlock_ruleset_attr as of ABI 6. An older kernel takes it while the fields that it does
+   not know are 0. */
 struct ruleset_attr {
 	uint64_t files, net, scoped;
 };
@@ -47,7 +48,7 @@ struct fence {
 	uint64_t rights;        /* that the kernel can withhold */
 };
 
-/* Lets RIGHTS through below PATH. What isn't there needs no rule. */
+/* Allows RIGHTS below PATH. A path that does not exist needs no rule. */
 static int open_gate(const struct fence *f, const char *path, uint64_t rights)
 {
 	struct landlock_path_beneath_attr rule = { .allowed_access = rights & f->rights };
@@ -80,8 +81,8 @@ static bool has_steps(const char *tag)
 }
 
 /*
- * A tag that is a link to another disk takes new steps too. Only where steps are already: a store
- * from a stranger, with a link to /etc named d12, must not open that for writing.
+ * A tag that is a link to another disk takes new steps too, but only if it has steps already. A
+ * store from a stranger, with a link to /etc named d12, must not open /etc for writing.
  */
 static int open_linked_tags(const struct fence *f, const char *source)
 {

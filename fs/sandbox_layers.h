@@ -1,6 +1,6 @@
 /*
- * sandbox_layers - between the files of the sandbox. Each layer returns NULL, or why the system
- * hasn't got it.
+ * sandbox_layers - the layers of the sandbox that have a file of their own. Each returns NULL, or
+ * why the system lacks it.
  */
 #ifndef CKPTFS_SANDBOX_LAYERS_H
 #define CKPTFS_SANDBOX_LAYERS_H

@@ -1,3 +1,4 @@
+/* Implements unmounter.h: how the child is forked, what it lets go of, and how it gets its order. */
 #include "unmounter.h"
 
 #include <errno.h>
@@ -13,8 +14,8 @@
 
 static const char title[] = "ckptfs-umount";
 
-/* In ps it has its own name: nobody shall take it for a second daemon. The arguments in memory are
-   what ps shows. */
+/* The process has its own name in ps, so that nobody takes it for a second daemon. ps shows the
+   arguments as they are in memory. */
 static void rename_process(void)
 {
 	char *shown = program_invocation_name, old[4096];
@@ -31,7 +32,7 @@ static void rename_process(void)
 }
 
 /*
- * Nothing of the daemon's stays open here: least of all /dev/fuse, or a daemon that was killed
+ * Closes everything that the daemon has open. With /dev/fuse open here, a daemon that is killed
  * would leave a mount that hangs.
  */
 static void let_go(int order)
@@ -64,7 +65,7 @@ static _Noreturn void await_order(int order, const char *mountpoint)
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
 		_exit(0);
-	/* Lazily, as fusermount3 and libfuse do: the daemon is going in any case. */
+	/* Lazily, as fusermount3 and libfuse do: the daemon ends in any case. */
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		_exit(0);
 	execlp("fusermount3", "fusermount3", "-u", "-q", "-z", "--", mountpoint, (char *)NULL);
@@ -72,8 +73,8 @@ static _Noreturn void await_order(int order, const char *mountpoint)
 }
 
 /*
- * fork, and in the parent the wait until the child has let go of what it inherited: as long as it has
- * the locks of tags, a next mount could not tell that the daemon is gone.
+ * Forks, and lets the parent wait until the child has closed what it inherited. While the child has
+ * the locks of tags, the next mount can't tell that the daemon is gone.
  */
 static pid_t fork_alone(void)
 {
@@ -124,10 +125,10 @@ static bool is_gone(int device)
 }
 
 /*
- * The device must be closed before the unmount, or that waits for answers which nobody gives any
- * more. But libfuse closes it only in its own unmount, which the sandbox forbids, and skips that
- * where the device polls as an error. The pipe does, once the child has ended: so it takes the
- * device's place.
+ * The device must be closed before the unmount, which otherwise waits for replies that nobody sends
+ * any more. libfuse closes the device only in its own unmount, which the sandbox forbids. libfuse
+ * skips its unmount when the device polls as an error. The pipe polls so once the child has ended,
+ * and takes the device's place.
  */
 int unmounter_finish(struct unmounter *u, int device)
 {

@@ -1,3 +1,4 @@
+/* Implements arena.h: small allocations share blocks, large ones have a block of their own that can grow. */
 #include "core/base/arena.h"
 
 #include <stdalign.h>
@@ -5,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Blocks grow with use, so that a small file costs little and a large one few calls. What is as large as LARGE gets a
-   block of its own, which can grow. */
+/* Blocks grow with use, so that a small file costs little and a large one few calls. An allocation of LARGE bytes or
+   more gets a block of its own, which can grow. */
 #define FIRST_BLOCK ((size_t)4 << 10)
 #define LAST_BLOCK ((size_t)1 << 20)
 #define LARGE ((size_t)256 << 10)
@@ -118,7 +119,7 @@ static void *take(struct ck_arena *arena, size_t size)
 	return at;
 }
 
-/* Rounds *SIZE up to the next one that keeps all aligned. */
+/* Rounds *SIZE up, so that the next allocation is aligned for any type. */
 static bool round_up(size_t *size)
 {
 	const size_t align = alignof(max_align_t);
@@ -202,7 +203,7 @@ void ck_arena_rewind(struct ck_arena *arena, size_t mark)
 		free(b);
 	}
 	if (b) {
-		/* What it gives out is zero, the second time too. */
+		/* These bytes are given out again, as zeros. */
 		memset(b->data + (mark - b->before), 0, b->used - (mark - b->before));
 		b->used = mark - b->before;
 	}

@@ -11,14 +11,14 @@
 #include <stddef.h>
 
 /*
- * What one job may take in all. Arenas can share it, and what is allocated beside them is counted too: taken before,
- * given back after. Must outlive the arenas within it.
+ * The memory that one job may take in all. Arenas can share a budget. Memory beside the arenas is counted by hand:
+ * taken before the allocation, given back after. The budget must outlive its arenas.
  */
 struct ck_budget {
 	size_t left;
 };
 
-/* False, and nothing is taken: there is not so much left. */
+/* False when less than SIZE is left; nothing is taken then. */
 bool ck_budget_take(struct ck_budget *budget, size_t size);
 void ck_budget_give(struct ck_budget *budget, size_t size);
 
@@ -39,8 +39,8 @@ void *ck_arena_alloc(struct ck_arena *arena, size_t size);
 char *ck_arena_dup(struct ck_arena *arena, const void *data, size_t len);
 
 /*
- * OLD, which has OLD_SIZE bytes (NULL: none), as one of SIZE > OLD_SIZE; what is new of it need not be zero. A large
- * one grows where it is, or its old place is given back; a small one's old place is lost.
+ * Grows OLD (may be NULL) from OLD_SIZE bytes to SIZE, which is more, and returns its new place. The added bytes need
+ * not be zero. A large allocation grows in place or gives its old place back; the old place of a small one is lost.
  */
 void *ck_arena_grow(struct ck_arena *arena, void *old, size_t old_size, size_t size);
 
@@ -53,8 +53,8 @@ static inline int ck_fail_room(struct ck_error *err)
 
 size_t ck_arena_used(const struct ck_arena *arena);
 
-/* How far the arena is filled, and back to there: all that was given out meanwhile is taken back, but for what is
-   large. A mark is never lower than an earlier one of what is still there. */
+/* How far the arena is filled, and the way back: ck_arena_rewind takes back what was given out since the mark, except
+   large allocations. Marks of allocations still in use never fall. */
 size_t ck_arena_mark(const struct ck_arena *arena);
 void ck_arena_rewind(struct ck_arena *arena, size_t mark);
 

@@ -1,3 +1,4 @@
+/* Implements buf.h: the capacity doubles when it is used up. */
 #include "core/base/buf.h"
 
 #include <stdarg.h>

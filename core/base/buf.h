@@ -15,7 +15,7 @@ struct ck_buf {
 	size_t cap;
 	bool failed;        /* out of memory at some append */
 	bool full;          /* failed, because it would have passed `max` */
-	size_t max;         /* how long it may become; 0: as long as memory has room */
+	size_t max;         /* the longest that it may become; 0: no limit but memory */
 };
 
 #define CK_BUF_INIT { 0 }

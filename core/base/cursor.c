@@ -1,3 +1,4 @@
+/* Implements the part of cursor.h that is not inline. */
 #include "core/base/cursor.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Implements error.h: how an error keeps its first message, and how a message becomes a printable line. */
 #include "core/base/error.h"
 
 #include "core/base/utf8.h"

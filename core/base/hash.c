@@ -1,3 +1,4 @@
+/* Implements hash.h: each word is multiplied by the key, 64 by 64 bits, and the product is folded. */
 #include "core/base/hash.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Implements keyname.h: a tensor's key as a file name, and back. */
 #include "core/base/keyname.h"
 
 #include "core/base/utf8.h"
@@ -88,7 +89,7 @@ size_t ck_key_to_name(const char *key, size_t len, const char *suffix, char *nam
 	return at + suffix_len;
 }
 
-/* The length of NAME without SUFFIX; false when it hasn't got it, or nothing else. */
+/* The length of NAME without SUFFIX; false when NAME does not end with SUFFIX or is nothing else. */
 static bool stem_len(const char *name, const char *suffix, size_t *len)
 {
 	size_t name_len = strlen(name);

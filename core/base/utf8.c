@@ -1,3 +1,4 @@
+/* Implements utf8.h. */
 #include "core/base/utf8.h"
 
 size_t ck_utf8_decode(const char *s, size_t len, uint32_t *cp)

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The code point at S (LEN >= 1 bytes are there) into *CP. Returns its length in bytes, 0 where the bytes are none. */
+/* The code point at S (LEN >= 1 bytes are there) into *CP. Returns its length in bytes, or 0 when the bytes are
+   not UTF-8. */
 size_t ck_utf8_decode(const char *s, size_t len, uint32_t *cp);
 
 /* Whether the LEN bytes at S are UTF-8; SURROGATES: lone ones are allowed, as three bytes each. */

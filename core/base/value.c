@@ -1,3 +1,4 @@
+/* Implements value.h: containers, equality as in Python, and the hash index of large dicts. */
 #include "core/base/value.h"
 
 #include "core/base/hash.h"
@@ -305,7 +306,7 @@ static int64_t dict_find(const struct ck_dict *dict, const struct ck_value *key)
 	return -1;
 }
 
-/* Keeps the index at most half full; it is built anew when it grows. */
+/* Keeps the index at most half full. A larger index is filled from the pairs again. */
 static int index_room(struct ck_arena *arena, struct ck_dict *dict, struct ck_error *err)
 {
 	uint32_t size = dict->index_size ? dict->index_size : INDEX_FROM, *index;
@@ -333,7 +334,8 @@ int ck_dict_set(struct ck_arena *arena, struct ck_dict *dict, struct ck_value ke
 	int rc;
 
 	if (!hash_value(&h, &key))
-		return ck_fail(err, CK_ERR_CORRUPT, "a dict key that can't be hashed, or of over %u parts", KEY_NODES);
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a dict key that can be hashed, of at most %u parts",
+			       KEY_NODES);
 	at = dict_find(dict, &key);
 	if (at >= 0) {
 		dict->pairs[at].value = value;

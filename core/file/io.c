@@ -1,3 +1,4 @@
+/* Implements io.h: a stored file, and the full reads and writes that all of core goes through. */
 #include "core/file/io.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 		goto fail;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		rc = ck_fail(err, CK_ERR_INVALID, "expected a regular file");
+		rc = ck_fail(err, CK_ERR_INVALID, "expected a regular file, found another kind of file");
 		goto fail;
 	}
 	file = malloc(sizeof(*file) + strlen(name) + 1);
@@ -123,8 +124,8 @@ int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t 
 	int rc;
 
 	if (offset > file->ident.size || len > file->ident.size - offset) {
-		rc = ck_fail(err, CK_ERR_CORRUPT, "%zu bytes expected at byte %llu, the file ends at %llu", len,
-			     (unsigned long long)offset, (unsigned long long)file->ident.size);
+		rc = ck_fail(err, CK_ERR_CORRUPT, "expected %zu bytes at byte %llu, found the end of the file at %llu",
+			     len, (unsigned long long)offset, (unsigned long long)file->ident.size);
 		goto fail;
 	}
 	while (len) {
@@ -155,7 +156,7 @@ int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, s
 
 	if (!origin->now)
 		return ck_file_read(origin->file, origin->byte + offset, buf, len, err);
-	/* Short for whatever reason: the call that waits finds out. */
+	/* A short read has many causes: the call that may wait finds out which. */
 	if (preadv2(origin->file->fd, &to, 1, (off_t)(origin->byte + offset), RWF_NOWAIT) == (ssize_t)len)
 		return CK_OK;
 	return CK_ERR_AGAIN;
@@ -187,7 +188,7 @@ int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len
 	int rc;
 
 	if (size > max || size >= SIZE_MAX) {
-		rc = ck_fail(err, CK_ERR_LIMIT, "at most %zu bytes expected, found %llu", max,
+		rc = ck_fail(err, CK_ERR_LIMIT, "expected at most %zu bytes, found %llu", max,
 			     (unsigned long long)size);
 		ck_error_file(err, file->name);
 		return rc;

@@ -29,7 +29,7 @@ bool ck_ident_equal(const struct ck_ident *a, const struct ck_ident *b);
 struct ck_file;
 
 /* Opens the regular file at PATH (symlinks are followed) read-only. *OUT is the caller's reference.
-   CK_ERR_SYS (ENOENT, EACCES, EMFILE, ...); CK_ERR_INVALID when it is no regular file. */
+   CK_ERR_SYS (ENOENT, EACCES, EMFILE, ...); CK_ERR_INVALID when it is not a regular file. */
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
 
 /* Whether INNER is OUTER or lies below it; both are real paths. */
@@ -66,7 +66,7 @@ int ck_file_verify(const struct ck_file *file, struct ck_error *err);
 
 /* Reads the whole file of at most MAX bytes. *OUT is malloc'ed (free()) and ends with a NUL that
    *LEN does not count. CK_ERR_LIMIT when it is larger; CK_ERR_CHANGED when it was rewritten
-   meanwhile. */
+   while it was read. */
 int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len, struct ck_error *err);
 
 /* Writes all LEN bytes at OFFSET of the descriptor FD. CK_ERR_SYS (ENOSPC, EDQUOT, EIO, ...). */

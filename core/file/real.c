@@ -1,3 +1,4 @@
+/* Implements real.h: each call resolves the directory without links first, then acts on the last name in it. */
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 /* ---- the directory of a path ---- */
 
-/* Before Linux 5.6, and where a filter knows no openat2: one name at a time. */
+/* Without openat2 (before Linux 5.6, or where a filter rejects it): one name at a time. */
 static int walk_to(char *path)
 {
 	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
@@ -51,7 +52,7 @@ static int open_parent(const char *path, const char **name)
 	return dir < 0 && errno == ENOSYS ? walk_to(parent) : dir;
 }
 
-/* CALL, whose result is an int, with DIR and NAME of PATH. */
+/* Returns CALL, an int, which uses PATH's directory DIR and its last name NAME. */
 #define IN_PARENT(path, call)                                   \
 	const char *name;                                       \
 	int dir = open_parent(path, &name), got;                \
@@ -104,8 +105,8 @@ int ck_real_utimens(const char *path, const struct timespec times[2])
 	IN_PARENT(path, utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
-/* fchmodat that follows no link is new, and chmod takes no descriptor that opens without rights to
-   the file; but the path of such a one. */
+/* An fchmodat that follows no link is new in Linux 6.6, and fchmod refuses a descriptor opened with
+   O_PATH. chmod takes the path of that descriptor in /proc. */
 static int chmod_at(int dir, const char *name, mode_t mode)
 {
 	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];

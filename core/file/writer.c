@@ -1,3 +1,4 @@
+/* Implements writer.h: two blocks that the caller and a thread exchange. */
 #include "core/file/writer.h"
 
 #include "core/file/io.h"
@@ -23,8 +24,8 @@ struct ck_writer {
 	struct ck_error error;  /* the first failure; it stays */
 };
 
-/* False where the file system, or the last odd bytes, don't go this way, or it failed: an ordinary write
-   then finds the failure again, and tells it. */
+/* False where direct I/O is impossible (the file system, an odd last block) or the write failed. The ordinary
+   write that follows reports the failure. */
 static bool write_direct(struct ck_writer *w)
 {
 	int flags = fcntl(w->fd, F_GETFL);
@@ -44,7 +45,7 @@ static void write_block(struct ck_writer *w)
 {
 	if (write_direct(w) || ck_write_full(w->fd, w->offset, w->writing, w->len, &w->error))
 		return;
-	/* A hint, so that the disk begins. What fails there shows in the last fsync. */
+	/* A hint, so that the disk begins. The last fsync reports what fails here. */
 	sync_file_range(w->fd, (off_t)w->offset, (off_t)w->len, SYNC_FILE_RANGE_WRITE);
 }
 

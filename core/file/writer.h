@@ -1,8 +1,8 @@
 /*
  * writer - a file written in large blocks by a thread of its own: while it writes one block the caller
- * fills the next. Past the page cache where the file system allows it: what is saved comes out of that
- * cache already (a draft's files), and a second copy of a large model in it costs more than the disk
- * does, and is read by nobody soon.
+ * fills the next. Writes bypass the page cache where the file system allows it: a draft's files are in that
+ * cache already, and a second copy of a large model there costs more than the disk does and is not read
+ * soon.
  */
 #ifndef CK_WRITER_H
 #define CK_WRITER_H
@@ -15,7 +15,7 @@
 
 struct ck_writer;
 
-/* A writer to FD (borrowed), whose flags are its own until it is freed. CK_ERR_NOMEM. */
+/* A writer to FD (borrowed). The writer changes the flags of FD until it is freed. CK_ERR_NOMEM. */
 int ck_writer_new(int fd, struct ck_writer **out, struct ck_error *err);
 void ck_writer_free(struct ck_writer *w);       /* waits for a write under way; NULL is allowed */
 

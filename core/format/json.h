@@ -17,7 +17,7 @@
 /* Nesting of arrays and objects. A level of an outline may take three: {"$dict": [[key, value]]}. */
 #define CK_JSON_MAX_DEPTH 400
 
-/* Text that is made: at depth 400 an indented "[]" of three bytes takes eight hundred. */
+/* The longest text that is written. At depth 400 an indented "[]" of three bytes takes eight hundred. */
 #define CK_JSON_MAX_WRITTEN ((size_t)16 << 20)
 
 /*
@@ -40,7 +40,7 @@ int ck_json_write(struct ck_buf *out, const struct ck_value *value, int indent, 
 void ck_float_repr(struct ck_buf *out, double f);
 
 /* Appends the string (UTF-8) with its quotes, as json.dump writes it; ck_json_escape leaves the quotes out. A byte that
-   is no UTF-8 comes out as Python's "surrogateescape" would have it, \udc80 to \udcff. */
+   is not UTF-8 is written as Python's "surrogateescape" decodes it, \udc80 to \udcff. */
 void ck_json_string(struct ck_buf *out, const char *s, size_t len);
 void ck_json_escape(struct ck_buf *out, const char *s, size_t len);
 

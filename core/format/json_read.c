@@ -1,3 +1,4 @@
+/* Implements ck_json_read of json.h: a recursive parser that builds values. */
 #include "core/format/json.h"
 
 #include "core/base/digits.h"
@@ -46,7 +47,7 @@ static bool next_is(const struct parser *p, char c)
 	return p->at < p->end && *p->at == c;
 }
 
-/* The four hex digits of an escape \uXXXX that begins at AT; false where that is none. */
+/* The four hex digits of an escape \uXXXX that begins at AT; false where none begins. */
 static bool unicode_escape(const char *at, const char *close, uint32_t *unit)
 {
 	int64_t v;
@@ -81,7 +82,7 @@ static int read_escape(struct parser *p, const char *close, char **dst)
 	return CK_OK;
 }
 
-/* Any other character. Surrogates can be had as escapes only: they are no UTF-8. */
+/* Any other character. Surrogates are allowed as escapes only: UTF-8 excludes them. */
 static int read_char(struct parser *p, const char *close, char **dst)
 {
 	uint32_t cp;
@@ -307,7 +308,7 @@ static int read_value(struct parser *p, struct ck_value *out)
 	object = next_is(p, '{');
 	if (object || next_is(p, '[')) {
 		if (p->depth == CK_JSON_MAX_DEPTH)
-			return fail_at(p, p->at, CK_ERR_LIMIT, "less nesting");
+			return fail_at(p, p->at, CK_ERR_LIMIT, "fewer levels of nesting");
 		p->depth++;
 		rc = object ? read_object(p, out) : read_array(p, out);
 		p->depth--;
@@ -324,7 +325,7 @@ int ck_json_read(const char *text, size_t len, struct ck_arena *arena, struct ck
 	int rc;
 
 	if (len > UINT32_MAX)
-		return ck_fail(err, CK_ERR_LIMIT, "a JSON text of %zu bytes is too long", len);
+		return ck_fail(err, CK_ERR_LIMIT, "JSON: expected at most %u bytes, found %zu", UINT32_MAX, len);
 	rc = read_value(&p, out);
 	if (rc)
 		return rc;

@@ -1,3 +1,4 @@
+/* Implements the writing half of json.h: Python's spelling of floats and strings, punctuation, whole values. */
 #include "core/format/json.h"
 
 #include "core/base/utf8.h"
@@ -28,7 +29,7 @@ static bool digits_up(char *s)
 
 /*
  * The shortest digits that read back as F (finite, above 0), as "d.ddde-XX" in S, and of those of that length the
- * nearest to F; returns how many. Printing with rising precision finds them, but for one case: the doubles below a
+ * nearest to F; returns how many. Printing with rising precision finds them, with one exception: the doubles below a
  * power of two lie twice as close as those above, so the nearest number of some length may lie below F and read back
  * as another double, while the next one up, farther off, reads back as F (2 ** -44 is 5.684341886080802e-14 so).
  * "%.14e" brings back every decimal of 15 digits that made a normal double, with zeros behind it where it was shorter.

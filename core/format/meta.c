@@ -1,3 +1,4 @@
+/* Implements meta.h: meta.json is read, patched as nanochat patches it, and written again. */
 #include "core/format/meta.h"
 
 #include "core/zip/archive.h"

@@ -1,3 +1,4 @@
+/* Implements ck_outline_read of outline.h: JSON is read first, then its '$' forms become values in place. */
 #include "core/format/outline.h"
 
 #include "core/format/json.h"
@@ -123,7 +124,7 @@ static int read_float(struct reader *r, struct ck_value *arg, struct ck_value *o
 	return CK_OK;
 }
 
-/* The bytes whose latin-1 text ARG is. */
+/* Decodes ARG, a text of latin-1 characters, to bytes. */
 static int make_bytes(struct reader *r, enum ck_kind kind, const struct ck_value *arg, struct ck_value *out)
 {
 	char *bytes = arg->kind == CK_STR ? ck_arena_alloc(r->arena, (size_t)arg->len + 1) : NULL;
@@ -246,7 +247,8 @@ static int read_device(struct reader *r, struct ck_value *arg, struct ck_value *
 	if (arg->kind != CK_STR)
 		return expected(r, "a string for \"$device\"");
 	if (!ck_is_device_type(arg->s, type))
-		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" is no device that torch.load knows",
+		return ck_fail(r->err, CK_ERR_INVALID,
+			       "outline: expected a device that torch.load knows, found \"%.*s\"",
 			       clip(arg->len), arg->s);
 	rc = make_call(r, CK_G_DEVICE, colon ? 2 : 1, out);
 	if (rc)
@@ -338,7 +340,7 @@ static int read_mark(struct reader *r, struct ck_pair *mark, struct ck_dict *dic
 		dict->state = mark->value;
 		return convert(r, &dict->state);
 	} else {
-		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" can't stand here, or not with this value",
+		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" is not allowed here, or not with this value",
 			       clip(mark->key.len), mark->key.s);
 	}
 	return CK_OK;
@@ -421,7 +423,7 @@ static int convert_object(struct reader *r, struct ck_value *v)
 	return rc;
 }
 
-/* From what JSON says to what it stands for, in place. As deep as the JSON, whose reader bounds it. */
+/* Replaces JSON's values by those that they stand for. The JSON reader bounds the depth. */
 static int convert(struct reader *r, struct ck_value *v)
 {
 	if (v->kind == CK_LIST)

@@ -1,3 +1,4 @@
+/* Implements ck_outline_write of outline.h: one function for each kind of value. */
 #include "core/format/outline.h"
 
 #include "core/format/json.h"
@@ -8,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Three levels of JSON for each, and a value within it: what is written can be read. */
+/* A level takes up to three levels of JSON, so that every outline that is written can be read. */
 #define MAX_DEPTH 130
 _Static_assert(MAX_DEPTH * 3 + 3 <= CK_JSON_MAX_DEPTH, "an outline could be too deep for the JSON reader");
 

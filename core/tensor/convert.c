@@ -1,3 +1,4 @@
+/* Implements convert.h: one loop for each kernel, then the order in which a conversion applies them. */
 #include "core/tensor/convert.h"
 
 #include <string.h>

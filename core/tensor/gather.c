@@ -1,3 +1,4 @@
+/* Implements gather.h. */
 #include "core/tensor/gather.h"
 
 #include <stdlib.h>
@@ -98,7 +99,7 @@ struct walk {
 	unsigned ndim, run;             /* the dimension that runs go along */
 };
 
-/* Calls for each run of the box: from the covering read in MEM (whose first byte is element AT), or
+/* Converts each run of the box: from the covering read in MEM (whose first byte is element AT), or
    from the file. */
 static int walk_runs(const struct walk *w, uint64_t at, char *dst, const char *mem, struct ck_error *err)
 {

@@ -12,16 +12,18 @@ int ck_shape_numel(const int64_t *shape, unsigned ndim, unsigned width, uint64_t
 	/* A zero anywhere makes the product zero, but must not hide a negative size behind it. */
 	for (unsigned i = 0; i < ndim; i++) {
 		if (shape[i] < 0)
-			return ck_fail(err, CK_ERR_CORRUPT, "a size of %" PRId64 " in dimension %u", shape[i], i);
+			return ck_fail(err, CK_ERR_CORRUPT, "expected sizes of at least 0, found %" PRId64 " in dimension %u",
+				       shape[i], i);
 		empty |= shape[i] == 0;
 	}
 	for (unsigned i = 0; i < ndim && !empty; i++)
 		if (__builtin_mul_overflow(n, shape[i], &n))
-			return ck_fail(err, CK_ERR_LIMIT, "the product of the sizes passes 2^63");
+			return ck_fail(err, CK_ERR_LIMIT, "expected fewer than 2^63 elements, found more");
 	if (empty)
 		n = 0;
 	if (__builtin_mul_overflow(n, (int64_t)width, &bytes))
-		return ck_fail(err, CK_ERR_LIMIT, "%" PRId64 " elements of %u bytes pass 2^63", n, width);
+		return ck_fail(err, CK_ERR_LIMIT, "expected fewer than 2^63 bytes, found %" PRId64 " elements of %u",
+			       n, width);
 	*numel = (uint64_t)n;
 	return CK_OK;
 }
@@ -71,15 +73,18 @@ int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, s
 	} else {
 		for (unsigned i = 0; i < t->ndim; i++) {
 			if (t->strides[i] < 0)
-				return ck_fail(err, CK_ERR_CORRUPT, "a stride of %" PRId64 " in dimension %u",
+				return ck_fail(err, CK_ERR_CORRUPT,
+					       "expected strides of at least 0, found %" PRId64 " in dimension %u",
 					       t->strides[i], i);
 			if (__builtin_mul_overflow(t->shape[i] - 1, t->strides[i], &step) ||
 			    __builtin_add_overflow(last, step, &last))
-				return ck_fail(err, CK_ERR_CORRUPT, "sizes and strides reach past 2^63");
+				return ck_fail(err, CK_ERR_CORRUPT,
+					       "expected sizes and strides that reach fewer than 2^63 elements");
 		}
 	}
 	if (__builtin_add_overflow(*first, (uint64_t)last + 1, end))
-		return ck_fail(err, CK_ERR_CORRUPT, "offset and strides reach past 2^64");
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "expected an offset and strides that reach fewer than 2^64 elements");
 	return CK_OK;
 }
 

@@ -1,3 +1,4 @@
+/* Implements view.h: extents are added in order, found by a binary search, and read in one loop. */
 #include "core/tensor/view.h"
 
 #include "core/base/buf.h"

@@ -1,3 +1,4 @@
+/* Implements dir.h: the end records, the central directory and the local headers of a zip. */
 #include "core/zip/dir.h"
 
 #include "core/base/cursor.h"
@@ -45,14 +46,14 @@ static int no_zip(struct ck_zipsource *src, struct ck_error *err)
 		return ck_fail(err, CK_ERR_UNSUPPORTED,
 			       "a legacy torch file (before 1.6); save it again with torch.save of 1.6 or later");
 	if (head[0] == 0x80 && len > 1 && head[1] >= 2 && head[1] <= 5)
-		return ck_fail(err, CK_ERR_UNSUPPORTED, "a bare pickle, not the zip that torch.save writes");
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "expected the zip that torch.save writes, found a bare pickle");
 	if (len >= 262 && memcmp(head + 257, "ustar", 5) == 0)
 		return ck_fail(err, CK_ERR_UNSUPPORTED,
 			       "a tar, as very old torch wrote it; save it again with torch.save of 1.6 or later");
 	if (len >= 4 && peek_u32(head) == SIG_LOCAL)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "no end of central directory: the file is truncated or half-written");
-	return ck_fail(err, CK_ERR_CORRUPT, "no zip: no end of central directory (truncated?)");
+	return ck_fail(err, CK_ERR_CORRUPT, "not a zip file: no end of central directory (is it truncated?)");
 }
 
 /* Where the end record starts: the one place whose comment ends where the file ends. */
@@ -272,7 +273,7 @@ cut:
 	return ck_fail(err, CK_ERR_CORRUPT, "the central directory ends within the record at %" PRIu64, *pos);
 }
 
-/* With a descriptor the header was written before the data: what it did not know yet is zero. */
+/* An entry with a descriptor has its header written before the data: fields not known by then are zero. */
 static bool field_agrees(uint64_t local, uint64_t central, uint16_t flags)
 {
 	return local == central || (flags & CK_ZIP_DESCRIPTOR && local == 0);

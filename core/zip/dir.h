@@ -1,8 +1,8 @@
 /*
- * zipdir - what libzip keeps to itself: where each entry lies.
+ * zipdir - where each entry of a zip lies, which libzip does not tell.
  *
- * libzip reads the archive. Only the places of the entries are not in its interface, and without them
- * nobody sees that entries overlap or point outside the file. So this walks the fixed records of the
+ * libzip reads the archive. Its interface lacks only the places of the entries, and without these nobody
+ * sees that entries overlap or point outside the file. So this file walks the fixed records of the
  * file's end, of the central directory and the local headers, and its caller compares every field that
  * libzip does tell: two readers that disagree about a file make the file corrupt.
  */
@@ -41,7 +41,7 @@ struct ck_ziprecord {
 
 /*
  * Finds the central directory. The file has exactly one end record and nothing behind it but its comment.
- * What is no zip is named by its first bytes: CK_ERR_UNSUPPORTED for legacy torch files, bare pickles
+ * A file that is not a zip is named by its first bytes: CK_ERR_UNSUPPORTED for legacy torch files, bare pickles
  * and tars, CK_ERR_CORRUPT for the rest.
  */
 int ck_zipdir_end(struct ck_zipsource *src, struct ck_zipend *end, struct ck_error *err);

@@ -69,7 +69,7 @@ static int check_record(const struct ck_ziprecord *rec, const zip_stat_t *st, st
 	if (strlen(st->name) != rec->name_len || memcmp(st->name, rec->name, rec->name_len) != 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another name");
 	if (rec->method == CK_ZIP_STORED && rec->size != rec->stored_size)
-		return ck_fail(err, CK_ERR_CORRUPT, "stored, but %" PRIu64 " bytes in %" PRIu64, rec->size,
+		return ck_fail(err, CK_ERR_CORRUPT, "expected two equal sizes of a stored entry, found %" PRIu64 " and %" PRIu64, rec->size,
 			       rec->stored_size);
 	return CK_OK;
 }
@@ -116,7 +116,7 @@ static int check_top(struct opening *o, const struct ck_ziprecord *rec, struct c
 		return CK_OK;
 	}
 	if (!len || len != archive->top_len || memcmp(rec->name, archive->names, len) != 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "an entry outside of the archive's one directory");
+		return ck_fail(err, CK_ERR_CORRUPT, "an entry outside the archive's one directory");
 	return CK_OK;
 }
 
@@ -145,8 +145,8 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 
 	at = ck_archive_index_at(archive, slot->entry.name);
 	if (*at != CK_NO_SLOT)
-		return ck_fail(err, CK_ERR_CORRUPT, "two entries of this name%s",
-			       strcmp(archive->slots[*at].entry.name, slot->entry.name) ? ", but for capital letters" : "");
+		return ck_fail(err, CK_ERR_CORRUPT, "two entries %s", strcmp(archive->slots[*at].entry.name, slot->entry.name) ?
+			       "whose names differ only in capital letters" : "of this name");
 	extent->slot = *at = (uint32_t)archive->count++;
 	return CK_OK;
 }
@@ -167,7 +167,7 @@ static int add_entry(struct opening *o, uint32_t zip_index, const struct ck_zipr
 	if (!rc && rec->name[rec->name_len - 1] != '/')
 		rc = add_slot(o, rec, extent, zip_index, err);
 	else if (!rc && rec->size)
-		rc = ck_fail(err, CK_ERR_CORRUPT, "a directory of %" PRIu64 " bytes", rec->size);
+		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a directory without bytes, found %" PRIu64, rec->size);
 	ck_error_subject(err, rec->name, rec->name_len);
 	return rc;
 }
@@ -193,7 +193,7 @@ static int check_names(struct opening *o, struct ck_error *err)
 			rc = check_top(o, &rec, err);
 		top = o->archive->top_len;
 		if (!rc && !is_storage(rec.name + top, rec.name_len - top) && ++odd > MAX_ODD_NAMES)
-			rc = ck_fail(err, CK_ERR_LIMIT, "more than %u entries that are no storages", MAX_ODD_NAMES);
+			rc = ck_fail(err, CK_ERR_LIMIT, "more than %u entries not named data/NUMBER", MAX_ODD_NAMES);
 		ck_error_subject(err, rec.name, rec.name_len);
 	}
 	return rc;

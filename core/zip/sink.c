@@ -1,3 +1,4 @@
+/* Implements sink.h: libzip's callbacks for writing, on top of core/file/writer.h. */
 #include "core/zip/sink.h"
 
 #include "core/file/io.h"

@@ -1,3 +1,4 @@
+/* Implements source.h: libzip's callbacks for reading, and the window that they read through. */
 #include "core/zip/source.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ int ck_zipsource_peek(struct ck_zipsource *src, uint64_t offset, size_t len, con
 
 	if (offset > src->size || len > src->size - offset || len > CK_ZIPSOURCE_WINDOW)
 		return ck_fail(err, CK_ERR_CORRUPT,
-			       "%zu bytes at %" PRIu64 " are not in the file of %" PRIu64 " bytes", len, offset,
+			       "expected %zu bytes at %" PRIu64 ", found a file of %" PRIu64 " bytes", len, offset,
 			       src->size);
 	if (offset < src->start || offset - src->start > src->filled ||
 	    len > src->filled - (offset - src->start)) {

@@ -153,15 +153,15 @@ def many():
 def no_zips():
     legacy = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
     emit("empty.pt", b"", "the file is empty")
-    emit("one-byte.pt", b"P", "no zip")
+    emit("one-byte.pt", b"P", "not a zip file")
     emit("legacy.pt", legacy + b"\0" * 500, "a legacy torch file")
     emit("legacy-short.pt", legacy, "a legacy torch file")
     emit("pickle.pt", PICKLE, "a bare pickle")
     tar = bytearray(1024)
     tar[:6], tar[257:263] = b"pickle", b"ustar\0"
     emit("tar.pt", bytes(tar), "a tar")
-    emit("zeros.pt", b"\0" * 4096, "no zip")
-    emit("text.pt", b"version https://git-lfs.github.com/spec/v1\n", "no zip")
+    emit("zeros.pt", b"\0" * 4096, "not a zip file")
+    emit("text.pt", b"version https://git-lfs.github.com/spec/v1\n", "not a zip file")
     emit("no-entries.pt", end(0, 0, 0), "no entries")
     whole = build([Entry("archive/data.pkl", PICKLE), Entry("archive/data/0", bytes(1000))])
     for i in range(1, 16):
@@ -174,7 +174,7 @@ def names():
     emit("twice.pt", build(usual(Entry("archive/data/0", b"other"))), "data/0: two entries of this name")
     emit("two-pickles.pt", build(usual(Entry("archive/data.pkl", PICKLE))), "data.pkl: two entries")
     # What torch.load would read of these is another file: miniz takes small and capital letters for the same.
-    emit("capitals.pt", build(usual(Entry("archive/DATA.PKL", PICKLE))), "but for capital letters")
+    emit("capitals.pt", build(usual(Entry("archive/DATA.PKL", PICKLE))), "differ only in capital letters")
     emit("capitals-top.pt", build(usual(Entry("ARCHIVE/data.pkl", PICKLE))), "ARCHIVE/data.pkl: an entry outside")
     emit("torchscript.pt", build(usual(Entry("archive/constants.pkl", b"\x80\x02)."))), "constants.pkl: a TorchScript archive")
     emit("two-tops.pt", build(usual(Entry("x/data.pkl", PICKLE))), "x/data.pkl: an entry outside")
@@ -187,10 +187,10 @@ def names():
     emit("double-slash.pt", build(usual(Entry("archive//data/1", b"1"))), "empty, '.'")
     emit("nul.pt", build(usual(Entry(b"archive/data/1\0x", b"1"))), "empty or has a NUL")
     emit("empty-name.pt", build(usual(Entry("", b"1"))), "empty or has a NUL")
-    emit("full-directory.pt", build(usual(Entry("archive/d/", b"1"))), "a directory of 1 bytes")
+    emit("full-directory.pt", build(usual(Entry("archive/d/", b"1"))), "expected a directory without bytes, found 1")
     # 2^15 names that are one to libzip's hash function, h * 33 + c.
     same = ["".join("BA" if i >> k & 1 else "Ab" for k in range(15)) for i in range(1 << 15)]
-    emit("collisions.pt", build(usual(*(Entry("archive/" + n) for n in same))), "more than 8192 entries that are no")
+    emit("collisions.pt", build(usual(*(Entry("archive/" + n) for n in same))), "more than 8192 entries not named data/NUMBER")
     emit("collisions-top.pt", build(usual(*(Entry(n + "/data/0") for n in same))), "an entry outside")
     emit("unicode-path.pt", build(usual(Entry("archive/a", b"1", c_extra=struct.pack(
         "<HHBI", 0x7075, 5 + 9, 1, zlib.crc32(b"archive/a")) + b"archive/b"))), "archive/a: libzip reads another name")
@@ -222,7 +222,7 @@ def fields():
         for name, extra, words in (("none", b"", "without one zip64 field"), ("two", one * 2, "without one zip64 field"),
                                    ("short", struct.pack("<HHI", 1, 4, 1), "the zip64 field is too short")):
             emit("zip64-%s-%s.pt" % (field, name), build(usual(Entry("archive/a", b"1", c_extra=extra, **ones))), words)
-    emit("stored-sizes.pt", build(usual(Entry("archive/a", b"1", usize=2))), "stored, but 2 bytes in 1")
+    emit("stored-sizes.pt", build(usual(Entry("archive/a", b"1", usize=2))), "found 2 and 1")
     emit("pickle-crc.pt", build([Entry("archive/data.pkl", PICKLE, crc=1)]), "data.pkl: its CRC is ")
     emit("pickle-crc-deflated.pt", build([Entry("archive/data.pkl", PICKLE, 8, crc=1)]), "data.pkl: libzip: CRC")
     emit("deflated-crc.pt", build(usual(Entry("archive/data/1", b"z" * 999, 8, crc=1))), "data/1: libzip: CRC")

@@ -279,7 +279,7 @@ WRITES_OUTSIDE=({write,append,create,mkdir,unlink,rename,link}-outside write-thr
 	cp -a "$S.away" "$S"
 	refuses "Permission denied" mkdir "$MNT/base/d12/000006.partial"
 	refuses "Permission denied" cp "$S/base_checkpoints/d12/model_000001.pt" "$MNT/base/d12/model_000007.pt"
-	[[ $(grep -c "^ckptfs: mkdir: .*Permission denied; the store's directory is another one .*: mount it anew$" "$LOG") -eq 1 ]]
+	[[ $(grep -c "^ckptfs: mkdir: .*Permission denied; the store's directory was replaced since the mount: unmount it and mount it again$" "$LOG") -eq 1 ]]
 	reads
 	# The old one is in bounds.
 	rm -r "$S"

@@ -40,3 +40,47 @@ planted() {
 	planted core/base/buf.c tests/unit/check.h
 	[[ $output == "core/base/buf.c: includes"*"which is in no folder of the list" ]]
 }
+
+# ---- prose ----
+
+# The sources whose prose is in the shape that is wanted. The list grows.
+PLAIN=(core/base/*.[ch] core/file/{io,real,writer}.[ch] core/tensor/{convert,gather,view}.[ch] core/tensor/{dtype,tensor}.h core/zip/{dir,sink,source}.[ch]
+	core/format/{json.h,json_read.c,json_write.c,outline_read.c,outline_write.c}
+	fs/{buffers,log,readahead,sandbox,sandbox_layers,unmounter}.h
+	fs/{buffers,log,readahead,reply,sandbox,sandbox_calls,sandbox_files,unmounter}.c)
+
+# forbidden TEXT - the lines of TEXT (grep's output) with a form that a reader has to read twice. 'There is no ...' and 'no longer' are plain.
+forbidden() {
+	sed -E 's/[Tt]here (is|are) (no|none)//g; s/(is|are) no (longer|more)//g' "$@" |
+		grep -nE '\b(is|are) (no|none)\b|\b([Ww]hoever|[Mm]eanwhile|anew|but for|of which may be known|hasn.t got)\b'
+}
+
+@test "the forms that make a sentence hard to read are in no source of the list" {
+	local file status=0
+	cd "$REPO"
+	[[ ${#PLAIN[@]} -gt 40 ]]
+	for file in "${PLAIN[@]}"; do
+		! forbidden "$file" | sed "s|^|$file:|" | grep . || status=1
+	done
+	return "$status"
+}
+
+@test "each form would be seen" {
+	local line
+	for line in 'its offset is no int' 'those are none' 'whoever reads' 'Whoever writes' 'and meanwhile' 'built anew' 'all but for one' 'it hasn'\''t got one'; do
+		forbidden <<<"/* $line */" || { echo "passed: $line"; return 1; }
+	done
+	for line in 'NULL when there is none' 'There is no such file' 'the file is no longer there' 'everything but formats'; do
+		! forbidden <<<"/* $line */" || return 1
+	done
+}
+
+@test "each source of the list begins with what it is, and no line is too long" {
+	local file status=0
+	cd "$REPO"
+	for file in "${PLAIN[@]}"; do
+		[[ $(head -c 2 "$file") == '/*' ]] || { echo "$file begins without a word"; status=1; }
+		! expand -t 8 "$file" | grep -nE '^.{121}' | sed "s|^|$file:|" | grep . || status=1
+	done
+	return "$status"
+}

@@ -238,8 +238,8 @@ static void refused_as(const char *outline, const char *why)
 
 static void test_no_devices(void)
 {
-	refused_as("{\"$device\": \"foo\"}", "outline: \"foo\" is no device that torch.load knows");
-	refused_as("{\"$device\": \"cud\"}", "outline: \"cud\" is no device that torch.load knows");
+	refused_as("{\"$device\": \"foo\"}", "outline: expected a device that torch.load knows, found \"foo\"");
+	refused_as("{\"$device\": \"cud\"}", "outline: expected a device that torch.load knows, found \"cud\"");
 	refused_as("{\"$device\": \"cuda:128\"}",
 		   "outline: expected an index from 0 to 127, found \"cuda:128\"");
 	refused_as("{\"$device\": \"cuda:99999999999\"}",
