@@ -423,6 +423,21 @@ crippled() {
 	[[ $stderr == *"no write access"*roots* ]] || { echo "$stderr"; return 1; }
 }
 
+@test "a daemon that was killed: the dead mount is told, fusermount3 -u takes it away, auto_unmount does so itself" {
+	mkdir "$BATS_TEST_TMPDIR/m2"
+	background "$S" "$BATS_TEST_TMPDIR/m"
+	kill -KILL "$DAEMON"
+	within 5000 eval '! ls "$MNT"'
+	no_mount "fusermount3 -u it" "$CKPTFS" "$S" "$MNT"
+	no_mount "fusermount3 -u it" "$CKPTFS" "$MNT" "$BATS_TEST_TMPDIR/m2"
+	fusermount3 -u "$MNT"
+	PIDS[0]=
+	background -o auto_unmount "$S" "$BATS_TEST_TMPDIR/m2"
+	kill -KILL "$DAEMON"
+	within 5000 eval '! mountpoint -q "$MNT" && ls "$MNT"'
+	PIDS[1]=
+}
+
 @test "with -f the log goes to stderr, and a bad checkpoint is in it" {
 	: >"$S/base_checkpoints/d12/model_000002.pt"
 	mount_store "$S"
