@@ -39,7 +39,7 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 /* Levenshtein's distance: how many letters to insert, to remove or to change. */
 static unsigned distance(const char *a, const char *b)
 {
-	unsigned row[LONGEST + 1], above, left_above;
+	unsigned row[LONGEST + 1] = { 0 }, above, left_above;
 
 	for (unsigned j = 0; j <= strlen(b); j++)
 		row[j] = j;
