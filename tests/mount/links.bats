@@ -40,6 +40,7 @@ lists_steps() { [[ $(ls "$MNT/base/d12") == *000001*000002* ]]; }
 each_mount() {
 	local options
 	for options in allow_other,sandbox=off sandbox=off allow_other sandbox=on; do
+		[[ $options != allow_other* ]] || may_allow_other || continue
 		mount_store "$S" -o "$options"
 		TAG=$MNT/base/d12
 		"$1"

@@ -145,6 +145,16 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def begin(pid):
+    """Processor time and memory so far. Only root can let VmHWM start anew: for a user it is what all cases before took, too."""
+    try:
+        with open("/proc/%d/clear_refs" % pid, "w") as f:
+            f.write("5")
+        return cpu(pid), status(pid, "VmRSS")
+    except PermissionError:
+        return cpu(pid), status(pid, "VmHWM")
+
+
 def limits(pid, start, before):
     took, peak = cpu(pid) - start, status(pid, "VmHWM")
     if LIMITS and (took > SECONDS or peak - before > BYTES or peak > BYTES_ALL):
@@ -156,9 +166,7 @@ def check(directory, mount, pid):
     pid, tag, failures, worst = int(pid), os.path.join(mount, "base", "d1"), 0, (0, 0, "")
     all_cases = cases(directory)
     for step, name, expected, words in all_cases:
-        with open("/proc/%d/clear_refs" % pid, "w") as f:
-            f.write("5")  # VmHWM starts anew
-        start, before = cpu(pid), status(pid, "VmRSS")
+        start, before = begin(pid)
         try:
             why = judge(tag, step, name, expected, words) or limits(pid, start, before)
             worst = max(worst, (status(pid, "VmHWM") - before, cpu(pid) - start, name))
