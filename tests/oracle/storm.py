@@ -300,7 +300,11 @@ def rss(pid):
 
 
 def descriptors(pid):
-    return len(os.listdir("/proc/%d/fd" % pid))
+    """How many are open; 0 for a user, to whom a daemon that confined itself doesn't show them."""
+    try:
+        return len(os.listdir("/proc/%d/fd" % pid))
+    except PermissionError:
+        return 0
 
 
 def median(values):
