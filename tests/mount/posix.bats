@@ -213,7 +213,7 @@ load ../lib/helpers
 holding() {
 	local file=base/d12/000500/$1 reference=$BATS_TEST_TMPDIR/reference pid word
 	mount_store "$STORE"
-	cp "$MNT/$file" "$reference"
+	cp -f "$MNT/$file" "$reference"
 	mount_store "$STORE"
 	coproc HOLD { oracle hold "$MNT/$file" "$reference" "$2" 2>&1 3>&-; }
 	pid=$HOLD_PID
