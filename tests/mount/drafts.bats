@@ -85,6 +85,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 		"touch $step/model.pt" "mv $step/meta.json $step/model/x" "mv $step $TAG/000700" "mv $step $TAG/000500.partial" "rm -rf $step/model" \
 		"touch $TAG/001000/optim/rank0.json" "rm -f $TAG/001000/optim/rank0.pt" "mkdir $TAG/001000/optim/rank0/x" "tee $TAG/001000/optim/rank0.json" \
 		"cp /dev/null $TAG/001000/optim/x.json" "mkdir $TAG/001000/optim/rankx"; do
+		# shellcheck disable=SC2086 # a command's words
 		refuses "Operation not permitted" $command </dev/null || { echo "$command: $status $output"; return 1; }
 	done
 	find "$STORED" -type f ! -path '*.ckptfs*' -exec sha256sum {} + | sort | cmp - "$BATS_TEST_TMPDIR/before"
