@@ -213,6 +213,7 @@ unpublished() { [[ ! -e $STORED/model_$1.pt && ! -e $STORED/meta_$1.json ]] || {
 	writable
 	mkdir "$TAG/000600"
 	cp -r "$TAG/000500/model" "$TAG/000600/"
+	chmod u+w "$TAG/000600/model/lm_head.weight.npy"
 	exec 6>>"$TAG/000600/model/lm_head.weight.npy"
 	cp "$TAG/000500/meta.json" "$TAG/000600/"
 	unpublished 000600
@@ -389,6 +390,7 @@ unfit() {
 	unfit 000600 rank0
 	cp "$good/optim/rank0.json" "$draft/optim/"
 	unfit 000600 'rank0'
+	chmod u+w "$draft/optim/rank0.json"
 	echo 1 >"$draft/optim/rank0.json"
 	cp -r "$good/optim/rank0" "$draft/optim/"
 	unfit 000600 'rank0'
