@@ -179,8 +179,8 @@ bool ck_value_is_str(const struct ck_value *v, const char *s)
 	return v->kind == CK_STR && v->len == strlen(s) && memcmp(v->s, s, v->len) == 0;
 }
 
-/* The hash of a key. A file can't know what it is keyed by: the dict's address, which the system randomises. Different keys
-   give different words: each value says its kind, and its length where it has one. */
+/* The hash of a key. A file can't know what it is keyed by: the dict's address, which the system randomises. Different
+   keys give different words: each value says its kind, and its length where it has one. */
 struct hasher {
 	struct ck_hash_key key;
 	uint64_t state;

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""posix_written.py DRAFT: what a draft's directory does, call by call, as a plain file system does. Also runs on one: posix_written.py /tmp/x."""
+"""posix_written.py DRAFT: what a draft's directory does, call by call, as a plain file system does. Also runs on one, given a directory of it."""
 import contextlib
 import errno
 import mmap

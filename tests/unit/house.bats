@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2153,SC2154
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154,SC2314,SC2317
 # The rules that the sources keep, and that those who check them see a breach.
 
 load ../lib/helpers
@@ -83,4 +83,25 @@ forbidden() {
 		! expand -t 8 "$file" | grep -nE '^.{121}' | sed "s|^|$file:|" | grep . || status=1
 	done
 	return "$status"
+}
+
+# ---- the tests themselves ----
+
+@test "no test names a path of its own outside the test's directory, or measures how long something took" {
+	cd "$REPO"
+	# Of /tmp only a directory made by mkdtemp; of the clock only how long a test goes on.
+	! grep -rnE '(^|[^]$A-Za-z0-9_}.])/tmp/' tests --include=*.{bats,py,bash,sh,c,h} | grep -vE 'XXXXXX|house\.bats' || return 1
+	! grep -rnE 'now_ms\) ?- ?\$?(start|before)|monotonic\(\) - (start|before)' tests/mount tests/unit/*.bats tests/oracle | grep -v 'house\.bats' || return 1
+}
+
+@test "CKPTFS_BUILD may be absolute, or below the repository" {
+	local build
+	for build in /some/where build-address-undefined ''; do
+		# shellcheck disable=SC2016
+		run env BATS_TEST_DIRNAME="$BATS_TEST_DIRNAME" CKPTFS_BUILD="$build" bash -c 'bats_require_minimum_version() { :; }; . "$0"; echo "$BUILD"' "$REPO/tests/lib/helpers.bash"
+		case $build in
+		/*) [[ $output == "$build" ]] ;;
+		*) [[ $output == "$REPO/${build:-build}" ]] ;;
+		esac || { echo "$output"; return 1; }
+	done
 }
