@@ -70,7 +70,9 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 	struct ck_error why = CK_ERROR_INIT;
 	struct dnode *arrived = NULL;
 	struct ck_file_name native;
+	enum ck_draft_kind kind;
 	struct where from, to;
+	uint64_t step;
 	int rc = where_find(d, parent, NULL, &from, err);
 
 	if (rc)
@@ -83,8 +85,9 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 			*err = why;
 		return rc;
 	}
-	rc = CK_OK;
-	if (from.draft != to.draft) {
+	/* Nor is a directory renamed to a step's name: mv copies, and what it makes is a draft. */
+	if (from.draft != to.draft ||
+	    (to.base && to.kind == CK_PLACE_TAG && ck_draft_parse(new_name, &kind, &step) && kind != CK_DRAFT_OPTIM)) {
 		errno = EXDEV;
 		rc = ck_fail_sys(err, "rename");
 	} else {

@@ -161,7 +161,7 @@ big_store() {
 	# What a crash left can't be cleared here, and does not keep the mount from coming up.
 	mkdir -p "$store/base_checkpoints/d12/.ckptfs/000002/files" "$store/base_checkpoints/d12/.ckptfs/staged/x"
 	mount -o remount,ro "$BATS_TEST_TMPDIR/ro"
-	mount_store "$store"
+	mount_store "$store" -o delete
 	cmp "$MNT/base/d12/000001/model.pt" "$store/base_checkpoints/d12/model_000001.pt"
 	refuses "Read-only file system" mkdir "$MNT/base/d12/000003"
 	refuses "Read-only file system" mkdir "$MNT/base/d13"

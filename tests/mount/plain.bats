@@ -123,6 +123,15 @@ writable() {
 	[[ $(<"$BATS_TEST_TMPDIR/empty/chatrl_checkpoints/notes") == x ]]
 }
 
+@test "a step that was made in an ordinary directory, and moved to its name" {
+	writable
+	mkdir "$TAG/tmp.4711"
+	cp -r "$TAG/000500/model" "$TAG/000500/meta.json" "$TAG/tmp.4711/"
+	mv "$TAG/tmp.4711" "$TAG/000600"
+	sync "$TAG/000600" || true
+	[[ -f $STORED/model_000600.pt && ! -e $STORED/tmp.4711 ]]
+}
+
 @test "links of the store are shown, and followed by those who ask alone" {
 	writable
 	echo target >"$STORED/file"
