@@ -239,7 +239,7 @@ in_place_of_our_files() {
 	mount_store "$S" -o allow_other,sandbox=off
 	mkdir "$MNT/base/d12/000600.partial" "$MNT/base/d12/000600.partial/model"
 	(
-		while [[ ! -e $stop ]]; do
+		while [[ ! -e $stop ]] && kill -0 $$; do
 			mv -T "$dir" "$dir.away" && ln -s "$OUT/dir" "$dir" && rm "$dir" && mv -T "$dir.away" "$dir"
 			ln -sfn "$OUT/model.pt" "$dir/turned.npy" && rm -f "$dir/turned.npy"
 		done 2>/dev/null

@@ -378,14 +378,14 @@ nothing_outside() {
 	mkdir "$OUT"
 	printf 'secret' >"$OUT/meta_000001.json"
 	echo '{"step": 1}' >"$tag/inside.json"
+	mount_store "$S" -o allow_other,sandbox=off
 	(
-		while [[ ! -e $stop ]]; do
+		while [[ ! -e $stop ]] && kill -0 $$; do
 			ln -sfn "$OUT/meta_000001.json" "$tag/link.new" && mv -T "$tag/link.new" "$tag/meta_000001.json"
 			ln -sfn inside.json "$tag/link.new" && mv -T "$tag/link.new" "$tag/meta_000001.json"
 		done
 	) 3>&- &
 	turner=$!
-	mount_store "$S" -o allow_other,sandbox=off
 	for ((i = 0; i < 200; i++)); do
 		cat "$MNT/base/d12/meta_000001.json" "$MNT/base/d12/000001/meta.json" 2>/dev/null || true
 	done >"$BATS_TEST_TMPDIR/read"
