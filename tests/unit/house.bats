@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2153,SC2154,SC2314,SC2317
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154,SC2314,SC2317
 # The rules that the sources keep, and that those who check them see a breach.
 
 load ../lib/helpers
