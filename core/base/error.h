@@ -9,6 +9,7 @@
 #ifndef CK_ERROR_H
 #define CK_ERROR_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,13 @@ static inline int ck_fail_sys(struct ck_error *err, const char *what)
 {
 	ck_error_set_sys(err, what);
 	return CK_ERR_SYS;
+}
+
+/* A path of the store is longer than the system takes. */
+static inline int ck_fail_long_path(struct ck_error *err)
+{
+	errno = ENAMETOOLONG;
+	return ck_fail_sys(err, "the path in the store");
 }
 
 static inline int ck_fail_nomem(struct ck_error *err)

@@ -24,7 +24,7 @@ static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_dr
 	if (node->dead || node->draft->gone)
 		return ck_fail(err, CK_ERR_STALE, "the file is gone");
 	if (!dnode_path(d, node, NULL, path))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	return ck_real_stat(path, st) < 0 ? ck_fail_sys(err, "stat") : CK_OK;
 }
 
@@ -161,7 +161,7 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 	if (place.kind == CK_PLACE_NATIVE) {
 		ck_file_name_format(&place.name, name, sizeof(name));
 		rc = ck_path_join(place.path, place.path, name) ? ck_tree_real(d->tree, place.path, err)
-								: ck_fail(err, CK_ERR_INVALID, "the path is too long");
+								: ck_fail_long_path(err);
 	}
 	if (!rc)
 		rc = apply(place.path, -1, change, err);

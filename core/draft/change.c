@@ -53,7 +53,7 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 	if (strcmp(name, "largest") == 0)
 		return draft_refuse_tag(d, source, name, err);
 	if (!ck_path_join(path, source, name))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	rc = make_source(source, owner, err);
 	if (!rc)
 		rc = make_dir(path, mode, owner, err);
@@ -109,7 +109,7 @@ static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t 
 			rc = where_make(&w, owner, err);
 		if (!rc)
 			rc = where_path(d, &w, name, path) ? make_dir(path, mode, owner, err)
-							   : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+							   : ck_fail_long_path(err);
 		draft_end(w.draft);
 	}
 	where_put(d, &w);
@@ -211,7 +211,7 @@ static int unlink_native(struct ck_drafts *d, const struct ck_place *place, cons
 	if (rc)
 		return rc;
 	if (!ck_path_join(path, place->path, text))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	if (ck_real_unlink(path) < 0)
 		return ck_fail_sys(err, "unlink");
 	return name->kind == CK_FILE_MODEL ? remove_rest(d, place->path, name->step, err) : CK_OK;
@@ -301,7 +301,7 @@ static int remove_tag(const char *source, const char *name, struct ck_error *err
 	int rc;
 
 	if (!ck_path_join(tag, source, name) || !ck_path_join(home, tag, CK_DRAFT_DIR))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	rc = ck_list_real_dir(tag, &in_tag, err);
 	if (rc)
 		return rc;
@@ -397,7 +397,7 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 		rc = draft_publish(d, w.draft, -1, 0, err);
 	} else {
 		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
-						  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+						  : ck_fail_long_path(err);
 		if (!rc && w.draft->kind != DRAFT_PLAIN)
 			rc = draft_sync(d, w.draft, true, err);
 	}

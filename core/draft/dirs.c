@@ -216,7 +216,7 @@ static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, str
 	do {
 		moves = dnode_moves(d);
 		if (!where_path(d, w, name, path) || !node_name(d, w, name, full))
-			return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+			return ck_fail_long_path(err);
 		if (ck_real_stat(path, &st) < 0)
 			return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
 		node = dnode_get_unmoved(d, w->draft, w->dir, full, &st, moves);
@@ -311,7 +311,7 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	int rc;
 
 	if (!where_path(d, w, ".", base))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	rc = ck_list_real_dir(base, &names, err);
 	if (rc)
 		return rc;

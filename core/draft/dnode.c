@@ -1,5 +1,6 @@
 #include "core/draft/private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +317,8 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	if (fits && (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN))
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
+	if (!fits)
+		errno = ENAMETOOLONG;
 	if (!fits || !draft_files_path(d, draft, base))
 		return false;
 	/* TAIL begins with a slash, where there is one. */

@@ -55,7 +55,7 @@ static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *di
 	rc = make_dir(draft, dir, maker, err);
 	if (!rc && draft->kind != DRAFT_STAGED)
 		rc = draft_files_path(d, draft, path) ? make_dir(draft, path, maker, err)
-						      : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+						      : ck_fail_long_path(err);
 	ck_lock_drop(draft->tag_lock);
 	return rc;
 }
@@ -110,7 +110,7 @@ int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uin
 	int rc = CK_OK;
 
 	if (strlen(tag) >= PATH_MAX || !draft_dir(dir, tag, kind, step))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	pthread_mutex_lock(&d->lock);
 	draft = find_draft(d, dir);
 	if (!draft)
@@ -334,7 +334,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	}
 	if (strlen(options->store) >= sizeof(path)) {
 		ck_drafts_free(d);
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	}
 	strcpy(path, options->store);
 	*out = d;

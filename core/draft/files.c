@@ -72,7 +72,7 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 	int fd = -1, rc;
 
 	rc = where_path(d, w, name, path) ? open_or_make(path, mode, flags, owner, &made, &fd, err)
-					  : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+					  : ck_fail_long_path(err);
 	if (!rc && fstat(fd, &st) < 0)
 		rc = ck_fail_sys(err, "fstat");
 	if (!rc && made)

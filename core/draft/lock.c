@@ -124,8 +124,6 @@ static int open_lock(const char *tag_path, const char *home, bool create, struct
 	ck_give_left(home, &tag);
 	if (ck_path_join(path, home, CK_LOCK_NAME))
 		fd = ck_real_open(path, O_RDWR | O_CREAT, 0600);
-	else
-		errno = ENAMETOOLONG;
 	if (fd < 0)
 		ck_error_set_sys(err, "open of the tag's lock");
 	else
@@ -194,10 +192,8 @@ static int take(struct ck_lock *lock, bool create, bool keep, struct ck_error *e
 	char home[PATH_MAX];
 	int fd, rc = CK_OK;
 
-	if (!ck_path_join(home, lock->tag, CK_DRAFT_DIR)) {
-		errno = ENAMETOOLONG;
-		return ck_fail_sys(err, "the path in the store");
-	}
+	if (!ck_path_join(home, lock->tag, CK_DRAFT_DIR))
+		return ck_fail_long_path(err);
 	if (keep && is_current(lock->fd, home))
 		return CK_OK;
 	fd = open_lock(lock->tag, home, create, err);
@@ -306,10 +302,8 @@ int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, int *fd, stru
 	int rc;
 
 	*fd = -1;
-	if (!ck_path_join(home, lock->tag, CK_DRAFT_DIR)) {
-		errno = ENAMETOOLONG;
-		return ck_fail_sys(err, "the path in the store");
-	}
+	if (!ck_path_join(home, lock->tag, CK_DRAFT_DIR))
+		return ck_fail_long_path(err);
 	*fd = open_lock(lock->tag, home, false, err);
 	if (*fd < 0)
 		return CK_ERR_SYS;

@@ -95,7 +95,7 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 
 	rc = ck_path_join(path, place->path, ck_file_name_format(&place->name, name, sizeof(name)))
 		     ? ck_tree_real(d->tree, path, err)
-		     : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		     : ck_fail_long_path(err);
 	if (!rc)
 		rc = ck_real_file(path, &old, err);
 	if (!rc && fstat(ck_file_fd(old), &st) < 0)
@@ -142,7 +142,7 @@ int native_publish(const char *tag, const char *path, const struct ck_file_name 
 
 	if (!ck_path_join(to, tag, ck_file_name_format(name, text, sizeof(text))) ||
 	    !ck_path_join(rejected, tag, ck_rejected_format(name, text, sizeof(text))))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	rc = ck_real_file(path, &file, err);
 	if (rc)
 		return rc;
@@ -213,7 +213,7 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 	else if (fstat(file->fd, &st) == 0 && st.st_size == 0)
 		rc = ck_fail(&why, CK_ERR_INVALID, "an empty file");
 	else if (!dnode_path(d, file->node, NULL, path))
-		rc = ck_fail(&why, CK_ERR_INVALID, "the path is too long");
+		rc = ck_fail_long_path(&why);
 	else
 		rc = native_publish(draft->tag, path, &file->native, &why);
 	file->published = !rc;

@@ -30,8 +30,6 @@ static int append(const char *dir, const char *record, size_t len, struct ck_err
 
 	if (ck_path_join(path, dir, "order"))
 		fd = ck_real_open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
-	else
-		errno = ENAMETOOLONG;
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
 	/* A new one is for those who may write to the draft. */

@@ -123,7 +123,7 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 		return unfit(d, name,
 			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
 	rc = ck_path_join(path, part->path, name) ? take_npy(part, i, path, d->err)
-						  : unfit(d, name, "the path is too long");
+						  : ck_fail_long_path(d->err);
 	if (rc) {
 		ck_error_subject(d->err, name, strlen(name));
 		return rc;
@@ -451,7 +451,7 @@ int ck_plan_make(const char *dir, enum ck_draft_kind kind, uint64_t step, int64_
 	int rc;
 
 	*plan = (struct ck_plan){ 0 };
-	rc = ck_path_join(d.files, dir, "files") ? CK_OK : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+	rc = ck_path_join(d.files, dir, "files") ? CK_OK : ck_fail_long_path(err);
 	if (!rc && kind != CK_DRAFT_OPTIM)
 		rc = check_names(&d);
 	if (!rc)

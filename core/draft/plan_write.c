@@ -43,7 +43,7 @@ static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *
 	ck_view_own(view, npy, close_npy);
 	rc = ck_path_join(path, part->path, part->files[i])
 		     ? ck_real_file(path, &npy->file, err)
-		     : ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		     : ck_fail_long_path(err);
 	if (!rc)
 		rc = ck_npy_read(npy->file, &npy->tensor, npy->shape, npy->strides, err);
 	if (!rc && (npy->tensor.numel != part->tensors[i].numel || npy->tensor.dtype != part->tensors[i].dtype))

@@ -24,12 +24,6 @@ struct places {
 	char intent[PATH_MAX];  /* DIR/intent */
 };
 
-static int too_long(struct ck_error *err)
-{
-	errno = ENAMETOOLONG;
-	return ck_fail_sys(err, "the path in the store");
-}
-
 static bool find_places(struct places *p, const char *tag, const char *dir)
 {
 	p->tag = tag;
@@ -108,7 +102,7 @@ static int give_to_owner(const struct places *p, const char *path, struct ck_err
 	struct stat st;
 
 	if (!ck_path_join(files, p->dir, "files") || !ck_path_join(meta, files, "meta.json"))
-		return too_long(err);
+		return ck_fail_long_path(err);
 	if (ck_real_stat(meta, &st) == 0)
 		mode = (st.st_mode & 0666) | 0200;
 	if (ck_real_chmod(path, mode) < 0)
@@ -138,7 +132,7 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 				    sizeof(top));
 		*strrchr(top, '.') = '\0';
 		rc = part_paths(p, &plan->parts[i].name, from, to) ? ck_part_write(&plan->parts[i], from, top, err)
-								   : too_long(err);
+								   : ck_fail_long_path(err);
 		if (!rc)
 			rc = give_to_owner(p, from, err);
 	}
@@ -166,14 +160,14 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 	struct stat st;
 
 	if (!ck_path_join(optim, p->dir, "files/optim"))
-		return too_long(err);
+		return ck_fail_long_path(err);
 	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
 		return CK_OK;
 	for (size_t i = 0; i < in->count; i++) {
 		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
 			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
 			if (!ck_path_join(path, optim, name))
-				return too_long(err);
+				return ck_fail_long_path(err);
 			ck_remove_tree(path);
 			if (ck_real_stat(path, &st) == 0 || errno != ENOENT)
 				return ck_fail_sys(err, "removal of a published shard's draft");
@@ -282,7 +276,7 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	int rc;
 
 	if (!find_places(&p, tag_path, dir))
-		return too_long(err);
+		return ck_fail_long_path(err);
 	rc = check_there(dir, err);
 	if (!rc)
 		rc = settle(&p, kind, &gone, err);
@@ -317,7 +311,7 @@ int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind
 
 	*gone = false;
 	if (!find_places(&p, tag_path, dir))
-		return too_long(err);
+		return ck_fail_long_path(err);
 	rc = settle(&p, kind, gone, err);
 	if (!rc && *gone)
 		remove_draft(dir);

@@ -18,7 +18,7 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 	struct dnode *node = NULL;
 
 	if (!where_path(d, from, name, old_path) || !where_path(d, to, new_name, new_path))
-		return ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		return ck_fail_long_path(err);
 	if (ck_real_stat(old_path, &moved) < 0)
 		return ck_fail_sys(err, "rename");
 	if (ck_real_stat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
@@ -156,7 +156,7 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 		goto out;
 	}
 	if (!ck_path_join(path, place->path, CK_DRAFT_DIR) || !ck_path_join(path, path, new_name)) {
-		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		rc = ck_fail_long_path(err);
 		goto out;
 	}
 	rc = draft_hold(draft, err);
@@ -185,7 +185,7 @@ static int rename_stored(struct ck_drafts *d, const struct ck_place *place, cons
 	if (rc)
 		return rc;
 	if (!ck_path_join(from, place->path, name) || !where_path(d, &to, new_name, path)) {
-		rc = ck_fail(err, CK_ERR_INVALID, "the path is too long");
+		rc = ck_fail_long_path(err);
 	} else if (to.base && to.kind == CK_PLACE_TAG && ck_file_name_parse(new_name, &native)) {
 		rc = native_publish(to.base, from, &native, err);
 	} else if (to.draft->kind != DRAFT_PLAIN) {

@@ -24,8 +24,10 @@ bool ck_path_join(char *path, const char *dir, const char *name)
 {
 	size_t a = strlen(dir), b = strlen(name);
 
-	if (a + 1 + b >= PATH_MAX)
+	if (a + 1 + b >= PATH_MAX) {
+		errno = ENAMETOOLONG;
 		return false;
+	}
 	memmove(path, dir, a);
 	path[a] = '/';
 	memcpy(path + a + 1, name, b + 1);

@@ -21,7 +21,8 @@ struct ck_source_dir {
 };
 extern const struct ck_source_dir ck_sources[4];
 
-/* PATH = DIR/NAME; PATH takes PATH_MAX bytes and may be DIR itself. False when it would pass them. */
+/* PATH = DIR/NAME; PATH takes PATH_MAX bytes and may be DIR itself. False when it would pass them, and errno is
+   ENAMETOOLONG. */
 bool ck_path_join(char *path, const char *dir, const char *name);
 
 enum ck_file_kind { CK_FILE_MODEL, CK_FILE_META, CK_FILE_OPTIM };

@@ -120,6 +120,24 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	as_nobody rm -r "$TAG/000800.partial"
 }
 
+@test "a path in the store that is too long is ENAMETOOLONG, for each call that makes one" {
+	writable
+	local name deep=0
+	name=$(printf 'n%.0s' {1..200})
+	mkdir "$TAG/000600"
+	cd "$TAG/000600"
+	while mkdir "$name" 2>/dev/null && cd "$name"; do
+		((++deep < 30))
+	done
+	((deep > 10))
+	refuses "File name too long" mkdir "$name"
+	refuses "File name too long" touch "$name"
+	touch x
+	refuses "File name too long" mv x "$name"
+	refuses "File name too long" stat "$name"
+	cd "$REPO"
+}
+
 @test "a mount by a user: the whole way" {
 	[[ $EUID -eq 0 ]] || skip "the other tests are this one, for a user"
 	chmod o+x "$BATS_RUN_TMPDIR"
