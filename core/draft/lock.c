@@ -62,8 +62,10 @@ void ck_locks_free(struct ck_locks *all)
 
 	if (!all)
 		return;
-	HASH_ITER(hh, all->table, lock, next) {
-		HASH_DEL(all->table, lock);
+	lock = all->table;
+	HASH_CLEAR(hh, all->table);
+	for (; lock; lock = next) {
+		next = lock->hh.next;
 		if (lock->fd >= 0)
 			close(lock->fd);
 		free(lock);
