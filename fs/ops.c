@@ -17,6 +17,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	fs->ready(fs);
 }
 
+/* The kernel knows the directories of a step that was a draft on this mount by their numbers of then. */
+static void use_outer(struct fs *fs, struct ck_attr *attr)
+{
+	ck_ino ino = ck_drafts_outer(fs->drafts, attr->st.st_ino);
+
+	if (ino == attr->st.st_ino)
+		return;
+	ck_tree_forget(fs->tree, attr->st.st_ino, 1);
+	attr->st.st_ino = ino;
+}
+
 /* Published names come first, then what is being written. */
 static int lookup(struct fs *fs, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err)
 {
@@ -26,8 +37,11 @@ static int lookup(struct fs *fs, ck_ino parent, const char *name, struct ck_attr
 		errno = ENAMETOOLONG;
 		return ck_fail_sys(err, "lookup");
 	}
+	parent = ck_drafts_inner(fs->drafts, parent);
 	if (!ck_is_draft(parent)) {
 		rc = ck_tree_lookup(fs->tree, parent, name, out, err);
+		if (!rc)
+			use_outer(fs, out);
 		if (rc != CK_ERR_NOENT)
 			return rc;
 		ck_error_clear(err);
@@ -77,12 +91,14 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ck_error err = CK_ERROR_INIT;
+	ck_ino inner = ck_drafts_inner(fs_of(req)->drafts, ino);
 	struct ck_attr attr;
 
-	if (ck_is_draft(ino))
-		ck_drafts_getattr(fs_of(req)->drafts, ino, fs_draft_file(fi), &attr, &err);
+	if (ck_is_draft(inner))
+		ck_drafts_getattr(fs_of(req)->drafts, inner, fs_draft_file(fi), &attr, &err);
 	else
-		ck_tree_getattr(fs_of(req)->tree, ino, &attr, &err);
+		ck_tree_getattr(fs_of(req)->tree, inner, &attr, &err);
+	attr.st.st_ino = ino;
 	if (err.code)
 		fs_reply_error(req, "getattr", &err);
 	else
@@ -120,7 +136,7 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fs_set_draft_file(fi, file);
 	/* Who replaces a stored file writes past the page cache, which belongs to those that still
 	   read the old one. */
-	fi->direct_io = !ck_is_draft(ino);
+	fi->direct_io = !ck_is_draft(ino) || ck_draft_is_report(file);
 	if (fuse_reply_open(req, fi) < 0)
 		ck_draft_release(fs_of(req)->drafts, file);
 }
@@ -180,6 +196,7 @@ static int list(struct fs *fs, ck_ino ino, struct ck_dir **out, struct ck_error 
 {
 	int rc;
 
+	ino = ck_drafts_inner(fs->drafts, ino);
 	if (ck_is_draft(ino))
 		return ck_drafts_opendir(fs->drafts, ino, out, err);
 	rc = ck_tree_opendir(fs->tree, ino, out, err);
@@ -219,7 +236,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static size_t add_entry(fuse_req_t req, fuse_ino_t parent, const struct ck_dirent *d, uint64_t position, bool plus,
 			char *buf, size_t size)
 {
-	struct stat st = { .st_ino = d->ino, .st_mode = d->type };
+	struct stat st = { .st_ino = ck_drafts_outer(fs_of(req)->drafts, d->ino), .st_mode = d->type };
 	/* Inode 0: a name and a type only; the kernel looks it up if someone wants more. */
 	struct fuse_entry_param e = { .attr = st };
 	struct ck_attr attr;
@@ -322,6 +339,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
+	ino = ck_drafts_inner(fs_of(req)->drafts, ino);
 	rc = ck_is_draft(ino) ? ck_drafts_getxattr(fs_of(req)->drafts, ino, name, &value, &len, &err)
 			      : ck_tree_getxattr(fs_of(req)->tree, ino, name, &value, &len, &err);
 	if (rc == CK_OK)
@@ -338,6 +356,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	char *names;
 	size_t len;
 
+	ino = ck_drafts_inner(fs_of(req)->drafts, ino);
 	if (ck_is_draft(ino) ? ck_drafts_listxattr(fs_of(req)->drafts, ino, &names, &len, &err)
 			     : ck_tree_listxattr(fs_of(req)->tree, ino, &names, &len, &err))
 		fs_reply_error(req, "listxattr", &err);

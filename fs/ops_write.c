@@ -14,6 +14,9 @@ static bool writable(fuse_req_t req)
 	return false;
 }
 
+/* The drafts' and the tree's own number for a directory: see ck_drafts_inner. */
+static ck_ino inner(fuse_req_t req, fuse_ino_t ino) { return ck_drafts_inner(fs_of(req)->drafts, ino); }
+
 static struct ck_owner owner_of(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -48,10 +51,12 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, 
 
 	if (!writable(req))
 		return;
-	if (ck_drafts_setattr(fs_of(req)->drafts, ino, fs_draft_file(fi), &change, &attr, &err))
+	if (ck_drafts_setattr(fs_of(req)->drafts, inner(req, ino), fs_draft_file(fi), &change, &attr, &err)) {
 		fs_reply_error(req, "setattr", &err);
-	else
-		fuse_reply_attr(req, &attr.st, attr.attr_timeout);
+		return;
+	}
+	attr.st.st_ino = ino;
+	fuse_reply_attr(req, &attr.st, attr.attr_timeout);
 }
 
 void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -62,7 +67,7 @@ void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 
 	if (!writable(req))
 		return;
-	if (ck_drafts_mkdir(fs_of(req)->drafts, parent, name, mode, owner_of(req), &attr, &err)) {
+	if (ck_drafts_mkdir(fs_of(req)->drafts, inner(req, parent), name, mode, owner_of(req), &attr, &err)) {
 		fs_reply_error(req, "mkdir", &err);
 		return;
 	}
@@ -80,7 +85,7 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 
 	if (!writable(req))
 		return;
-	if (ck_drafts_create(fs->drafts, parent, name, mode, fi->flags, owner_of(req), &attr, &file, &err)) {
+	if (ck_drafts_create(fs->drafts, inner(req, parent), name, mode, fi->flags, owner_of(req), &attr, &file, &err)) {
 		fs_reply_error(req, "create", &err);
 		return;
 	}
@@ -98,7 +103,7 @@ void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!writable(req))
 		return;
-	ck_drafts_unlink(fs_of(req)->drafts, parent, name, &err);
+	ck_drafts_unlink(fs_of(req)->drafts, inner(req, parent), name, &err);
 	reply_status(req, "unlink", &err);
 }
 
@@ -108,7 +113,7 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!writable(req))
 		return;
-	ck_drafts_rmdir(fs_of(req)->drafts, parent, name, &err);
+	ck_drafts_rmdir(fs_of(req)->drafts, inner(req, parent), name, &err);
 	reply_status(req, "rmdir", &err);
 }
 
@@ -119,7 +124,7 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 
 	if (!writable(req))
 		return;
-	ck_drafts_rename(fs_of(req)->drafts, parent, name, new_parent, new_name, flags, &err);
+	ck_drafts_rename(fs_of(req)->drafts, inner(req, parent), name, inner(req, new_parent), new_name, flags, &err);
 	reply_status(req, "rename", &err);
 }
 
@@ -130,10 +135,30 @@ static void refuse(fuse_req_t req)
 		fuse_reply_err(req, EPERM);
 }
 
+/* A regular file, as NFS servers and tar --xattrs make it. */
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	(void)parent, (void)name, (void)mode, (void)rdev;
-	refuse(req);
+	struct fs *fs = fs_of(req);
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_draft_file *file;
+	struct fuse_entry_param e;
+	struct ck_attr attr;
+
+	(void)rdev;
+	if (!S_ISREG(mode)) {
+		refuse(req);
+		return;
+	}
+	if (!writable(req))
+		return;
+	if (ck_drafts_create(fs->drafts, inner(req, parent), name, mode, O_RDONLY | O_EXCL, owner_of(req), &attr, &file,
+			     &err)) {
+		fs_reply_error(req, "mknod", &err);
+		return;
+	}
+	ck_draft_release(fs->drafts, file);
+	fs_entry(&attr, &e);
+	fuse_reply_entry(req, &e);
 }
 
 void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -189,6 +214,6 @@ void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
 
 	(void)datasync, (void)fi;
 	if (!fs_of(req)->read_only)
-		ck_drafts_fsyncdir(fs_of(req)->drafts, ino, &err);
+		ck_drafts_fsyncdir(fs_of(req)->drafts, inner(req, ino), &err);
 	reply_status(req, "fsync", &err);
 }

@@ -13,7 +13,9 @@ static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_dr
 	char path[PATH_MAX];
 	int fd, rc;
 
-	if (file)
+	if (node->report && !node->draft->gone)
+		return report_stat(d, node->draft, node->parent, st, err);
+	if (file && !file->text)
 		return fstat(file->fd, st) < 0 ? ck_fail_sys(err, "fstat") : CK_OK;
 	fd = dnode_dup(d, node);
 	if (fd >= 0) {
@@ -107,6 +109,13 @@ static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft
 	struct stat st;
 	int fd = file ? -1 : dnode_dup(d, node), rc = CK_OK;
 
+	/* What cp -a or chmod -R does to DRAFT.error changes nothing. */
+	if (node->report) {
+		rc = stat_node(d, node, NULL, &st, err);
+		if (!rc)
+			dnode_attr(d, node, &st, out);
+		goto out;
+	}
 	if (change->size && file && file->writable) {
 		rc = draft_file_truncate(d, file, change->st.st_size, err);
 		rest.size = false;
@@ -119,6 +128,8 @@ static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft
 		rc = ck_fail(err, CK_ERR_STALE, "the file is gone");
 	if (!rc)
 		rc = apply(path, file ? file->fd : fd, &rest, err);
+	if (rest.size)
+		draft_changed(draft);
 	if (!rc)
 		rc = stat_node(d, node, file, &st, err);
 	if (!rc)
@@ -144,28 +155,52 @@ static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_f
 	return rc;
 }
 
-/* Of the tree's things, directories that nanochat makes and files under its names may be chmodded, chowned and touched,
- * as in a plain directory. */
+/*
+ * Of the tree's things: the stored file's or directory's attributes, as far as the caller may change them (the kernel
+ * has asked for that). A view has the stored file's read bits alone, and changes those alone.
+ */
 static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change *change, struct ck_attr *out,
 			 struct ck_error *err)
 {
-	struct ck_place place;
-	char name[64];
-	int rc = ck_tree_place(d->tree, ino, &place, err);
+	struct timespec times[2] = { time_of(change->atime, change->atime_now, change->st.st_atim),
+				     time_of(change->mtime, change->mtime_now, change->st.st_mtim) };
+	struct ck_change rest = *change;
+	char path[PATH_MAX];
+	struct stat st;
+	bool view;
+	int rc;
 
-	if (rc)
-		return rc;
-	if (change->size ||
-	    (place.kind != CK_PLACE_TAG && place.kind != CK_PLACE_SOURCE && place.kind != CK_PLACE_NATIVE))
+	if (change->size)
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
-	if (place.kind == CK_PLACE_NATIVE) {
-		ck_file_name_format(&place.name, name, sizeof(name));
-		rc = ck_path_join(place.path, place.path, name) ? ck_tree_real(d->tree, place.path, err)
-								: ck_fail_long_path(err);
+	rc = ck_tree_stored(d->tree, ino, path, &view, err);
+	if (!rc && view && change->mode) {
+		if (ck_real_stat(path, &st) < 0)
+			return ck_fail_sys(err, "stat");
+		rest.st.st_mode = (st.st_mode & 07777 & ~(mode_t)0444) | (change->st.st_mode & 0444);
 	}
+	rest.atime = rest.mtime = false;
 	if (!rc)
-		rc = apply(place.path, -1, change, err);
+		rc = apply(path, -1, &rest, err);
+	if (!rc && (change->atime || change->mtime) && ck_tree_utimens(d->tree, path, times) < 0)
+		rc = ck_fail_sys(err, "utimens");
+	ck_tree_changed(d->tree, ino);
 	return rc ? rc : ck_tree_getattr(d->tree, ino, out, err);
+}
+
+/* A file of a draft that was published since the kernel looked it up: the step's is meant. */
+static int change_published(struct ck_drafts *d, struct dnode *node, const struct ck_change *change,
+			    struct ck_attr *out, struct ck_error *err)
+{
+	ck_ino ino = alias_of_file(d, node);
+	int rc;
+
+	if (!ino)
+		return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
+	rc = change_stored(d, ino, change, out, err);
+	ck_tree_forget(d->tree, ino, 1);
+	out->st.st_ino = node->ino;
+	out->attr_timeout = 0;
+	return rc;
 }
 
 int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
@@ -189,7 +224,8 @@ int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 	node = dnode_find(d, ino);
 	if (!node)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	rc = change_draft(d, node, file, change, out, err);
+	rc = node->draft->gone && !node->report && !change->size ? change_published(d, node, change, out, err)
+								 : change_draft(d, node, file, change, out, err);
 	dnode_put(d, node);
 	return rc;
 }

@@ -104,6 +104,7 @@ static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t 
 		return rc;
 	rc = draft_begin(w.draft, err);
 	if (!rc) {
+		draft_changed(w.draft);
 		rc = where_allows(d, parent, &w, name, err);
 		if (!rc)
 			rc = where_make(&w, owner, err);
@@ -231,6 +232,13 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 	if (rc) {
 		where_put(d, &w);
 		return rc;
+	}
+	draft_changed(w.draft);
+	/* It is always there; rm -r goes on. */
+	if (!dir && report_is(d, &w, name)) {
+		draft_end(w.draft);
+		where_put(d, &w);
+		return CK_OK;
 	}
 	if (w.base)
 		rc = where_allows(d, parent, &w, name, err);
@@ -394,7 +402,7 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 			return rc;
 	}
 	if (is_door(d, &w)) {
-		rc = draft_publish(d, w.draft, -1, 0, err);
+		rc = draft_publish(d, w.draft, -1, 0, 0, err);
 	} else {
 		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
 						  : ck_fail_long_path(err);

@@ -1,5 +1,6 @@
 #include "core/draft/private.h"
 
+#include "core/draft/plan.h"
 #include "core/draft/owner.h"
 #include "core/file/real.h"
 #include "core/tree/plain.h"
@@ -49,6 +50,7 @@ int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct 
 	rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, maker, &w->draft, err);
 	if (rc)
 		return rc;
+	atomic_store(&w->draft->within, place->step);
 	root = root_of(d, w->draft);
 	if (root && dnode_path(d, root, "optim", path)) {
 		if (maker)
@@ -193,6 +195,8 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 		return ck_fail(err, CK_ERR_PERM, "'%.64s' is a name of the mount's own, or almost a step's", name);
 	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || is_temporary(name))
 		return CK_OK;
+	if (ck_plan_is_shown(name))
+		return CK_OK;
 	if (!ck_rank_parse(name, &rank, &len))
 		return ck_fail(err, CK_ERR_PERM, "optim/ of a published step takes rankN/, rankN.json and rankN.pt");
 	snprintf(stem, sizeof(stem), "rank%llu.pt", (unsigned long long)rank);
@@ -213,6 +217,8 @@ static int lookup_at(struct ck_drafts *d, struct where *w, const char *name, str
 
 	if (w->base && !is_plain(w, name))
 		return ck_fail(err, CK_ERR_NOENT, "no such name");
+	if (report_is(d, w, name))
+		return report_lookup(d, w, out, err);
 	do {
 		moves = dnode_moves(d);
 		if (!where_path(d, w, name, path) || !node_name(d, w, name, full))
@@ -243,7 +249,7 @@ static int lookup_entrance(struct ck_drafts *d, struct dnode *node, struct ck_at
 	return CK_OK;
 }
 
-static int lookup_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
+static int lookup_draft(struct ck_drafts *d, ck_ino parent, const char *tag, enum ck_draft_kind kind, uint64_t step,
 			struct ck_attr *out, struct ck_error *err)
 {
 	struct draft *draft;
@@ -252,6 +258,7 @@ static int lookup_draft(struct ck_drafts *d, const char *tag, enum ck_draft_kind
 
 	if (rc)
 		return rc;
+	atomic_store(&draft->within, parent);
 	root = root_of(d, draft);
 	rc = lookup_entrance(d, root, out, err);
 	dnode_put(d, root);
@@ -273,7 +280,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 		if (rc)
 			return rc;
 		if (place.kind == CK_PLACE_TAG && ck_draft_parse(name, &kind, &step) && kind != CK_DRAFT_OPTIM)
-			return lookup_draft(d, place.path, kind, step, out, err);
+			return lookup_draft(d, parent, place.path, kind, step, out, err);
 		if (place.kind == CK_PLACE_STEP && strcmp(name, "optim") == 0) {
 			rc = shards_find(d, &place, NULL, &w, err);
 			if (rc)
@@ -316,13 +323,13 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if ((w->base && !is_plain(w, names.names[i])) || !where_path(d, w, names.names[i], path) ||
+		if (report_is(d, w, names.names[i]) || (w->base && !is_plain(w, names.names[i])) || !where_path(d, w, names.names[i], path) ||
 		    ck_real_stat(path, &st) < 0 || (w->base && w->kind == CK_PLACE_SOURCE && is_tag(path, names.names[i], &st)))
 			continue;
 		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
 	ck_names_free(&names);
-	return rc;
+	return rc ? rc : report_list(d, w, dir, err);
 }
 
 static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck_dir *dir, struct ck_error *err)

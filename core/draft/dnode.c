@@ -21,6 +21,16 @@ static ck_ino number_of(const struct stat *st)
 	return CK_INO_DRAFT | (((uint64_t)st->st_ino ^ device << 40) & ~OWN_NUMBER & ~CK_INO_DRAFT);
 }
 
+/* The number that a file gets: not that of a published directory, whose file is gone. With the lock held. */
+static ck_ino free_number(const struct ck_drafts *d, const struct stat *st)
+{
+	ck_ino ino = number_of(st);
+
+	while (alias_has(d, ino))
+		ino = CK_INO_DRAFT | ((ino + UINT64_C(0x9e3779b97f4a7c15)) & ~OWN_NUMBER & ~CK_INO_DRAFT);
+	return ino;
+}
+
 static struct dnode *find_ino(struct ck_drafts *d, ck_ino ino)
 {
 	struct dnode *node;
@@ -47,7 +57,7 @@ ck_ino dnode_number(struct ck_drafts *d, const struct stat *st)
 
 	pthread_mutex_lock(&d->lock);
 	node = find_file(d, st);
-	ino = node ? node->ino : number_of(st);
+	ino = node ? node->ino : free_number(d, st);
 	pthread_mutex_unlock(&d->lock);
 	return ino;
 }
@@ -121,7 +131,7 @@ static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct d
 		return NULL;
 	}
 	node->file = (struct file_id){ (uint64_t)st->st_dev, (uint64_t)st->st_ino };
-	node->ino = number_of(st);
+	node->ino = free_number(d, st);
 	while (find_ino(d, node->ino))
 		node->ino = CK_INO_DRAFT | OWN_NUMBER | ++d->next_ino;
 	HASH_ADD(hh, d->inodes, ino, sizeof(node->ino), node);
@@ -342,10 +352,9 @@ void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat
 
 	pthread_mutex_lock(&d->lock);
 	entrance = !node->parent && node->draft->kind != DRAFT_PLAIN;
-	ours = entrance || (node->draft->kind != DRAFT_PLAIN && strcmp(node->name, "DRAFT.error") == 0);
+	ours = entrance || node->report;
 	pthread_mutex_unlock(&d->lock);
-	/* The way into a draft is asked for each time: publishing turns it into a step. So is the report, which we
-	   write behind the kernel's back. */
+	/* The way into a draft is asked for each time: publishing turns it into a step. So is DRAFT.error. */
 	timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
 	*out = (struct ck_attr){ .st = *st,
 				 .entry_timeout = timeout,

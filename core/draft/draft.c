@@ -74,6 +74,8 @@ static void free_draft(struct draft *draft)
 	if (!draft)
 		return;
 	free(draft->tag);
+	free(draft->failure);
+	free(draft->report);
 	free(draft->dir);
 	free(draft);
 }
@@ -356,6 +358,7 @@ void ck_drafts_free(struct ck_drafts *d)
 
 	if (!d)
 		return;
+	alias_free_all(d);
 	/* The kernel doesn't forget what it knew of a mount that ends. */
 	HASH_ITER(hh, d->inodes, node, next_node) {
 		HASH_DEL(d->inodes, node);

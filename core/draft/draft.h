@@ -46,6 +46,14 @@ struct ck_owner {
 	pid_t pid;      /* who opens a file is expected to close it */
 };
 
+/*
+ * The directories of a step that was published on this mount keep the numbers of its draft until the mount ends. INNER:
+ * the tree's number for such a one, which is what every call of the tree and of the drafts wants; OUTER: the number that
+ * the kernel knows for one of the tree's. Any other number is its own.
+ */
+ck_ino ck_drafts_inner(struct ck_drafts *d, ck_ino ino);
+ck_ino ck_drafts_outer(struct ck_drafts *d, ck_ino ino);
+
 /* As their namesakes of the tree; PARENT may be a directory of the tree that holds drafts: then
    only those are found. */
 int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err);
@@ -80,6 +88,9 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
    replaced, whole, at close. CK_ERR_PERM for writing to anything else. */
 int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner owner, struct ck_draft_file **file,
 		   struct ck_error *err);
+
+/* Whether FILE is a DRAFT.error, of which nothing may be cached. */
+bool ck_draft_is_report(const struct ck_draft_file *file);
 
 int ck_drafts_unlink(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_error *err);
 int ck_drafts_rmdir(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_error *err);

@@ -15,8 +15,14 @@
 /* What the kernel does itself (append, the creation) is not for the store's file. */
 static int store_flags(int flags) { return flags & (O_ACCMODE | O_TRUNC); }
 
-/* An open file of NODE, whose reference it takes; FD too, also on failure. */
-static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, pid_t opener,
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* An open file of NODE, whose reference it takes; FD (or of DRAFT.error TEXT) too, also on failure. */
+static int new_file(struct ck_drafts *d, struct dnode *node, int fd, char *text, int flags, pid_t opener,
 		    struct ck_draft_file **out, struct ck_error *err)
 {
 	struct ck_draft_file *file = calloc(1, sizeof(*file));
@@ -27,12 +33,14 @@ static int new_file(struct ck_drafts *d, struct dnode *node, int fd, int flags, 
 		rc = draft_hold(node->draft, err);
 	if (rc) {
 		free(file);
-		close(fd);
+		close_fd(fd);
+		free(text);
 		dnode_put(d, node);
 		return rc;
 	}
 	file->refs = 1;
 	file->fd = fd;
+	file->text = text;
 	file->opener = opener;
 	file->node = node;
 	file->writable = writable;
@@ -90,7 +98,7 @@ int draft_create_at(struct ck_drafts *d, struct where *w, const char *name, mode
 		return ck_fail_nomem(err);
 	}
 	dnode_attr(d, node, &st, attr);
-	return new_file(d, node, fd, flags, owner.pid, out, err);
+	return new_file(d, node, fd, NULL, flags, owner.pid, out, err);
 }
 
 int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, int flags,
@@ -105,6 +113,7 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
 	rc = draft_begin(w.draft, err);
 	if (rc)
 		goto out;
+	draft_changed(w.draft);
 	if (w.kind == CK_PLACE_TAG && w.base && ck_file_name_parse(name, &native)) {
 		rc = native_create(d, w.base, &native, mode, flags, owner, attr, file, err);
 	} else {
@@ -127,12 +136,18 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 {
 	struct dnode *node = dnode_find(d, ino);
 	struct draft *draft;
-	char path[PATH_MAX];
+	char path[PATH_MAX], *text;
 	int fd, rc;
 
 	if (!node)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	draft = node->draft;
+	if (node->report) {
+		rc = report_open(d, node, &text, err);
+		if (rc)
+			dnode_put(d, node);
+		return rc ? rc : new_file(d, node, -1, text, O_RDONLY, opener, file, err);
+	}
 	rc = draft_begin_read(draft, err);
 	if (rc) {
 		dnode_put(d, node);
@@ -144,7 +159,7 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	if (rc)
 		dnode_put(d, node);
 	else
-		rc = new_file(d, node, fd, flags, opener, file, err);
+		rc = new_file(d, node, fd, NULL, flags, opener, file, err);
 	draft_end_read(draft);
 	return rc;
 }
@@ -165,6 +180,8 @@ int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner o
 	return native_open(d, ino, &place, flags, owner, file, err);
 }
 
+bool ck_draft_is_report(const struct ck_draft_file *file) { return file->text != NULL; }
+
 int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
 {
 	ssize_t n;
@@ -172,6 +189,13 @@ int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t
 
 	if (rc)
 		return rc;
+	if (file->text) {
+		*got = strnlen(file->text, REPORT_MAX);
+		*got = offset < *got ? *got - (size_t)offset : 0;
+		*got = *got < len ? *got : len;
+		memcpy(buf, file->text + (*got ? offset : 0), *got);
+		return CK_OK;
+	}
 	for (*got = 0; *got < len; *got += (size_t)n) {
 		do
 			n = pread(file->fd, (char *)buf + *got, len - *got, (off_t)(offset + *got));
@@ -205,8 +229,8 @@ static void mark_pending(struct ck_drafts *d, struct ck_draft_file *file)
 static void mark_closed(struct ck_drafts *d, struct ck_draft_file *file)
 {
 	pthread_mutex_lock(&d->lock);
-	/* A redirection in a shell closes the file once before anything is written. */
-	if (file->pending && !file->closed) {
+	/* A redirection in a shell closes the file once before anything is written: then it is closed no longer. */
+	if (!file->closed) {
 		file->closed = true;
 		file->node->draft->closed++;
 	}
@@ -238,6 +262,7 @@ static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool ke
 		draft_end(draft);
 	else
 		mark_pending(d, file);
+	draft_changed(draft);
 	return rc;
 }
 
@@ -245,8 +270,12 @@ int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t off
 		   struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	int none = 0, rc = begin_change(d, file, true, err);
+	int none = 0, rc;
 
+	/* A copy of another draft's, by cp -r: as a form that is only shown. */
+	if (file->text)
+		return CK_OK;
+	rc = begin_change(d, file, true, err);
 	if (rc)
 		return rc;
 	rc = ck_write_full(file->fd, offset, buf, len, &why);
@@ -261,9 +290,9 @@ int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t off
 
 int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err)
 {
-	int rc = begin_change(d, file, size != 0, err);
+	int rc = file->text ? CK_OK : begin_change(d, file, size != 0, err);
 
-	if (rc)
+	if (rc || file->text)
 		return rc;
 	rc = ftruncate(file->fd, size) < 0 ? ck_fail_sys(err, "truncate") : CK_OK;
 	draft_end(file->node->draft);
@@ -272,7 +301,7 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 
 int ck_draft_fsync(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
 {
-	int rc = ck_sync_fd(file->fd, err);
+	int rc = file->text ? CK_OK : ck_sync_fd(file->fd, err);
 
 	return rc ? rc : draft_sync(d, file->node->draft, false, err);
 }
@@ -317,7 +346,8 @@ void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)
 	pthread_mutex_unlock(&d->lock);
 	if (!last)
 		return;
-	close(file->fd);
+	close_fd(file->fd);
+	free(file->text);
 	ck_file_unref(file->old);
 	pthread_mutex_destroy(&file->old_lock);
 	dnode_put(d, file->node);
@@ -341,6 +371,8 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	draft->writers -= file->writable;
 	pthread_cond_broadcast(&d->released);
 	pthread_mutex_unlock(&d->lock);
+	if (file->writable)
+		draft_released(d, file->node);
 	if (file->has_native)
 		native_release(d, file);
 	if (file->writable)

@@ -1,3 +1,6 @@
+/*
+ * Implements plan.h: makes the files of a step from the parts of a plan.
+ */
 #include "core/draft/plan.h"
 
 #include "core/format/npy.h"
@@ -27,9 +30,9 @@ static void close_npy(void *arg)
 	free(npy);
 }
 
-static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *err)
+/* As DTYPE: the .npy's own, or what a bfloat16 is compared as. */
+static int open_npy_as(const struct ck_part *part, size_t i, uint8_t dtype, struct ck_view **out, struct ck_error *err)
 {
-	const struct ck_part *part = arg;
 	struct open_npy *npy = calloc(1, sizeof(*npy));
 	struct ck_view *view = ck_view_new();
 	char path[PATH_MAX];
@@ -48,6 +51,7 @@ static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *
 		rc = ck_npy_read(npy->file, &npy->tensor, npy->shape, npy->strides, err);
 	if (!rc && (npy->tensor.numel != part->tensors[i].numel || npy->tensor.dtype != part->tensors[i].dtype))
 		rc = ck_fail(err, CK_ERR_CHANGED, "the file changed while the step was being made");
+	npy->tensor.dtype = dtype;
 	/* For messages. */
 	npy->tensor.key = part->tensors[i].key;
 	npy->tensor.key_len = part->tensors[i].key_len;
@@ -59,6 +63,39 @@ static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *
 	return CK_OK;
 fail:
 	ck_view_unref(view);
+	return rc;
+}
+
+static int open_npy(void *arg, size_t i, struct ck_view **out, struct ck_error *err)
+{
+	const struct ck_part *part = arg;
+
+	return open_npy_as(part, i, part->tensors[i].dtype, out, err);
+}
+
+int ck_part_open(const struct ck_part *part, size_t i, uint8_t dtype, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_tensor *t;
+	struct ck_view *view;
+	int rc;
+
+	if (part->kind == CK_PART_NPY)
+		return open_npy_as(part, i, dtype, out, err);
+	t = malloc(sizeof(*t));
+	view = ck_view_new();
+	if (!t || !view) {
+		free(t);
+		ck_view_unref(view);
+		return ck_fail_nomem(err);
+	}
+	*t = part->tensors[i];
+	t->dtype = dtype;
+	ck_view_own(view, t, free);
+	rc = ck_view_add_tensor(view, t, err);
+	if (rc)
+		ck_view_unref(view);
+	else
+		*out = view;
 	return rc;
 }
 

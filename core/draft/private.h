@@ -32,11 +32,20 @@ struct draft {
 	   write: their release is on its way, unless they are open a second time. */
 	unsigned writers, closed;
 	atomic_bool unsynced;   /* files came to its order since that was fsynced */
+	atomic_ullong changes;  /* of its files, counted */
+	/* Under the table's lock: a record arrived while files were open, so that the close of the last one publishes; why the
+	   last try failed, and after how many changes; the text of DRAFT.error, and when it was made. */
+	bool waiting;
+	char *failure, *report;
+	uint64_t failed_at, report_at;
+	int64_t report_ms;
+	unsigned report_writers;
 	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
 	   published stands still. Taken before the table's lock, never while holding it. */
 	pthread_rwlock_t lock;
 	char *tag;              /* the tag's directory */
 	struct ck_lock *tag_lock;       /* its lock, held while the draft is changed and while files of it are open for writing */
+	_Atomic ck_ino within;  /* the tree's directory that it is seen in: a tag; OPTIM: a step */
 	/* A rename changes these three, with both locks held. */
 	bool partial;
 	uint64_t step;
@@ -57,6 +66,7 @@ struct dnode {
 	uint64_t lookups;       /* the kernel's */
 	unsigned refs;          /* children, and uses under way */
 	atomic_bool dead;       /* unlinked, or replaced by a rename */
+	atomic_bool report;     /* DRAFT.error, which is on no disk */
 	struct draft *draft;    /* a reference */
 	struct dnode *parent;   /* a reference; NULL for the draft's own directory, and in one of the tree's */
 	char *name;             /* in the parent; PLAIN without a parent: its path, without the first slash */
@@ -69,6 +79,7 @@ struct ck_draft_file {
 	int fd;
 	pid_t opener;
 	struct dnode *node;     /* a reference */
+	char *text;             /* of DRAFT.error, as it was at open; there is no FD then */
 	bool writable;
 	bool closed;            /* since the last write: see struct draft */
 	bool pending;           /* written since the last close that counted */
@@ -99,6 +110,8 @@ struct ck_drafts {
 	struct draft *drafts;
 	struct draft *plain;    /* the one of kind PLAIN, a reference; NULL before its first use */
 	struct ck_locks *locks; /* the tags' */
+	struct alias *aliases, *inner_aliases;
+	atomic_bool has_aliases;
 	uint64_t moves;         /* renames within drafts so far */
 	/* for inodes whose own number is taken by one that is dead but not forgotten */
 	uint64_t next_ino;
@@ -131,6 +144,9 @@ int draft_note_moved(struct draft *draft, const char *from, const char *to, stru
 /* The lock of the draft's tag (lock.h); the store's ordinary files have none. */
 int draft_hold(struct draft *draft, struct ck_error *err);
 void draft_drop(struct draft *draft);
+
+/* The draft's files changed: what DRAFT.error said is said anew. */
+static inline void draft_changed(struct draft *draft) { atomic_fetch_add(&draft->changes, 1); }
 
 /* Shared use: from begin to end the draft isn't published and isn't gone, CK_ERR_STALE; and no other mount takes what is in
    it for leftovers, but for a reader, who may have no right to the tag's lock. */
@@ -258,16 +274,42 @@ void native_release(struct ck_drafts *d, struct ck_draft_file *file);
    must not have that name (judge.h). */
 int native_publish(const char *tag, const char *path, const struct ck_file_name *name, struct ck_error *err);
 
+/* ---- draft/alias.c: what a published draft's inodes stand for ---- */
+
+/* The draft was published as WITHIN's step; its directories that the kernel knows become the step's. */
+void alias_published(struct ck_drafts *d, struct draft *draft);
+/* Whether INO is such a directory's. With the lock held. */
+bool alias_has(const struct ck_drafts *d, ck_ino ino);
+/* The tree's number of the file that became of NODE: a lookup of it is the caller's. 0: of none. */
+ck_ino alias_of_file(struct ck_drafts *d, struct dnode *node);
+void alias_free_all(struct ck_drafts *d);
+
+/* ---- draft/report.c: DRAFT.error ---- */
+
+#define REPORT_MAX 1536
+/* Whether NAME at W is DRAFT.error. */
+bool report_is(struct ck_drafts *d, const struct where *w, const char *name);
+/* Its line as of now, into LINE of REPORT_MAX bytes. */
+void report_text(struct ck_drafts *d, struct draft *draft, char *line);
+int report_stat(struct ck_drafts *d, struct draft *draft, struct dnode *dir, struct stat *st, struct ck_error *err);
+int report_lookup(struct ck_drafts *d, struct where *w, struct ck_attr *out, struct ck_error *err);
+int report_list(struct ck_drafts *d, const struct where *w, struct ck_dir *dir, struct ck_error *err);
+int report_open(struct ck_drafts *d, struct dnode *node, char **text, struct ck_error *err);
+/* Publishing failed: that is what DRAFT.error says until something is changed. */
+void report_failure(struct ck_drafts *d, struct draft *draft, const struct ck_error *why);
+
 /* ---- draft/trigger.c ---- */
 
-/* Publishes DRAFT (a door: see publish.h) unless more than OWN_WRITERS of its files, with ONLY_RANK >= 0 of
-   that shard's, are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged and written to DRAFT.error
-   in it. */
-int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+/* Publishes DRAFT (see publish.h; FLAGS are ck_plan_make's) unless more than OWN_WRITERS of its files, with
+   ONLY_RANK >= 0 of that shard's, are open for writing: CK_ERR_SYS EBUSY. What makes it unfit is logged, and told by
+   DRAFT.error. */
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
 		  struct ck_error *err);
 
-/* The file NODE was closed or renamed into place: publishes where that is a door. Being unfit or
-   busy is no failure here. */
+/* The file NODE was closed or renamed into place: publishes where that is a way to publish, or where the draft waited
+   for the last file to be closed. Being unfit or busy is no failure here. */
 int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err);
+/* A file that could be written to was released, without a close to tell of it: a mapping was the last of it. */
+void draft_released(struct ck_drafts *d, struct dnode *node);
 
 #endif

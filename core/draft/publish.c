@@ -155,7 +155,9 @@ static int sync_way(const struct places *p, struct ck_error *err)
 /* Takes the shards that are in place out of a draft that goes on. */
 static int remove_ranks(const struct places *p, const struct ck_intent *in, struct ck_error *err)
 {
-	static const char *const suffixes[] = { "", ".json", ".pt" };
+	/* The last three are only ever shown. */
+	static const char *const suffixes[] = { "", ".json", ".pt", ".raw", ".safetensors", ".tsv" };
+	const size_t count = sizeof(suffixes) / sizeof(*suffixes);
 	char optim[PATH_MAX], path[PATH_MAX], name[64];
 	struct stat st;
 
@@ -164,7 +166,7 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
 		return CK_OK;
 	for (size_t i = 0; i < in->count; i++) {
-		for (size_t k = 0; k < 3 && ck_intent_in_place(in, i); k++) {
+		for (size_t k = 0; k < count && ck_intent_in_place(in, i); k++) {
 			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
 			if (!ck_path_join(path, optim, name))
 				return ck_fail_long_path(err);
@@ -268,7 +270,7 @@ static int check_there(const char *dir, struct ck_error *err)
 }
 
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
-	       struct ck_error *err)
+	       unsigned flags, struct ck_error *err)
 {
 	struct ck_plan plan = { 0 };
 	struct places p;
@@ -286,13 +288,16 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 		return CK_OK;
 	}
 	if (!rc)
-		rc = ck_plan_make(dir, kind, step, only_rank, &plan, err);
+		rc = ck_plan_make(dir, kind, step, only_rank, flags, &plan, err);
 	if (rc || plan.count == 0)
 		goto out;
 	if (kind != CK_DRAFT_OPTIM && ck_store_has_model(tag_path, step)) {
 		rc = ck_fail(err, CK_ERR_EXIST, "the step is there already");
 		goto out;
 	}
+	rc = ck_plan_room(&plan, dir, err);
+	if (rc)
+		goto out;
 	rc = write_parts(&p, &plan, step, err);
 	if (rc)
 		clear_up(&p);

@@ -25,7 +25,7 @@
  * meanwhile, and other mounts from publishing it (ck_lock_step).
  */
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
-	       struct ck_error *err);
+	       unsigned flags, struct ck_error *err);
 
 /* Finishes or takes back what a crash left in the draft DIR. *GONE: the draft was published, and is
    removed. */

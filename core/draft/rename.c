@@ -19,6 +19,7 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 
 	if (!where_path(d, from, name, old_path) || !where_path(d, to, new_name, new_path))
 		return ck_fail_long_path(err);
+	draft_changed(to->draft);
 	if (ck_real_stat(old_path, &moved) < 0)
 		return ck_fail_sys(err, "rename");
 	if (ck_real_stat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
@@ -64,6 +65,18 @@ static int rename_native(struct ck_drafts *d, struct where *w, const char *name,
 	return rc;
 }
 
+/* A copy of another draft's DRAFT.error is renamed into place: the draft's own stays. */
+static int remove_renamed(struct ck_drafts *d, struct where *from, const char *name, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (!where_path(d, from, name, path) || ck_real_stat(path, &st) < 0)
+		return ck_fail_sys(err, "rename");
+	dnode_put(d, dnode_kill(d, &st));
+	return ck_real_unlink(path) < 0 ? ck_fail_sys(err, "rename") : CK_OK;
+}
+
 static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name,
 			unsigned flags, struct ck_error *err)
 {
@@ -93,14 +106,19 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 	} else {
 		rc = draft_begin(from.draft, err);
 	}
-	if (!rc) {
+	if (!rc && report_is(d, &from, name)) {
+		rc = ck_fail(err, CK_ERR_PERM, "DRAFT.error stays in its draft");
+		draft_end(from.draft);
+	} else if (!rc) {
 		if (to.base && to.kind == CK_PLACE_TAG && ck_file_name_parse(new_name, &native)) {
 			rc = rename_native(d, &from, name, to.base, &native, err);
 		} else {
 			rc = from.base ? where_allows(d, parent, &from, name, err) : CK_OK;
 			if (!rc)
 				rc = where_allows(d, new_parent, &to, new_name, err);
-			if (!rc)
+			if (!rc && report_is(d, &to, new_name))
+				rc = remove_renamed(d, &from, name, err);
+			else if (!rc)
 				rc = rename_at(d, &from, name, &to, new_name, flags, &arrived, err);
 		}
 		draft_end(from.draft);
@@ -152,7 +170,7 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 	if (rc)
 		goto out;
 	if (kind == CK_DRAFT_PARTIAL && new_kind == CK_DRAFT_STEP && step == new_step) {
-		rc = draft_publish(d, draft, -1, 0, err);
+		rc = draft_publish(d, draft, -1, 0, 0, err);
 		goto out;
 	}
 	if (!ck_path_join(path, place->path, CK_DRAFT_DIR) || !ck_path_join(path, path, new_name)) {

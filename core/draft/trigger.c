@@ -1,5 +1,9 @@
+/*
+ * When a draft is published: what a close, a rename and an fsync mean for it. Implements private.h; publish.h does it.
+ */
 #include "core/draft/private.h"
 
+#include "core/draft/plan.h"
 #include "core/draft/publish.h"
 #include "core/file/real.h"
 
@@ -12,26 +16,6 @@
 #include <unistd.h>
 
 #define RELEASE_SECONDS 1
-
-/* Why the draft isn't a step: one line for the log, and for whoever looks into the draft. */
-static void report(struct ck_drafts *d, const struct draft *draft, const struct ck_error *why)
-{
-	char path[PATH_MAX], line[768];
-	int fd;
-
-	ck_error_line(why, line, sizeof(line) - 1);
-	if (d->log)
-		d->log(d->log_arg, line);
-	if (!ck_path_join(path, draft->dir,
-			  draft->kind == CK_DRAFT_OPTIM ? "files/optim/DRAFT.error" : "files/DRAFT.error"))
-		return;
-	strcat(line, "\n");
-	fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	if (fd < 0)
-		return; /* a full disk: the log has the line */
-	ck_write_full(fd, 0, line, strlen(line), NULL);
-	close(fd);
-}
 
 /* The step came to be by another way. The draft is kept, under the name by which it can still be reached. */
 static void set_aside(struct ck_drafts *d, struct draft *draft)
@@ -47,11 +31,19 @@ static void set_aside(struct ck_drafts *d, struct draft *draft)
 static void shrink(struct ck_drafts *d, struct draft *draft)
 {
 	char optim[PATH_MAX], path[PATH_MAX];
+	struct ck_names names;
+	size_t kept = 0;
 
-	if (!ck_path_join(optim, draft->dir, "files/optim") || !ck_path_join(path, optim, "DRAFT.error"))
+	if (!ck_path_join(optim, draft->dir, "files/optim") || ck_list_real_dir(optim, &names, NULL))
 		return;
-	ck_real_unlink(path);
-	if (ck_real_rmdir(optim) < 0)
+	/* What optim/ only shows of all ranks, and why of one it can't, is kept for none. */
+	for (size_t i = 0; i < names.count; i++)
+		kept += !ck_plan_is_shown(names.names[i]);
+	for (size_t i = 0; i < names.count && !kept; i++)
+		if (ck_path_join(path, optim, names.names[i]))
+			ck_remove_tree(path);
+	ck_names_free(&names);
+	if (kept || ck_real_rmdir(optim) < 0)
 		return;
 	draft_set_gone(d, draft);
 	ck_remove_tree(draft->dir);
@@ -138,7 +130,7 @@ static int lock_step(struct ck_drafts *d, const struct draft *draft, uint64_t *s
 	return rc;
 }
 
-int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
 		  struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -156,13 +148,17 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 		errno = EBUSY;
 		rc = ck_fail_sys(&why, "files of the draft are still open for writing");
 	} else {
-		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, &why);
+		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, &why);
+		if (!rc)
+			alias_published(d, draft);
 		if (!rc && draft->kind == CK_DRAFT_OPTIM)
 			shrink(d, draft);
 		else if (!rc || rc == CK_ERR_STALE)
 			draft_set_gone(d, draft);
-		else if (rc == CK_ERR_INVALID || rc == CK_ERR_EXIST)
-			report(d, draft, &why);
+		else if (rc != CK_ERR_AGAIN) {
+			draft_say(d, &why);
+			report_failure(d, draft, &why);
+		}
 		if (rc == CK_ERR_EXIST)
 			set_aside(d, draft);
 	}
@@ -182,41 +178,117 @@ static bool is_empty(struct ck_drafts *d, struct dnode *node)
 	return !dnode_path(d, node, NULL, path) || ck_real_stat(path, &st) < 0 || st.st_size == 0;
 }
 
-/* Whether NODE is a commit record: a step's meta.json, or one of a shard, whose rank is then *RANK. Nobody but a rename
- * changes a name, and then it arrives again. */
-static bool is_record(struct ck_drafts *d, const struct dnode *node, int64_t *rank)
+/* What the arrival of a file may be. */
+enum arrival { ARRIVED_OTHER, ARRIVED_META, ARRIVED_MODEL, ARRIVED_SHARD };
+
+/* Nobody but a rename changes a name, and then the file arrives again. *RANK: whose shard it is part of, or -1. */
+static enum arrival what_arrived(struct ck_drafts *d, const struct dnode *node, int64_t *rank)
 {
+	enum arrival what = ARRIVED_OTHER;
 	const struct dnode *dir;
-	bool record = false;
 	uint64_t number;
 	size_t len;
 
 	*rank = -1;
 	pthread_mutex_lock(&d->lock);
 	dir = node->parent;
-	if (dir && !node->dead && node->draft->kind == CK_DRAFT_STEP && !node->draft->partial)
-		record = !dir->parent && strcmp(node->name, "meta.json") == 0;
-	else if (dir && !node->dead && node->draft->kind == CK_DRAFT_OPTIM && dir->parent && !dir->parent->parent &&
-		 ck_rank_parse(node->name, &number, &len))
-		record = strcmp(node->name + len, ".json") == 0 || strcmp(node->name + len, ".pt") == 0;
-	if (record && node->draft->kind == CK_DRAFT_OPTIM)
-		*rank = (int64_t)number;
+	if (!dir || node->dead) {
+		what = ARRIVED_OTHER;
+	} else if (node->draft->kind == CK_DRAFT_STEP && !node->draft->partial && !dir->parent) {
+		if (strcmp(node->name, "meta.json") == 0)
+			what = ARRIVED_META;
+		else if (strcmp(node->name, "model.pt") == 0 || strcmp(node->name, "model.safetensors") == 0)
+			what = ARRIVED_MODEL;
+	} else if (node->draft->kind == CK_DRAFT_OPTIM && dir->parent) {
+		/* The entry of optim/ that it is, or lies in. */
+		for (dir = node; dir->parent->parent->parent; dir = dir->parent)
+			;
+		if (ck_rank_parse(dir->name, &number, &len))
+			*rank = (int64_t)number;
+		if (*rank >= 0 && dir == node &&
+		    (strcmp(node->name + len, ".json") == 0 || strcmp(node->name + len, ".pt") == 0))
+			what = ARRIVED_SHARD;
+	}
 	pthread_mutex_unlock(&d->lock);
-	return record;
+	return what;
+}
+
+static bool has(struct ck_drafts *d, struct draft *draft, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return draft_files_path(d, draft, path) && ck_path_join(path, path, name) && ck_real_stat(path, &st) == 0;
+}
+
+/* Whether a model in one file is all that there is of the model, beside its meta.json. */
+static bool is_whole_model(struct ck_drafts *d, struct draft *draft)
+{
+	return has(d, draft, "meta.json") &&
+	       has(d, draft, "model") + has(d, draft, "model.pt") + has(d, draft, "model.safetensors") == 1;
+}
+
+static bool is_shard_waiting(struct ck_drafts *d, struct draft *draft, int64_t rank)
+{
+	char json[64], pt[64];
+
+	snprintf(json, sizeof(json), "optim/rank%lld.json", (long long)rank);
+	snprintf(pt, sizeof(pt), "optim/rank%lld.pt", (long long)rank);
+	return has(d, draft, json) || has(d, draft, pt);
+}
+
+static void set_waiting(struct ck_drafts *d, struct draft *draft, bool waiting)
+{
+	pthread_mutex_lock(&d->lock);
+	draft->waiting = waiting;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static bool is_waiting(struct ck_drafts *d, const struct draft *draft)
+{
+	bool waiting;
+
+	pthread_mutex_lock(&d->lock);
+	waiting = draft->waiting;
+	pthread_mutex_unlock(&d->lock);
+	return waiting;
+}
+
+/* Whether what NODE's arrival means is the time to publish. */
+static bool is_time(struct ck_drafts *d, struct dnode *node, int64_t *rank)
+{
+	enum arrival what = what_arrived(d, node, rank);
+
+	if (what != ARRIVED_OTHER && !is_empty(d, node) && (what != ARRIVED_MODEL || is_whole_model(d, node->draft)))
+		return true;
+	if (!is_waiting(d, node->draft) || node->draft->partial)
+		return false;
+	return node->draft->kind == CK_DRAFT_STEP || (*rank >= 0 && is_shard_waiting(d, node->draft, *rank));
 }
 
 int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
+	struct draft *draft = node->draft;
+	bool busy;
 	int64_t rank;
 	int rc;
 
-	if (!is_record(d, node, &rank) || is_empty(d, node))
+	if (draft->kind > CK_DRAFT_OPTIM || !is_time(d, node, &rank))
 		return CK_OK;
-	rc = draft_publish(d, node->draft, rank, own_writers, &why);
-	if (rc == CK_OK || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || (rc == CK_ERR_SYS && why.sys == EBUSY))
+	rc = draft_publish(d, draft, rank, own_writers, CK_PLAN_COMPLETE, &why);
+	busy = rc == CK_ERR_SYS && why.sys == EBUSY;
+	set_waiting(d, draft, busy);
+	if (rc == CK_OK || busy || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || rc == CK_ERR_AGAIN)
 		return CK_OK;
 	if (err && !err->code)
 		*err = why;
 	return rc;
+}
+
+void draft_released(struct ck_drafts *d, struct dnode *node)
+{
+	/* A failure is logged, and DRAFT.error has it: nobody is there to be told. */
+	if (is_waiting(d, node->draft))
+		draft_arrived(d, node, 0, NULL);
 }

@@ -1,6 +1,8 @@
 /* Implements io.h: a stored file, and the full reads and writes that all of core goes through. */
 #include "core/file/io.h"
 
+#include "core/file/moves.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -13,23 +15,9 @@ struct ck_file {
 	atomic_uint refs;
 	int fd;
 	struct ck_ident ident;
+	struct ck_moves *moves; /* borrowed; NULL: times count as they are */
 	char name[];
 };
-
-struct ck_ident ck_ident_of(const struct stat *st)
-{
-	return (struct ck_ident){
-		.dev = st->st_dev,
-		.ino = st->st_ino,
-		.size = (uint64_t)st->st_size,
-		.mtime_ns = (int64_t)((uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000)) + st->st_mtim.tv_nsec,
-	};
-}
-
-bool ck_ident_equal(const struct ck_ident *a, const struct ck_ident *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns;
-}
 
 int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err)
 {
@@ -53,6 +41,7 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 	atomic_init(&file->refs, 1);
 	file->fd = fd;
 	file->ident = ck_ident_of(&st);
+	file->moves = NULL;
 	strcpy(file->name, name);
 	*out = file;
 	return CK_OK;
@@ -95,6 +84,12 @@ struct ck_file *ck_file_unref(struct ck_file *file)
 		free(file);
 	}
 	return NULL;
+}
+
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves)
+{
+	file->moves = moves;
+	ck_moves_ident(moves, &file->ident);
 }
 
 int ck_file_fd(const struct ck_file *file)
@@ -173,6 +168,8 @@ int ck_file_verify(const struct ck_file *file, struct ck_error *err)
 		goto fail;
 	}
 	now = ck_ident_of(&st);
+	if (!ck_ident_equal(&now, &file->ident) && file->moves)
+		ck_moves_ident(file->moves, &now);
 	if (ck_ident_equal(&now, &file->ident))
 		return CK_OK;
 	rc = ck_fail(err, CK_ERR_CHANGED, "the file was rewritten while it was in use");

@@ -11,19 +11,10 @@
 #define CK_IO_H
 
 #include "core/base/error.h"
+#include "core/file/ident.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/stat.h>
-
-/* What makes a stored file that file. Two files with equal identities hold the same bytes. */
-struct ck_ident {
-	uint64_t dev, ino, size;
-	int64_t mtime_ns;
-};
-
-struct ck_ident ck_ident_of(const struct stat *st);
-bool ck_ident_equal(const struct ck_ident *a, const struct ck_ident *b);
 
 /* A stored file, open for reading. Immutable and shared between threads; reference counted. */
 struct ck_file;
@@ -40,6 +31,10 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 
 struct ck_file *ck_file_ref(struct ck_file *file);
 struct ck_file *ck_file_unref(struct ck_file *file);    /* returns NULL; NULL is allowed */
+
+/* Times of files that this mount has set count as if they hadn't been: see moves.h. Before FILE is shared. */
+struct ck_moves;
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves);
 
 int ck_file_fd(const struct ck_file *file);             /* borrowed */
 uint64_t ck_file_size(const struct ck_file *file);      /* bytes, at open */

@@ -45,7 +45,7 @@ static int fail_outside(const char *path, struct ck_error *err)
 	return rc;
 }
 
-int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err)
+static int open_any(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err)
 {
 	char real[PATH_MAX];
 	int fd, rc;
@@ -59,6 +59,15 @@ int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out
 		return fail_outside(path, err);
 	rc = ck_fail_sys(err, "open");
 	ck_error_file(err, path);
+	return rc;
+}
+
+int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err)
+{
+	int rc = open_any(tree, path, out, err);
+
+	if (!rc)
+		ck_file_mind(*out, tree->moves);
 	return rc;
 }
 

@@ -271,6 +271,11 @@ int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, st
 	return add(dir, name, ino, type, true, err);
 }
 
+int ck_dir_add_dear(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err)
+{
+	return add(dir, name, ino, type, false, err);
+}
+
 int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err)
 {
 	struct node *n = node_find(tree, ino);

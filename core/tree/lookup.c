@@ -43,14 +43,14 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
 	if (!S_ISREG(st.st_mode))
 		return not_found(err);
-	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = ck_ident_of(&st) };
+	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = tree_ident(tree, &st) };
 	key->parent = ino_of(step, LOCAL_SELF);
 	if (type == NODE_OPTIM)
 		key->parent = ino_of(step, LOCAL_OPTIM);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
 	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
 	    tree_stat(tree, meta_path, &st) == 0)
-		key->meta = ck_ident_of(&st);
+		key->meta = tree_ident(tree, &st);
 	return CK_OK;
 }
 

@@ -6,6 +6,7 @@
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H
 
+#include "core/file/moves.h"
 #include "core/pt/checkpoint.h"
 #include "core/tree/tree.h"
 
@@ -88,6 +89,7 @@ struct ck_tree {
 	/* Guards the table, refs, states, contents and attributes of all nodes, and the cache's
 	   list. Never held while a file is read. */
 	pthread_mutex_t lock;
+	struct ck_moves *moves;         /* times that were set through the mount */
 	pthread_cond_t loaded;          /* some node left LOAD_RUNNING: so a load is over */
 	unsigned loads;                 /* under way */
 	struct node **buckets;
@@ -176,6 +178,9 @@ int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out
 int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st);
 /* CK_ERR_SYS EACCES when the directory of a SOURCE or a TAG must not be looked into. */
 int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct ck_error *err);
+
+/* The identity by which this mount knows the file of attributes ST. */
+struct ck_ident tree_ident(const struct ck_tree *tree, const struct stat *st);
 
 /* Attributes of the stored thing at the node's path, at most half a second old. CK_ERR_SYS ENOENT
    for a directory or a step that is gone. */

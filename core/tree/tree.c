@@ -1,5 +1,7 @@
 #include "core/tree/private.h"
 
+#include "core/file/real.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -27,8 +29,10 @@ int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, str
 	}
 	tree->options = *options;
 	tree->store = strdup(options->store);
-	tree->root = tree->store ? node_root(tree, &key) : NULL;
+	tree->moves = ck_moves_new();
+	tree->root = tree->store && tree->moves ? node_root(tree, &key) : NULL;
 	if (!tree->root) {
+		ck_moves_free(tree->moves);
 		free(tree->buckets);
 		free(tree->store);
 		free(tree);
@@ -50,6 +54,7 @@ void ck_tree_free(struct ck_tree *tree)
 	pthread_cond_destroy(&tree->loaded);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree->store);
+	ck_moves_free(tree->moves);
 	free(tree);
 }
 
@@ -72,9 +77,9 @@ int64_t tree_now_ms(void)
 }
 
 /* Whether what stat found now is what the node stands for. */
-static bool is_same(const struct node *n, const struct stat *st)
+static bool is_same(const struct ck_tree *tree, const struct node *n, const struct stat *st)
 {
-	struct ck_ident ident = ck_ident_of(st);
+	struct ck_ident ident = tree_ident(tree, st);
 
 	return n->ident.ino == 0 || ck_ident_equal(&ident, &n->ident);
 }
@@ -96,7 +101,7 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 		return CK_OK;
 	if (tree_stat(tree, n->path, &found) < 0 && !(identity && errno == ENOENT))
 		ck_fail_sys(&why, "stat");
-	else if (!is_same(n, &found))
+	else if (!is_same(tree, n, &found))
 		ck_error_set(&why, CK_ERR_STALE, "the file was replaced");
 	if (why.code) {
 		/* A file that is gone or was replaced keeps, for whoever still holds it, the
@@ -327,6 +332,7 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	out->kind = kinds[n->type];
 	out->name = n->name;
+	out->step = ino_of(n, LOCAL_SELF);
 	out->path[0] = '\0';
 	if (out->kind == CK_PLACE_STEP && local_of(ino) == LOCAL_OPTIM)
 		out->kind = CK_PLACE_OPTIM;
@@ -337,6 +343,55 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 	else if (out->kind != CK_PLACE_OTHER)
 		path_of_tag(n, out->path);
 	return out->kind == CK_PLACE_OTHER ? CK_OK : ck_tree_real(tree, out->path, err);
+}
+
+struct ck_ident tree_ident(const struct ck_tree *tree, const struct stat *st)
+{
+	struct ck_ident ident = ck_ident_of(st);
+
+	ck_moves_ident(tree->moves, &ident);
+	return ident;
+}
+
+int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err)
+{
+	struct node *n = node_find(tree, ino);
+	uint32_t local = local_of(ino);
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	*view = n->type >= NODE_STEP && n->type != NODE_NATIVE;
+	/* The base's sources are ours, and so are the links. */
+	if (n->type == NODE_BASE || (!*view && local != LOCAL_SELF))
+		return ck_fail(err, CK_ERR_PERM, "it stands for no file or directory of the store");
+	strcpy(path, n->path);
+	return ck_tree_real(tree, path, err);
+}
+
+int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2])
+{
+	struct stat was, now;
+	int rc, error;
+
+	ck_moves_begin(tree->moves);
+	rc = ck_real_stat(path, &was);
+	if (rc == 0)
+		rc = ck_real_utimens(path, times);
+	error = errno;
+	ck_moves_end(tree->moves, &was, rc == 0 && ck_real_stat(path, &now) == 0 ? &now : NULL);
+	errno = error;
+	return rc;
+}
+
+void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
+{
+	struct node *n = node_find(tree, ino);
+
+	if (!n)
+		return;
+	pthread_mutex_lock(&tree->lock);
+	n->seen_ms = 0;
+	pthread_mutex_unlock(&tree->lock);
 }
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err)

@@ -106,8 +106,17 @@ struct ck_place {
 	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
 	char path[4096];
 	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
+	ck_ino step;                    /* STEP, OPTIM: the step's directory */
 };
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
+
+/* The file or directory of the store whose attributes INO has: its real path, into PATH (PATH_MAX bytes). *VIEW: INO shows it
+   as something else. CK_ERR_PERM where there is none. */
+int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err);
+/* utimensat(2) of such a path: no change of content to this mount (moves.h). -1 with errno. */
+int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2]);
+/* Attributes of what INO shows were changed: they are looked at again. */
+void ck_tree_changed(struct ck_tree *tree, ck_ino ino);
 
 /* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
    CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
@@ -129,6 +138,8 @@ bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out);
    being written. */
 int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err);
 int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
+/* The same of a file whose attributes cost something. */
+int ck_dir_add_dear(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
 void ck_dir_close(struct ck_dir *dir);
 
 #endif

@@ -5,7 +5,7 @@ import re
 import sys
 
 FOLDERS = ["core/base", "core/file", "core/zip", "core/tensor", "core/pickle", "core/format", "core/pt", "core/tree", "core/draft", "fs"]
-PRIVATE = ["private.h", "impl.h"]
+PRIVATE = ["private.h", "plan_private.h", "impl.h"]
 
 
 def sources():

@@ -80,10 +80,10 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	local step=$TAG/000500 command
 	find "$STORED" -type f ! -path '*.ckptfs*' -exec sha256sum {} + | sort >"$BATS_TEST_TMPDIR/before"
 	for command in "touch $step/model/new.npy" "touch $step/new" "mkdir $step/x" "rm -f $step/model.pt" "rm -f $step/model/lm_head.weight.npy" \
-		"rmdir $step/model" "rmdir $step" "ln $step/model.pt $step/hard" "ln -s x $step/soft" "chmod 777 $step/model.pt" "chown 1 $step/model.pt" \
+		"rmdir $step/model" "rmdir $step" "ln $step/model.pt $step/hard" "ln -s x $step/soft" "mknod $step/null c 1 3" "mknod $step/new p" \
 		"truncate -s 0 $step/model.pt" "dd if=/dev/zero of=$step/meta.json conv=notrunc count=1" "mkfifo $step/fifo" "tee $step/model/lm_head.weight.npy" \
-		"touch $step/model.pt" "mv $step/meta.json $step/model/x" "mv $step $TAG/000700" "mv $step $TAG/000500.partial" "rm -rf $step/model" \
-		"touch $TAG/001000/optim/rank0.json" "rm -f $TAG/001000/optim/rank0.pt" "mkdir $TAG/001000/optim/rank0/x" "tee $TAG/001000/optim/rank0.json" \
+		"mv $step/meta.json $step/model/x" "mv $step $TAG/000700" "mv $step $TAG/000500.partial" "rm -rf $step/model" \
+		"tee -a $TAG/001000/optim/rank0.json" "rm -f $TAG/001000/optim/rank0.pt" "mkdir $TAG/001000/optim/rank0/x" "tee $TAG/001000/optim/rank0.json" \
 		"cp /dev/null $TAG/001000/optim/x.json" "mkdir $TAG/001000/optim/rankx"; do
 		# shellcheck disable=SC2086 # a command's words
 		refuses "Operation not permitted" $command </dev/null || { echo "$command: $status $output"; return 1; }
@@ -226,7 +226,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	cp -r "$TAG/000500/model" "$TAG/000600/"
 	fill "$TAG/000700.partial"
 	mv "$TAG/000700.partial" "$TAG/000701.partial"
-	lists "$TAG/000701.partial" "meta.json model"
+	lists "$TAG/000701.partial" "DRAFT.error meta.json model"
 	chmod u+w "$TAG/000701.partial/meta.json"
 	exec 6>>"$TAG/000701.partial/meta.json"
 	mv "$TAG/000701.partial" "$TAG/000702.partial"

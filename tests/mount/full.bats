@@ -48,10 +48,14 @@ faulty() {
 	truncate -s -64k "$store/filler"
 	refuses 'No space left' cp "$MNT/base/d1/000001/meta.json" "$draft/"
 	refuses 'No space left' sync "$draft"
+	# The room is asked for before the copy begins, and how much is missing is said as of now.
+	is_error "$draft/DRAFT.error" "1 tensor and meta.json: publishing needs 400[0-9]{3} bytes of disk space, [0-9]+ are free: 3[0-9]{5} bytes are missing"
+	grep -q 'publishing needs .* bytes are missing' "$LOG"
 	lists "$store/base_checkpoints/d1" ".ckptfs meta_000001.json model_000001.pt"
 	[[ $(readlink "$MNT/base/d1/latest") == 000001 ]]
 	cmp "$MNT/base/d1/000001/model/w.npy" "$draft/model/w.npy"
 	rm "$store/filler"
+	is_error "$draft/DRAFT.error" "1 tensor and meta.json: sync this directory to publish"
 	sync "$draft"
 	diff -r "$MNT/base/d1/000001/model" "$MNT/base/d1/000002/model"
 	lists "$store/base_checkpoints/d1/.ckptfs" "writers"

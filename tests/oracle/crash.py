@@ -104,13 +104,54 @@ class ByRename(Scenario):
         os.rename(os.path.join(tag, "000600.partial"), os.path.join(tag, "000600"))
 
 
-class BySync(Scenario):
-    """model.pt; published by fsync of the draft's directory."""
+class ByModel(Scenario):
+    """model.pt beside a meta.json that is there; published by its close."""
 
     def __init__(self):
         super().__init__()
         self.model = faulty.model(6)
         self.plan = [("000600", None), ("000600/meta.json", META), ("000600/model.pt", faulty.pt(self.model))]
+
+
+class BySafetensors(Scenario):
+    """The same with model.safetensors, renamed into place."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = faulty.model(13, floats=False)
+        self.plan = [("000600", None), ("000600/meta.json", META)]
+
+    def door(self, tag):
+        with open(os.path.join(tag, "000600/.new"), "wb", buffering=0) as f:
+            f.write(faulty.safetensors(self.model))
+        os.rename(os.path.join(tag, "000600/.new"), os.path.join(tag, "000600/model.safetensors"))
+
+
+class ByLastWriter(Scenario):
+    """.npy files and meta.json; published by the close of the file that was still open when meta.json was closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = faulty.model(14)
+        self.plan = [("000600", None), *npy_parts("000600/model", self.model)]
+
+    def door(self, tag):
+        last = open(os.path.join(tag, self.plan[-1][0]), "r+b", buffering=0)
+        try:
+            with open(os.path.join(tag, "000600/meta.json"), "wb", buffering=0) as f:
+                f.write(META)
+        finally:
+            last.close()
+
+
+class BySync(Scenario):
+    """Two forms of one model, and one that is only shown; published by fsync of the draft's directory."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = faulty.model(6)
+        self.plan = [("000600", None), ("000600/meta.json", META), *npy_parts("000600/model", self.model),
+                     ("000600/model.tsv", b"key\n"), ("000600/model.pt", faulty.pt(self.model))]
 
     def door(self, tag):
         fd = os.open(os.path.join(tag, "000600"), os.O_RDONLY)
@@ -228,7 +269,7 @@ class Ranks(Native):
 
 def scenarios(rank_json):
     """Makers of them: a scenario is used once."""
-    return (lambda: ByMeta(rank_json)), ByRename, BySync, Large, Shard, Native
+    return (lambda: ByMeta(rank_json)), ByModel, BySafetensors, ByLastWriter, ByRename, BySync, Large, Shard, Native
 
 
 class Stage:

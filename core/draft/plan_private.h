@@ -1,0 +1,53 @@
+/*
+ * plan_private - the inside of a plan, for the files that make it: plan.c (a step's parts), plan_tensors.c (a directory
+ * of tensors), plan_model.c (the forms of a model), plan_same.c (whether two forms show the same).
+ */
+#ifndef CK_PLAN_PRIVATE_H
+#define CK_PLAN_PRIVATE_H
+
+#include "core/draft/plan.h"
+#include "core/pt/checkpoint.h"
+
+#include <limits.h>
+
+#define MAX_PART ((size_t)128 << 20)    /* of memory for what one part is made of; 100,000 tensors need half of it */
+
+/* What a draft's directories hold, sorted into the parts of a step. */
+struct draft_files {
+	const char *dir;                /* of the draft */
+	char files[PATH_MAX];           /* DIR/files */
+	uint64_t step;
+	unsigned flags;                 /* of ck_plan_make */
+	int64_t n_layer;                /* as meta.json says, or -1 */
+	struct ck_plan *plan;
+	struct ck_error *err;
+};
+
+/* CK_ERR_INVALID, with WHY about SUBJECT. */
+int plan_unfit(struct draft_files *d, const char *subject, const char *why);
+struct ck_part *plan_add(struct draft_files *d, enum ck_file_kind kind, uint64_t rank, enum ck_part_kind how,
+			 const char *path);
+/* Gives back what a part holds. */
+void plan_part_free(struct ck_part *part);
+/* Whether NAME is there in DIR. */
+bool plan_exists(const char *dir, const char *name);
+/* Names that are no part of the step: programs' temporary and backup names, and every .error. */
+bool plan_is_passing(const char *name);
+/* Opens the .pt at PATH: *OUT is the caller's. */
+int plan_open_pt(const char *path, const struct ck_patch *patch, struct ck_checkpoint **out, struct ck_error *err);
+
+/* Every .npy of the part's directory, in the order of creation; names that were cut only with CUT. */
+int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut);
+/* The outline at JSON, which refers to the part's tensors. */
+int plan_take_outline(struct draft_files *d, struct ck_part *part, const char *json);
+
+int plan_model(struct draft_files *d);
+
+/*
+ * Whether OTHER shows what CHECKPOINT shows, or where that is NULL what PART holds: the same names, shapes and values.
+ * CK_ERR_INVALID names the first tensor that differs.
+ */
+int plan_same_tensors(struct ck_checkpoint *checkpoint, struct ck_part *part, struct ck_part *other,
+		      struct ck_error *err);
+
+#endif
