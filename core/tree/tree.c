@@ -97,7 +97,8 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	*st = n->st;
 	seen = n->seen_ms;
 	pthread_mutex_unlock(&tree->lock);
-	if (seen && now - seen < fresh_ms)
+	/* A directory's times change with what this mount makes in it, and rsync looks at once. */
+	if (seen && now - seen < fresh_ms && n->type >= NODE_STEP)
 		return CK_OK;
 	if (tree_stat(tree, n->path, &found) < 0 && !(identity && errno == ENOENT))
 		ck_fail_sys(&why, "stat");
@@ -390,7 +391,9 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
 	if (!n)
 		return;
 	pthread_mutex_lock(&tree->lock);
-	n->seen_ms = 0;
+	/* Long ago. Of a file that was replaced meanwhile the last look still counts. */
+	if (n->seen_ms)
+		n->seen_ms = 1;
 	pthread_mutex_unlock(&tree->lock);
 }
 
