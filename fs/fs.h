@@ -18,6 +18,7 @@ struct fs {
 	struct ck_tree *tree;
 	struct ck_drafts *drafts;
 	bool read_only;                 /* drafts are shown, and nothing is written */
+	struct ck_scratch *scratch;     /* temporary space */
 	struct log *log;
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;
@@ -30,6 +31,10 @@ struct fs {
 };
 
 extern const struct fuse_lowlevel_ops fs_ops;
+
+/* The hooks of the loop; ARG is the struct fs. */
+uint64_t fs_thing(void *arg, const struct fuse_in_header *request);
+void fs_tick(void *arg);
 
 /* The only table from an error to an errno. */
 int fs_errno(const struct ck_error *err);

@@ -1,3 +1,4 @@
+/* loop - the threads that serve a session. Implements fs/loop.h, which says how requests share the threads. */
 #include "loop.h"
 
 #include <errno.h>
@@ -5,13 +6,18 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Requests served at a time: many may wait for a disk. */
 #define MAX_WORKERS 64
+/* Requests served at a time: many may wait for a disk. One worker always takes the next request. */
+#define MAX_SERVED (MAX_WORKERS - 1)
+/* Memory of parked requests. Only writes are large; when they pass it, they wait in the kernel. */
+#define MAX_PARKED ((size_t)64 << 20)
+#define TICK_SECONDS 5
 /* Workers that wait at the device, where what is asked is small: the one that just replied, and those
    that take what comes before it is back. With 2, lookups and reads of 4 KiB were a third slower. */
 #define WAITING 3
@@ -27,14 +33,30 @@ struct worker {
 	pthread_cond_t wake;    /* it is called, or the loop ends */
 	bool called;
 	struct worker *below;   /* in the stack of resting ones */
+	bool serves;            /* a request of this thing and this number */
+	uint64_t thing, unique;
+	atomic_bool interrupted;        /* that request */
+};
+
+/* A request that waits until its thing has a worker again. */
+struct parked {
+	struct parked *next;
+	uint64_t thing;
+	struct fuse_buf request;
 };
 
 struct loop {
 	struct fuse_session *session;
+	struct loop_hooks hooks;
+	pthread_key_t self;     /* the worker that a thread is */
 	int ended;              /* an eventfd, readable once the loop ends by itself */
-	/* Guards what follows, and `called`, `below` and `thread` of the workers. Held for a few
-	   instructions. */
+	/* Guards what follows, and `called`, `below`, `thread` and what they serve of the workers. Held
+	   for a few instructions. */
 	pthread_mutex_t lock;
+	unsigned served;        /* workers that serve a request */
+	struct parked *first, **last;
+	size_t parked;          /* bytes of these */
+	pthread_cond_t room;    /* these became fewer, or the loop ends */
 	unsigned waiting;       /* workers at the device, or on their way to it */
 	struct worker *resting; /* the last to come is called first: it is warm */
 	unsigned resting_count;
@@ -146,21 +168,183 @@ static bool is_forget(const struct fuse_in_header *header)
 	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
 }
 
+/* ---- parking ---- */
+
+/* Whether one more worker may serve a request for THING. The lock is held. */
+static bool admits(const struct loop *l, uint64_t thing)
+{
+	unsigned free = l->served < MAX_SERVED ? MAX_SERVED - l->served : 0, of_thing = 0;
+
+	if (l->served <= free)
+		return true;
+	for (const struct worker *w = l->workers; w < l->workers + l->count; w++)
+		of_thing += w->serves && w->thing == thing;
+	return of_thing < free;
+}
+
+/* The lock is held. */
+static void begin(struct worker *w, uint64_t thing, const struct fuse_buf *request)
+{
+	const struct fuse_in_header *header = request->mem;
+
+	w->serves = true;
+	w->thing = thing;
+	w->unique = header->unique;
+	atomic_store(&w->interrupted, false);
+	w->loop->served++;
+}
+
+/* The lock is held. */
+static void end(struct worker *w)
+{
+	w->serves = false;
+	w->loop->served--;
+}
+
+/* Keeps a copy of the request that W received. False: no memory. The lock is held. */
+static bool park(struct worker *w, uint64_t thing)
+{
+	struct loop *l = w->loop;
+	size_t size = w->request.size;
+	struct parked *p = malloc(sizeof(*p) + size);
+
+	if (!p)
+		return false;
+	*p = (struct parked){ .thing = thing, .request = { .size = size, .mem = p + 1 } };
+	memcpy(p->request.mem, w->request.mem, size);
+	*l->last = p;
+	l->last = &p->next;
+	l->parked += size;
+	while (l->parked > MAX_PARKED && !l->ends)
+		pthread_cond_wait(&l->room, &l->lock);
+	return true;
+}
+
+/* Takes the parked request at *AT out of the queue. The lock is held. */
+static struct parked *take(struct loop *l, struct parked **at)
+{
+	struct parked *p = *at;
+
+	*at = p->next;
+	if (!p->next)
+		l->last = at;
+	l->parked -= p->request.size;
+	pthread_cond_broadcast(&l->room);
+	return p;
+}
+
+/* The first parked request that may be served now, or NULL. The lock is held. */
+static struct parked *next_parked(struct loop *l)
+{
+	struct parked **at = &l->first;
+	uint64_t refused = 0;
+
+	for (; *at; at = &(*at)->next) {
+		/* Thousands may be parked, most of them for one thing. */
+		if (at != &l->first && (*at)->thing == refused)
+			continue;
+		if (admits(l, (*at)->thing))
+			return take(l, at);
+		refused = (*at)->thing;
+	}
+	return NULL;
+}
+
+static void answer(struct loop *l, uint64_t unique, int error)
+{
+	const struct fuse_out_header out = { .len = sizeof(out), .error = -error, .unique = unique };
+	ssize_t ignored = write(fuse_session_fd(l->session), &out, sizeof(out));
+
+	(void)ignored;  /* the request was answered meanwhile */
+}
+
+/* The program that asked has got a signal. EAGAIN: another worker has just received the request, and the
+   kernel shall say it again. */
+static void interrupt(struct loop *l, const struct fuse_in_header *header)
+{
+	const struct fuse_interrupt_in *in = (const void *)(header + 1);
+	struct parked **at = &l->first;
+	bool served = false;
+
+	pthread_mutex_lock(&l->lock);
+	while (*at && ((const struct fuse_in_header *)(*at)->request.mem)->unique != in->unique)
+		at = &(*at)->next;
+	if (*at)
+		free(take(l, at));
+	else
+		at = NULL;
+	for (struct worker *w = l->workers; w < l->workers + l->count; w++) {
+		if (!w->serves || w->unique != in->unique)
+			continue;
+		atomic_store(&w->interrupted, true);
+		served = true;
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (at)
+		answer(l, in->unique, EINTR);
+	else if (!served)
+		answer(l, header->unique, EAGAIN);
+}
+
+bool loop_is_interrupted(struct loop *l)
+{
+	struct worker *w = pthread_getspecific(l->self);
+
+	return w && atomic_load(&w->interrupted);
+}
+
+/* Serves the request that W received and was let in, and parked ones that may be served after it. */
+static void serve(struct worker *w)
+{
+	struct loop *l = w->loop;
+	struct parked *p;
+
+	fuse_session_process_buf(l->session, &w->request);
+	for (;;) {
+		pthread_mutex_lock(&l->lock);
+		end(w);
+		p = l->first && !l->ends ? next_parked(l) : NULL;
+		if (p)
+			begin(w, p->thing, &p->request);
+		pthread_mutex_unlock(&l->lock);
+		if (!p)
+			return;
+		fuse_session_process_buf(l->session, &p->request);
+		free(p);
+	}
+}
+
+/* ---- the workers ---- */
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct loop *l = w->loop;
 	bool stream, ends = false;
+	uint64_t thing;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_setspecific(l->self, w);
 	while (!ends && receive(w)) {
+		const struct fuse_in_header *header = w->request.mem;
+
+		if (header->opcode == FUSE_INTERRUPT) {
+			interrupt(l, header);
+			continue;
+		}
+		thing = l->hooks.thing(l->hooks.arg, header);
 		pthread_mutex_lock(&l->lock);
+		if (!admits(l, thing) && !is_forget(header) && park(w, thing)) {
+			pthread_mutex_unlock(&l->lock);
+			continue;
+		}
 		l->waiting--;
-		stream = is_stream(l, w->request.mem);
-		if (!stream && !is_forget(w->request.mem))
+		begin(w, thing, &w->request);
+		stream = is_stream(l, header);
+		if (!stream && !is_forget(header))
 			call(l);
 		pthread_mutex_unlock(&l->lock);
-		fuse_session_process_buf(l->session, &w->request);
+		serve(w);
 		pthread_mutex_lock(&l->lock);
 		/* Whoever serves a stream alone finds the next request there already, without sleep. */
 		if (l->waiting >= (stream ? 1 : WAITING))
@@ -173,19 +357,24 @@ static void *work(void *arg)
 	return NULL;
 }
 
-struct loop *loop_new(struct fuse_session *session)
+struct loop *loop_new(struct fuse_session *session, const struct loop_hooks *hooks)
 {
 	struct loop *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
 	l->ended = eventfd(0, EFD_CLOEXEC);
-	if (l->ended < 0) {
+	if (l->ended < 0 || (errno = pthread_key_create(&l->self, NULL))) {
+		if (l->ended >= 0)
+			close(l->ended);
 		free(l);
 		return NULL;
 	}
 	l->session = session;
+	l->hooks = *hooks;
+	l->last = &l->first;
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->room, NULL);
 	for (struct worker *w = l->workers; w < l->workers + MAX_WORKERS; w++) {
 		w->loop = l;
 		pthread_cond_init(&w->wake, NULL);
@@ -201,7 +390,11 @@ void loop_free(struct loop *l)
 		pthread_cond_destroy(&w->wake);
 		free(w->request.mem);
 	}
+	while (l->first)
+		free(take(l, &l->first));
+	pthread_cond_destroy(&l->room);
 	pthread_mutex_destroy(&l->lock);
+	pthread_key_delete(l->self);
 	close(l->ended);
 	free(l);
 }
@@ -212,6 +405,7 @@ static void stop(struct loop *l)
 	l->ends = true;         /* from now on no thread is started */
 	for (struct worker *w = l->resting; w; w = w->below)
 		pthread_cond_signal(&w->wake);
+	pthread_cond_broadcast(&l->room);
 	pthread_mutex_unlock(&l->lock);
 	for (unsigned i = 0; i < l->count; i++)
 		pthread_cancel(l->workers[i].thread);
@@ -222,6 +416,7 @@ static void stop(struct loop *l)
 int loop_run(struct loop *l)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	const struct timespec tick = { .tv_sec = TICK_SECONDS };
 	struct pollfd ended = { .fd = l->ended, .events = POLLIN };
 	sigset_t signals, before;
 	bool started;
@@ -235,8 +430,8 @@ int loop_run(struct loop *l)
 	call(l);
 	started = l->count;
 	pthread_mutex_unlock(&l->lock);
-	while (started && !fuse_session_exited(l->session) && ppoll(&ended, 1, NULL, &before) <= 0)
-		;
+	while (started && !fuse_session_exited(l->session) && ppoll(&ended, 1, &tick, &before) <= 0)
+		l->hooks.tick(l->hooks.arg);
 	/* The requests in hand may take long: SIGQUIT, which is nobody's handler's, ends even that. */
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	stop(l);

@@ -5,18 +5,33 @@
  * who reads one thing after the other that is costly: while one thread copies a MiB, a second is
  * woken for the next one, and on few processors gets in the way of the reader itself. So here a
  * stream is served by one thread, as long as the data is in memory; and as with libfuse's loop
- * everything else finds a thread waiting, so that a slow store, or a publication, holds up nobody
- * but those who want it.
+ * everything else finds a thread waiting.
+ *
+ * There are at most 64 threads, and requests may wait: for a slow file, for a draft that is being
+ * published. So that one such thing never takes all threads, it may have as many as are free. Further
+ * requests for the same thing are parked: they cost memory, no thread, until one of the thing's is
+ * done. An interrupted request that is parked is answered with EINTR; one that is being served is
+ * told, see loop_is_interrupted().
  */
 #ifndef CKPTFS_LOOP_H
 #define CKPTFS_LOOP_H
 
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 
 struct loop;
+struct fuse_in_header;
+
+struct loop_hooks {
+	/* What a request may wait for: requests with equal numbers may wait for the same thing. */
+	uint64_t (*thing)(void *arg, const struct fuse_in_header *request);
+	/* Called every few seconds, by the thread that calls loop_run(): gives back what is idle. */
+	void (*tick)(void *arg);
+	void *arg;
+};
 
 /* NULL with errno. The session is borrowed; it outlives the loop. */
-struct loop *loop_new(struct fuse_session *session);
+struct loop *loop_new(struct fuse_session *session, const struct loop_hooks *hooks);
 void loop_free(struct loop *loop);      /* NULL is allowed */
 
 /*
@@ -29,5 +44,9 @@ int loop_run(struct loop *loop);
 
 /* For a handler of reads, before it waits: another thread takes the requests meanwhile. */
 void loop_hand_on(struct loop *loop);
+
+/* Whether the program whose request the calling thread serves has got a signal: a handler that waits
+   for something gives up with EINTR. */
+bool loop_is_interrupted(struct loop *loop);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -35,6 +36,24 @@ static void on_fuse_log(enum fuse_log_level level, const char *format, va_list a
 static void on_tree_log(void *arg, const char *line)
 {
 	log_line(arg, line);
+}
+
+static bool on_tree_wait(void *arg)
+{
+	const struct fs *fs = arg;
+
+	return fs->loop && loop_is_interrupted(fs->loop);
+}
+
+/* A mount may have much open, and hard limits are made for that. What can't be had is no fault. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 /* Large blocks go back to the system as soon as they are freed: opening a checkpoint leaves nothing
@@ -135,6 +154,7 @@ static void warn_without_mtab(struct log *log)
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
+	const struct loop_hooks hooks = { .thing = fs_thing, .tick = fs_tick, .arg = fs };
 	struct unmounter unmounter = { 0 };
 	struct fuse_session *se;
 	int rc = -1;
@@ -142,7 +162,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
 		return -1;
-	fs->loop = loop_new(se);
+	fs->loop = loop_new(se, &hooks);
 	if (!fs->loop)
 		log_failure(fs->log);
 	if (!fs->loop || fuse_set_signal_handlers(se) < 0)
@@ -183,15 +203,18 @@ static int run(struct options *o)
 		.read_only = o->read_only,
 		.contain = stays_in_store(o),
 		.log = on_tree_log,
+		.gave_up = on_tree_wait,
+		.gave_up_arg = &fs,
 	};
 	struct ck_error err = CK_ERROR_INIT;
 	char line[512];
 	int rc = -1;
 
+	tree.scratch = fs.scratch = ck_scratch_new(o->tmp_max_size);
 	fs.log = fuse_log_target = log_new(false);
-	if (!fs.log) {
+	if (!fs.log || !fs.scratch) {
 		fprintf(stderr, "ckptfs: out of memory\n");
-		return -1;
+		goto out;
 	}
 	fuse_set_log_func(on_fuse_log);
 	tree.log_arg = fs.log;
@@ -212,6 +235,7 @@ static int run(struct options *o)
 out:
 	ck_drafts_free(fs.drafts);
 	ck_tree_free(fs.tree);
+	ck_scratch_free(fs.scratch);
 	buffers_free(&fs.buffers);
 	log_free(fs.log);
 	return rc;
@@ -232,6 +256,7 @@ int main(int argc, char **argv)
 
 	tune_malloc();
 	fix_time_zone();
+	raise_descriptors();
 	rc = options_parse(&o, argc, argv);
 	if (rc == 0 && o.help)
 		options_help();

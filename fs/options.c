@@ -29,9 +29,11 @@ static const struct fuse_opt table[] = {
 	OPT("device=%s", device_text, 0),
 	OPT("level=%s", level_text, 0),
 	OPT("sandbox=%s", sandbox_text, 0),
+	OPT("tmp_max_size=%s", tmp_max_size_text, 0),
 	FUSE_OPT_KEY("device", KEY_NO_VALUE),
 	FUSE_OPT_KEY("level", KEY_NO_VALUE),
 	FUSE_OPT_KEY("sandbox", KEY_NO_VALUE),
+	FUSE_OPT_KEY("tmp_max_size", KEY_NO_VALUE),
 	OPT("follow", follow, true),
 	OPT("native", native, true),
 	OPT("delete", may_delete, true),
@@ -145,6 +147,29 @@ static int choose(const char *option, const char *text, const char *const choice
 		strcat(strcat(list, i ? ", " : ""), choices[i]);
 	}
 	fprintf(stderr, "ckptfs: %s=%s: expected one of %s\n", option, text, list);
+	return -1;
+}
+
+/* A number of bytes with k, m, g or t behind it, as tmpfs takes one. */
+static int read_size(const char *option, const char *text, uint64_t *out)
+{
+	static const char units[] = "kmgt";
+	uint64_t unit = 1, count = 0;
+	const char *found;
+	char *end = NULL;
+
+	errno = EINVAL;
+	if (text[0] >= '0' && text[0] <= '9') {
+		errno = 0;
+		count = strtoull(text, &end, 10);
+	}
+	if (!errno && *end && end[1] == '\0' && (found = strchr(units, *end | 0x20))) {
+		unit <<= 10 * (found - units + 1);
+		end++;
+	}
+	if (!errno && !*end && count && !__builtin_mul_overflow(count, unit, out) && *out <= INT64_MAX)
+		return 0;
+	fprintf(stderr, "ckptfs: %s=%s: expected a number of bytes, perhaps with k, m, g or t: 512m, 20g\n", option, text);
 	return -1;
 }
 
@@ -362,6 +387,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->sandbox_text && choose("sandbox", o->sandbox_text, sandboxes, 3, &sandbox) < 0)
 		return -1;
 	o->sandbox = (enum sandbox_mode)sandbox;
+	if (o->tmp_max_size_text && read_size("tmp_max_size", o->tmp_max_size_text, &o->tmp_max_size) < 0)
+		return -1;
 	o->foreground |= o->debug;
 	if (o->positionals == 0) {
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
@@ -381,6 +408,7 @@ void options_free(struct options *o)
 	free(o->device_text);
 	free(o->level_text);
 	free(o->sandbox_text);
+	free(o->tmp_max_size_text);
 	free(o->positional[0]);
 	free(o->positional[1]);
 }
@@ -405,6 +433,8 @@ void options_help(void)
 	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
 	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"
 	      "  -o follow                follow links out of the store with allow_other too\n"
+	      "  -o tmp_max_size=SIZE     room for unpacked entries in $TMPDIR: 512m, 20g (half of\n"
+	      "                           what is free)\n"
 	      "  -o nonempty              mount over a directory that holds something\n"
 	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
 	      "\n"

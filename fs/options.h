@@ -20,9 +20,10 @@ struct options {
 	int foreground, debug, help, version;
 	int native, may_delete, read_only, nonempty, allow_other, follow;
 	enum sandbox_mode sandbox;
+	uint64_t tmp_max_size;  /* bytes of temporary space; 0: as the file system has room */
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */
-	char *device_text, *level_text, *sandbox_text;
+	char *device_text, *level_text, *sandbox_text, *tmp_max_size_text;
 	char *positional[2];
 	int positionals;
 };

@@ -2,7 +2,7 @@
 #include "sandbox.h"
 #include "sandbox_layers.h"
 
-#include "core/zip/inflate.h"
+#include "core/file/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -191,8 +191,7 @@ static int remove_rest(struct ck_drafts *d, const char *tag, uint64_t step, stru
 			rc = ck_fail_sys(err, "unlink");
 	ck_names_free(&names);
 	if (draft_get(d, tag, CK_DRAFT_OPTIM, step, NULL, &shards, NULL) == CK_OK) {
-		if (draft_hold(shards, NULL) == CK_OK) {
-			pthread_rwlock_wrlock(&shards->lock);
+		if (draft_begin_alone(shards, NULL) == CK_OK) {
 			draft_set_gone(d, shards);
 			ck_remove_tree(shards->dir);
 			draft_end(shards);
@@ -282,12 +281,9 @@ int draft_remove(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, 
 
 	if (rc)
 		return rc;
-	rc = ck_lock_hold(draft->tag_lock, false, err);
-	if (rc) {
-		draft_put(d, draft);
-		return rc;
-	}
-	pthread_rwlock_wrlock(&draft->lock);
+	rc = draft_begin_alone(draft, err);
+	if (rc)
+		goto out;
 	if (!draft_files_path(d, draft, path) || ck_real_rmdir(path) < 0) {
 		rc = ck_fail_sys(err, "rmdir");
 	} else {
@@ -295,6 +291,7 @@ int draft_remove(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, 
 		ck_remove_tree(draft->dir);
 	}
 	draft_end(draft);
+out:
 	draft_put(d, draft);
 	return rc;
 }

@@ -203,6 +203,18 @@ struct dnode *dnode_find(struct ck_drafts *d, ck_ino ino)
 	return node;
 }
 
+uint64_t ck_drafts_thing(struct ck_drafts *d, ck_ino ino)
+{
+	const struct dnode *node;
+	uint64_t thing;
+
+	pthread_mutex_lock(&d->lock);
+	node = find_ino(d, ino);
+	thing = node ? (uintptr_t)node->draft : ino;
+	pthread_mutex_unlock(&d->lock);
+	return thing;
+}
+
 void dnode_put(struct ck_drafts *d, struct dnode *node)
 {
 	if (!node)

@@ -11,7 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* So often who waits looks whether who asked has given up. */
+#define GAVE_UP_NS 50000000
 
 static bool draft_dir(char *path, const char *tag, enum ck_draft_kind kind, uint64_t step)
 {
@@ -94,6 +98,7 @@ static struct draft *add_draft(struct ck_drafts *d, const char *tag, const char 
 		free_draft(draft);
 		return NULL;
 	}
+	draft->drafts = d;
 	draft->partial = kind == CK_DRAFT_PARTIAL;
 	draft->kind = draft->partial ? CK_DRAFT_STEP : kind;
 	draft->step = step;
@@ -237,11 +242,37 @@ int draft_note_moved(struct draft *draft, const char *from, const char *to, stru
 	return ck_order_rename(draft->dir, name_in_order(draft, from), name_in_order(draft, to), err);
 }
 
+/* Waits with WAIT, a timed lock, in small steps: who asked may give up. */
+static int wait_for_lock(struct draft *draft, int (*wait)(pthread_rwlock_t *, const struct timespec *),
+			 struct ck_error *err)
+{
+	const struct ck_drafts *d = draft->drafts;
+	struct timespec until;
+	int rc;
+
+	do {
+		if (d->gave_up && d->gave_up(d->gave_up_arg)) {
+			errno = EINTR;
+			return ck_fail_sys(err, "waiting for the draft");
+		}
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += GAVE_UP_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		rc = wait(&draft->lock, &until);
+	} while (rc == ETIMEDOUT);
+	errno = rc;
+	return rc ? ck_fail_sys(err, "locking the draft") : CK_OK;
+}
+
 int draft_begin_read(struct draft *draft, struct ck_error *err)
 {
-	pthread_rwlock_rdlock(&draft->lock);
-	if (!draft->gone)
-		return CK_OK;
+	int rc = CK_OK;
+
+	if (pthread_rwlock_tryrdlock(&draft->lock))
+		rc = wait_for_lock(draft, pthread_rwlock_timedrdlock, err);
+	if (rc || !draft->gone)
+		return rc;
 	pthread_rwlock_unlock(&draft->lock);
 	return ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
 }
@@ -275,6 +306,18 @@ void draft_end(struct draft *draft)
 {
 	pthread_rwlock_unlock(&draft->lock);
 	draft_drop(draft);
+}
+
+int draft_begin_alone(struct draft *draft, struct ck_error *err)
+{
+	int rc = draft_hold(draft, err);
+
+	if (!rc && pthread_rwlock_trywrlock(&draft->lock)) {
+		rc = wait_for_lock(draft, pthread_rwlock_timedwrlock, err);
+		if (rc)
+			draft_drop(draft);
+	}
+	return rc;
 }
 
 void draft_say(struct ck_drafts *d, const struct ck_error *err)
@@ -327,6 +370,8 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->log = options->log;
 	d->log_arg = options->log_arg;
 	d->may_delete = options->may_delete;
+	d->gave_up = options->gave_up;
+	d->gave_up_arg = options->gave_up_arg;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->released, NULL);
 	d->locks = ck_locks_new(d->log, d->log_arg);

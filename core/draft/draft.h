@@ -54,6 +54,9 @@ struct ck_owner {
 ck_ino ck_drafts_inner(struct ck_drafts *d, ck_ino ino);
 ck_ino ck_drafts_outer(struct ck_drafts *d, ck_ino ino);
 
+/* As ck_tree_thing(): the draft that INO is in. */
+uint64_t ck_drafts_thing(struct ck_drafts *d, ck_ino ino);
+
 /* As their namesakes of the tree; PARENT may be a directory of the tree that holds drafts: then
    only those are found. */
 int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struct ck_attr *out, struct ck_error *err);

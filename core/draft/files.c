@@ -3,6 +3,7 @@
 #include "core/draft/owner.h"
 #include "core/draft/plan.h"
 #include "core/draft/publish.h"
+#include "core/file/io.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -155,7 +156,9 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	}
 	fd = !node->dead && dnode_path(d, node, NULL, path) ? ck_real_open(path, store_flags(flags), 0)
 							    : (errno = ESTALE, -1);
-	rc = fd < 0 ? ck_fail_sys(err, "open") : CK_OK;
+	rc = fd < 0 ? ck_fail_sys(err, "open") : ck_fd_may_stay(fd, err);
+	if (rc && fd >= 0)
+		close(fd);
 	if (rc)
 		dnode_put(d, node);
 	else
@@ -334,7 +337,18 @@ static int settle(struct ck_drafts *d, struct ck_draft_file *file, struct ck_err
 
 int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer, struct ck_error *err)
 {
-	return !file->writable || is_inherited(file, closer) ? CK_OK : settle(d, file, err);
+	struct ck_error why = CK_ERROR_INIT;
+	int rc = !file->writable || is_inherited(file, closer) ? CK_OK : settle(d, file, &why);
+
+	/* A program that was killed while it waited: the release does it. */
+	if (rc == CK_ERR_SYS && why.sys == EINTR) {
+		pthread_mutex_lock(&d->lock);
+		file->pending = true;
+		pthread_mutex_unlock(&d->lock);
+	}
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
 }
 
 void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)

@@ -25,6 +25,7 @@
 
 struct draft {
 	struct draft *next;
+	struct ck_drafts *drafts;
 	unsigned refs;          /* inodes that lie in it, and uses under way */
 	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED, DRAFT_PLAIN */
 	atomic_bool gone;       /* published or removed: its inodes are stale */
@@ -101,6 +102,8 @@ struct ck_drafts {
 	void *log_arg;
 	bool may_delete;        /* options.may_delete */
 	_Atomic time_t refused_at;      /* the second in which that was last logged */
+	bool (*gave_up)(void *arg);     /* as in ck_tree_options */
+	void *gave_up_arg;
 	/* Guards the tables: inodes, drafts, and the counts in them. Never held
 	   during a system call that may wait for the store's data. */
 	pthread_mutex_t lock;
@@ -149,8 +152,11 @@ void draft_drop(struct draft *draft);
 static inline void draft_changed(struct draft *draft) { atomic_fetch_add(&draft->changes, 1); }
 
 /* Shared use: from begin to end the draft isn't published and isn't gone, CK_ERR_STALE; and no other mount takes what is in
-   it for leftovers, but for a reader, who may have no right to the tag's lock. */
+   it for leftovers, but for a reader, who may have no right to the tag's lock. CK_ERR_SYS EINTR: who asked gave up while
+   another publishes. */
 int draft_begin(struct draft *draft, struct ck_error *err);
+/* Use by this call alone. The draft may be gone. CK_ERR_SYS EINTR. */
+int draft_begin_alone(struct draft *draft, struct ck_error *err);
 void draft_end(struct draft *draft);
 int draft_begin_read(struct draft *draft, struct ck_error *err);
 void draft_end_read(struct draft *draft);

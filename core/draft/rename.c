@@ -177,10 +177,9 @@ static int rename_draft(struct ck_drafts *d, ck_ino parent, const struct ck_plac
 		rc = ck_fail_long_path(err);
 		goto out;
 	}
-	rc = draft_hold(draft, err);
+	rc = draft_begin_alone(draft, err);
 	if (rc)
 		goto out;
-	pthread_rwlock_wrlock(&draft->lock);
 	rc = draft->gone ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed")
 			 : draft_move(d, draft, path, new_kind == CK_DRAFT_PARTIAL, new_step, err);
 	draft_end(draft);

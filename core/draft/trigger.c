@@ -112,37 +112,22 @@ static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, in
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* The right to publish, for this mount alone: other mounts don't publish the draft (until *STEP_LOCK is closed), and take
-   nothing for leftovers (until the tag's lock is dropped). The step's name may change before the draft stands still. */
-static int lock_step(struct ck_drafts *d, const struct draft *draft, uint64_t *step, int *step_lock,
-		     struct ck_error *err)
-{
-	int rc = ck_lock_hold(draft->tag_lock, false, err);
-
-	if (rc)
-		return rc;
-	pthread_mutex_lock(&d->lock);
-	*step = draft->step;
-	pthread_mutex_unlock(&d->lock);
-	rc = ck_lock_step(draft->tag_lock, *step, draft->kind == CK_DRAFT_OPTIM, step_lock, err);
-	if (rc)
-		ck_lock_drop(draft->tag_lock);
-	return rc;
-}
-
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
 		  struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	uint64_t step;
-	int lock, rc;
+	int lock = -1, rc;
 
 	wait_for_releases(d, draft, only_rank, own_writers);
-	rc = lock_step(d, draft, &step, &lock, err);
+	rc = draft_begin_alone(draft, err);
 	if (rc)
 		return rc;
-	pthread_rwlock_wrlock(&draft->lock);
-	if (draft->gone || draft->step != step) {
+	/* Until LOCK is closed, no other mount publishes the draft. */
+	if (!draft->gone)
+		rc = ck_lock_step(draft->tag_lock, draft->step, draft->kind == CK_DRAFT_OPTIM, &lock, &why);
+	if (rc) {
+		/* another mount is not done yet */
+	} else if (draft->gone) {
 		rc = ck_fail(&why, CK_ERR_STALE, "the draft was published or removed");
 	} else if (is_busy(d, draft, only_rank, own_writers)) {
 		errno = EBUSY;
@@ -163,7 +148,8 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 			set_aside(d, draft);
 	}
 	draft_end(draft);
-	close(lock);
+	if (lock >= 0)
+		close(lock);
 	if (rc && err && !err->code)
 		*err = why;
 	return rc;

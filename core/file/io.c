@@ -8,12 +8,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 struct ck_file {
 	atomic_uint refs;
 	int fd;
+	bool ours;              /* nobody else can change it, and it may grow */
 	struct ck_ident ident;
 	struct ck_moves *moves; /* borrowed; NULL: times count as they are */
 	char name[];
@@ -40,6 +42,7 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 	}
 	atomic_init(&file->refs, 1);
 	file->fd = fd;
+	file->ours = false;
 	file->ident = ck_ident_of(&st);
 	file->moves = NULL;
 	strcpy(file->name, name);
@@ -49,6 +52,17 @@ fail:
 	close(fd);
 	ck_error_file(err, name);
 	return rc;
+}
+
+int ck_file_own(int fd, const char *name, struct ck_file **out, struct ck_error *err)
+{
+	int rc = ck_file_from_fd(fd, name, out, err);
+
+	if (rc)
+		return rc;
+	(*out)->ours = true;
+	(*out)->ident.size = INT64_MAX;
+	return CK_OK;
 }
 
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
@@ -95,6 +109,22 @@ void ck_file_mind(struct ck_file *file, struct ck_moves *moves)
 int ck_file_fd(const struct ck_file *file)
 {
 	return file->fd;
+}
+
+int ck_fd_may_stay(int fd, struct ck_error *err)
+{
+	const rlim_t quarter = 4, most = 256;
+	struct rlimit limit;
+	rlim_t kept;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return CK_OK;
+	kept = limit.rlim_cur / quarter < most ? limit.rlim_cur / quarter : most;
+	/* The kernel gives the lowest number that is free. */
+	if ((rlim_t)fd < limit.rlim_cur - kept)
+		return CK_OK;
+	errno = EMFILE;
+	return ck_fail_sys(err, "open");
 }
 
 uint64_t ck_file_size(const struct ck_file *file)
@@ -163,6 +193,8 @@ int ck_file_verify(const struct ck_file *file, struct ck_error *err)
 	struct stat st;
 	int rc;
 
+	if (file->ours)
+		return CK_OK;
 	if (fstat(file->fd, &st) < 0) {
 		rc = ck_fail_sys(err, "fstat");
 		goto fail;

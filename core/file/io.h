@@ -29,6 +29,9 @@ bool ck_is_within(const char *inner, const char *outer);
 /* Takes over the descriptor FD (also on failure, when it is closed). NAME is for messages. */
 int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err);
 
+/* The same of a file that is ours alone and may grow: it has no size, and verifying it always succeeds. */
+int ck_file_own(int fd, const char *name, struct ck_file **out, struct ck_error *err);
+
 struct ck_file *ck_file_ref(struct ck_file *file);
 struct ck_file *ck_file_unref(struct ck_file *file);    /* returns NULL; NULL is allowed */
 
@@ -37,6 +40,10 @@ struct ck_moves;
 void ck_file_mind(struct ck_file *file, struct ck_moves *moves);
 
 int ck_file_fd(const struct ck_file *file);             /* borrowed */
+
+/* Whether FD may stay open for long. CK_ERR_SYS EMFILE: nearly as many are open as may be, and the rest is for what is
+   opened and closed at once, so that those who have nothing to do with the many can go on. */
+int ck_fd_may_stay(int fd, struct ck_error *err);
 uint64_t ck_file_size(const struct ck_file *file);      /* bytes, at open */
 const char *ck_file_name(const struct ck_file *file);   /* as opened */
 const struct ck_ident *ck_file_ident(const struct ck_file *file);
@@ -49,6 +56,7 @@ int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t 
 struct ck_origin {
 	struct ck_file *file;   /* borrowed */
 	uint64_t byte;
+	struct ck_block *block; /* of temporary space, held (scratch.h), if it lies there */
 	bool now;               /* only what is in memory: CK_ERR_AGAIN, ERR left alone, for anything else */
 };
 

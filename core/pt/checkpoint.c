@@ -343,6 +343,8 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	c->budget.left = CK_OPEN_BYTES;
 	c->arena = ck_arena_new_within(&c->budget);
 	rc = c->arena ? ck_archive_open(file, &c->archive, err) : ck_fail_nomem(err);
+	if (!rc && patch->scratch)
+		ck_archive_set_scratch(c->archive, patch->scratch);
 	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
 		rc = no_room(err);
 	if (!rc)

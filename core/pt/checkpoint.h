@@ -22,6 +22,7 @@ struct ck_patch {
 	bool model;
 	bool keep_bfloat16;     /* device=cuda */
 	int64_t n_layer;        /* of meta.json: patch the lambdas; -1 not */
+	struct ck_scratch *scratch;     /* where deflated entries are unpacked (archive.h), or NULL */
 };
 
 /* Opens FILE (a reference is taken). The errors are those of ck_archive_open and ck_pickle_read,

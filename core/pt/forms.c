@@ -28,17 +28,16 @@ static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
 static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t,
 		      struct ck_error *err)
 {
-	struct ck_file *file;
-	uint64_t byte;
+	struct ck_origin origin = { 0 };
 	int rc;
 
 	if (t->source != CK_SRC_ARCHIVE || ck_archive_entry(t->archive, t->entry)->method != 0) {
 		ck_buf_byte(out, '-');
 		return CK_OK;
 	}
-	rc = ck_archive_locate(c->archive, t->entry, &file, &byte, err);
+	rc = ck_archive_locate(c->archive, t->entry, &origin, err);
 	if (!rc)
-		ck_buf_printf(out, "%" PRIu64, byte + t->offset * ck_dtype_info(t->stored_dtype)->width);
+		ck_buf_printf(out, "%" PRIu64, origin.byte + t->offset * ck_dtype_info(t->stored_dtype)->width);
 	return rc;
 }
 

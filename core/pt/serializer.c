@@ -343,8 +343,8 @@ static int check_open(const struct job *job, struct ck_file *file)
 static int check_file(const struct job *job, int fd)
 {
 	struct ck_archive *archive = NULL;
-	struct ck_file *file = NULL, *in;
-	uint64_t offset;
+	struct ck_file *file = NULL;
+	struct ck_origin origin = { 0 };
 	size_t count = job->save->count + 3;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), rc;
 
@@ -357,7 +357,7 @@ static int check_file(const struct job *job, int fd)
 		rc = ck_fail(job->err, CK_ERR_CORRUPT, "%zu entries written, %zu found", count,
 			     ck_archive_count(archive));
 	for (size_t i = 0; !rc && i < count; i++)
-		rc = ck_archive_locate(archive, i, &in, &offset, job->err);
+		rc = ck_archive_locate(archive, i, &origin, job->err);
 	ck_archive_unref(archive);
 	if (!rc)
 		rc = check_open(job, file);

@@ -88,26 +88,20 @@ int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, s
 	return CK_OK;
 }
 
-int ck_tensor_locate(const struct ck_tensor *t, struct ck_file **file, uint64_t *byte, struct ck_error *err)
+int ck_tensor_locate(const struct ck_tensor *t, struct ck_origin *origin, struct ck_error *err)
 {
 	int rc;
 
 	if (t->source == CK_SRC_FILE) {
-		*file = t->file;
-		*byte = t->offset;
+		origin->file = t->file;
+		origin->byte = t->offset;
 		return CK_OK;
 	}
-	rc = ck_archive_locate(t->archive, t->entry, file, byte, err);
-	if (rc)
-		return rc;
+	rc = ck_archive_locate(t->archive, t->entry, origin, err);
 	/* In range: the offset was checked against the storage when the checkpoint was opened. */
-	*byte += t->offset * ck_dtype_info(t->stored_dtype)->width;
-	return CK_OK;
-}
-
-bool ck_tensor_is_located(const struct ck_tensor *t)
-{
-	return t->source != CK_SRC_ARCHIVE || ck_archive_is_located(t->archive, t->entry);
+	if (!rc)
+		origin->byte += t->offset * ck_dtype_info(t->stored_dtype)->width;
+	return rc;
 }
 
 void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim)

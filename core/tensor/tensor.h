@@ -62,12 +62,9 @@ bool ck_tensor_is_range(const struct ck_tensor *t);
    overflowing reach. */
 int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, struct ck_error *err);
 
-/* The file and byte where stored element `offset` lies (ARCHIVE: see ck_archive_locate, *FILE is
-   borrowed). */
-int ck_tensor_locate(const struct ck_tensor *t, struct ck_file **file, uint64_t *byte, struct ck_error *err);
-
-/* Whether ck_tensor_locate answers without reading: it did before. */
-bool ck_tensor_is_located(const struct ck_tensor *t);
+/* Where stored element `offset` lies: ORIGIN's file and byte, as ck_archive_locate() finds them. The caller ends with
+   ck_origin_release(). */
+int ck_tensor_locate(const struct ck_tensor *t, struct ck_origin *origin, struct ck_error *err);
 
 /* Appends the shape as "[32768,768]". */
 struct ck_buf;

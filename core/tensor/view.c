@@ -2,6 +2,7 @@
 #include "core/tensor/view.h"
 
 #include "core/base/buf.h"
+#include "core/file/scratch.h"
 #include "core/tensor/gather.h"
 
 #include <stdatomic.h>
@@ -211,6 +212,22 @@ static int read_tensor(const struct ck_tensor *t, const struct ck_origin *origin
 	return rc;
 }
 
+static int read_stored(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_origin *origin,
+		       struct ck_error *err)
+{
+	int rc = e->tensor->source == CK_SRC_FILL ? CK_OK : ck_tensor_locate(e->tensor, origin, err);
+
+	if (!rc && e->kind == EXT_TENSOR_RANGE)
+		rc = ck_origin_read(origin, off, buf, len, err);
+	else if (!rc)
+		rc = read_tensor(e->tensor, origin, off, buf, len, err);
+	/* What lies in temporary space was checked when it got there. */
+	if (origin->block)
+		origin->file = NULL;
+	ck_origin_release(origin);
+	return rc;
+}
+
 /* Reads from one extent; ORIGIN's file becomes the stored file that it read, if any. */
 static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t len, struct ck_origin *origin,
 		       struct ck_error *err)
@@ -227,17 +244,9 @@ static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t l
 		return ck_origin_read(origin, off, buf, len, err);
 	case EXT_TENSOR_RANGE:
 	case EXT_TENSOR:
-		if (origin->now && !ck_tensor_is_located(e->tensor))
-			return CK_ERR_AGAIN;
-		if (e->tensor->source != CK_SRC_FILL)
-			rc = ck_tensor_locate(e->tensor, &origin->file, &origin->byte, err);
-		if (!rc && e->kind == EXT_TENSOR_RANGE)
-			rc = ck_origin_read(origin, off, buf, len, err);
-		else if (!rc)
-			rc = read_tensor(e->tensor, origin, off, buf, len, err);
-		if (rc == CK_ERR_AGAIN)
-			return rc;
-		ck_error_subject(err, e->tensor->key, e->tensor->key_len);
+		rc = read_stored(e, off, buf, len, origin, err);
+		if (rc != CK_ERR_AGAIN)
+			ck_error_subject(err, e->tensor->key, e->tensor->key_len);
 		return rc;
 	}
 	return CK_OK;
@@ -316,28 +325,4 @@ int ck_view_save(const struct ck_view *view, int fd, uint64_t offset, uint32_t *
 out:
 	free(buf);
 	return rc;
-}
-
-int ck_view_map(const struct ck_view *view, uint64_t offset, struct ck_segment *out, struct ck_error *err)
-{
-	const struct extent *e;
-	uint64_t byte;
-	size_t i;
-	int rc;
-
-	if (offset >= view->size)
-		return ck_fail(err, CK_ERR_INVALID, "offset %llu is past the end", (unsigned long long)offset);
-	i = extent_at(view, offset);
-	e = &view->extents[i];
-	*out = (struct ck_segment){ .len = extent_end(view, i) - offset };
-	if (e->kind == EXT_RANGE) {
-		out->file = e->file;
-		out->offset = e->offset + (offset - e->start);
-	} else if (e->kind == EXT_TENSOR_RANGE) {
-		rc = ck_tensor_locate(e->tensor, &out->file, &byte, err);
-		if (rc)
-			return rc;
-		out->offset = byte + (offset - e->start);
-	}
-	return CK_OK;
 }

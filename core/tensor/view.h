@@ -53,15 +53,4 @@ int ck_view_read_now(const struct ck_view *view, uint64_t offset, void *buf, siz
    of the bytes. */
 int ck_view_save(const struct ck_view *view, int fd, uint64_t offset, uint32_t *crc, struct ck_error *err);
 
-/* A stretch of a view that is one range of a stored file: for readahead hints and splicing. */
-struct ck_segment {
-	struct ck_file *file;   /* borrowed; NULL: the stretch is computed, not a range */
-	uint64_t offset;        /* in the file */
-	uint64_t len;
-};
-
-/* What lies at OFFSET: one segment, from OFFSET on, as long as it is uniform. CK_ERR_INVALID at or
-   past the end. */
-int ck_view_map(const struct ck_view *view, uint64_t offset, struct ck_segment *out, struct ck_error *err);
-
 #endif

@@ -150,7 +150,12 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	if (!n)
 		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* it went away meanwhile */
 	rc = CK_OK;
-	if (why.code && node_error_is_shown(&why)) {
+	/* Neither the file nor an error of it could be shown: the list would be a lie. */
+	if (why.code == CK_ERR_SYS && !node_error_is_shown(&why)) {
+		if (err && !err->code)
+			*err = why;
+		rc = CK_ERR_SYS;
+	} else if (why.code && node_error_is_shown(&why)) {
 		snprintf(text, sizeof(text), "%s.error", stem);
 		rc = add(dir, text, ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
 	}

@@ -176,6 +176,7 @@ static void unlink_content(struct ck_tree *tree, struct node *n)
 
 static void link_content(struct ck_tree *tree, struct node *n)
 {
+	n->used_ms = tree_now_ms();
 	n->newer = NULL;
 	n->older = tree->newest;
 	if (n->older)
@@ -273,6 +274,24 @@ static void shrink_cache(struct ck_tree *tree)
 		if (n != tree->newest && (count > CACHE_COUNT || memory > CACHE_MEMORY))
 			drop_content(tree, n);
 	}
+}
+
+size_t node_drop_unused(struct ck_tree *tree, int64_t ms)
+{
+	int64_t until = tree_now_ms() - ms;
+	struct node *n, *newer;
+	size_t count = 0;
+
+	pthread_mutex_lock(&tree->lock);
+	for (n = tree->oldest; n && n->used_ms <= until; n = newer) {
+		newer = n->newer;
+		if (is_in_use(n))
+			continue;
+		drop_content(tree, n);
+		count++;
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return count;
 }
 
 void content_loaded(struct ck_tree *tree, struct node *n)

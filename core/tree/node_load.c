@@ -27,12 +27,37 @@ static bool is_lasting(const struct ck_error *err)
 	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
 }
 
+static bool is_short_of_descriptors(const struct ck_error *err)
+{
+	return err->code == CK_ERR_SYS && (err->sys == EMFILE || err->sys == ENFILE);
+}
+
+/* Opens the stored file at PATH, to stay open. Contents that nobody uses give up their descriptors for it. */
+static int open_to_stay(struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc;
+
+	for (bool again = true;; again = false) {
+		ck_error_clear(&why);
+		rc = tree_open(tree, path, out, &why);
+		if (!rc && (rc = ck_fd_may_stay(ck_file_fd(*out), &why)))
+			ck_file_unref(*out);
+		if (!again || !is_short_of_descriptors(&why))
+			break;
+		node_drop_unused(tree, 0);
+	}
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
+}
+
 /* Opens the stored file that IDENT stands for. */
-static int open_same(const struct ck_tree *tree, const char *path, const struct ck_ident *ident, struct ck_file **out,
+static int open_same(struct ck_tree *tree, const char *path, const struct ck_ident *ident, struct ck_file **out,
 		     struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	int rc = tree_open(tree, path, out, &why);
+	int rc = open_to_stay(tree, path, out, &why);
 
 	if (!rc && ck_ident_equal(ck_file_ident(*out), ident))
 		return CK_OK;
@@ -48,7 +73,7 @@ static int open_same(const struct ck_tree *tree, const char *path, const struct 
 	return rc;
 }
 
-int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
+static int node_open(struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err)
 {
 	return open_same(tree, n->path, &n->ident, out, err);
 }
@@ -57,7 +82,7 @@ int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file *
  * n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. A store that
  * can't say (EIO, too many open files) is another matter: what is loaded now would be kept.
  */
-static int read_n_layer(const struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
+static int read_n_layer(struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
 	struct ck_error why = CK_ERROR_INIT;
@@ -90,6 +115,7 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 		.model = n->type == NODE_MODEL,
 		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
 		.n_layer = -1,
+		.scratch = tree->options.scratch,
 	};
 	struct ck_checkpoint *c;
 	struct ck_file *file;
@@ -108,7 +134,27 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	return CK_OK;
 }
 
-static int load_text(const struct ck_tree *tree, struct node *n, struct ck_error *err)
+/* The stored file as it is: those who have it open at the same time share its descriptor. */
+static int load_file(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct ck_view *view = ck_view_new();
+	struct ck_file *file;
+	int rc = view ? node_open(tree, n, &file, err) : ck_fail_nomem(err);
+
+	if (!rc) {
+		rc = ck_view_add_range(view, file, 0, ck_file_size(file), err);
+		ck_file_unref(file);
+	}
+	if (rc) {
+		ck_view_unref(view);
+		return rc;
+	}
+	n->memory = sizeof(*n);
+	n->text = view;
+	return CK_OK;
+}
+
+static int load_text(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct ck_buf text = CK_BUF_INIT;
 	struct ck_meta_info info;
@@ -154,19 +200,44 @@ bool node_is_young(const struct node *n)
 	return is_young(&n->ident, now) || is_young(&n->meta, now);
 }
 
+/* Whether loading costs memory, and what is loaded may be found bad. */
+static bool parses(const struct node *n)
+{
+	return n->type != NODE_FILE && n->type != NODE_NATIVE;
+}
+
 /* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */
 static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	char line[768];
-	int rc = n->type == NODE_META ? load_text(tree, n, err) : load_checkpoint(tree, n, err);
+	int rc = n->type == NODE_META    ? load_text(tree, n, err)
+		 : !parses(n)            ? load_file(tree, n, err)
+					 : load_checkpoint(tree, n, err);
 
-	if (rc && tree->options.log && node_error_is_shown(err))
+	if (rc && parses(n) && tree->options.log && node_error_is_shown(err))
 		tree->options.log(tree->options.log_arg, ck_error_line(err, line, sizeof(line)));
 	return rc;
 }
 
-/* Loads the content, now or again, with the lock held before and after. NODE is in LOAD_RUNNING for who
-   comes meanwhile, also while it waits its turn. */
+/* Waits, with the lock held, until some load is over. CK_ERR_SYS EINTR: who asked has given up. */
+static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
+{
+	struct timespec until;
+
+	if (tree->options.gave_up && tree->options.gave_up(tree->options.gave_up_arg)) {
+		errno = EINTR;
+		return ck_fail_sys(err, "waiting for a file to be read");
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += GAVE_UP_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&tree->loaded, &tree->lock, &until);
+	return CK_OK;
+}
+
+/* Loads the content, now or again, with the lock held before and after; in its turn, if it parses. NODE is in
+   LOAD_RUNNING for others who want it. */
 static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct content old = { .state = LOAD_NONE };
@@ -177,14 +248,12 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 		old = content_take(tree, n);
 	n->state = LOAD_RUNNING;
 	n->refs++;
-	while (tree->loads == MAX_LOADS)
-		pthread_cond_wait(&tree->loaded, &tree->lock);
-	tree->loads++;
+	tree->loads += parses(n);
 	n->young = node_is_young(n);
 	pthread_mutex_unlock(&tree->lock);
 	rc = load(tree, n, &own);
 	pthread_mutex_lock(&tree->lock);
-	tree->loads--;
+	tree->loads -= parses(n);
 	n->refs--;
 	n->state = rc ? LOAD_NONE : LOAD_READY;
 	if (rc && is_lasting(&own) && (n->error = malloc(sizeof(own)))) {
@@ -219,10 +288,18 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 /* Called with the lock held and gives it back held; the content is there when it returns CK_OK. */
 static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
-	while (n->state == LOAD_RUNNING)
-		pthread_cond_wait(&tree->loaded, &tree->lock);
-	if (n->state == LOAD_NONE || (n->young && !node_is_young(n)))
-		return load_now(tree, n, err);
+	for (;;) {
+		bool loads = n->state == LOAD_NONE || (n->state != LOAD_RUNNING && n->young && !node_is_young(n));
+		int rc;
+
+		if (loads && (tree->loads < MAX_LOADS || !parses(n)))
+			return load_now(tree, n, err);
+		if (!loads && n->state != LOAD_RUNNING)
+			break;
+		rc = wait_for_load(tree, err);
+		if (rc)
+			return rc;
+	}
 	content_used(tree, n);
 	if (n->state == LOAD_READY)
 		return CK_OK;

@@ -1,24 +1,23 @@
+/* open - the view that a file of the tree shows. Implements ck_tree_open of core/tree/tree.h. */
 #include "core/tree/private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int open_file(const struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+/* What a name of nanochat's stands for is asked at each open: a program may have just replaced it. */
+static int open_file(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
 {
-	struct ck_file *file;
-	struct ck_view *view;
-	int rc = node_open(tree, n, &file, err);
+	struct ck_ident found = { 0 };
+	struct stat st;
 
-	if (rc)
-		return rc;
-	view = ck_view_new();
-	rc = view ? ck_view_add_range(view, file, 0, ck_file_size(file), err) : ck_fail_nomem(err);
-	ck_file_unref(file);
-	if (rc)
-		ck_view_unref(view);
-	else
-		*out = view;
-	return rc;
+	if (tree_stat(tree, n->path, &st) == 0)
+		found = ck_ident_of(&st);
+	else if (errno != ENOENT)
+		return ck_fail_sys(err, "stat");
+	if (!ck_ident_equal(&found, &n->ident))
+		return ck_fail(err, CK_ERR_STALE, "the file was replaced");
+	return node_text(tree, n, out, err);
 }
 
 static int open_error(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)

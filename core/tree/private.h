@@ -11,6 +11,7 @@
 #include "core/tree/tree.h"
 
 #include <pthread.h>
+#include <time.h>
 
 /* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step:
    they differ in what may be done to them. */
@@ -70,10 +71,11 @@ struct node {
 	struct stat st;
 	int64_t seen_ms;                /* when (monotonic clock) */
 	struct ck_checkpoint *checkpoint;       /* READY: MODEL, OPTIM */
-	struct ck_view *text;           /* READY: META */
+	struct ck_view *text;           /* READY: META; FILE, NATIVE: the bytes */
 	bool has_config;                /* READY, META: see meta.h */
 	struct ck_error *error;         /* FAILED */
 	size_t memory;                  /* of the content */
+	int64_t used_ms;                /* when that was last asked for (monotonic clock) */
 	/* what was read while the file was young, where someone still reads it */
 	struct content *before;
 	/* of the directory or the stored file; STEP: of its model file */
@@ -104,12 +106,16 @@ struct ck_tree {
 	} sharded;
 };
 
-/* The cache of contents keeps at most so many that nobody uses, and so much memory. */
+/* The cache of contents keeps at most so many that nobody uses, and so much memory, for so long. */
 #define CACHE_COUNT 64
+#define CACHE_MS 20000
 #define CACHE_MEMORY ((size_t)24 << 20)
 
 /* So many contents are loaded at the same time, each in at most CK_OPEN_BYTES; others wait their turn. */
 #define MAX_LOADS 8u
+
+/* So often who waits looks whether who asked has given up. */
+#define GAVE_UP_NS 50000000
 
 static inline ck_ino ino_of(const struct node *n, uint32_t local) { return n->base << LOCAL_BITS | local; }
 static inline uint32_t local_of(ck_ino ino) { return (uint32_t)(ino & ((1u << LOCAL_BITS) - 1)); }
@@ -136,12 +142,10 @@ void node_table_free(struct ck_tree *tree);
 /* The content of a MODEL or OPTIM node (a reference), loaded now if need be; one thread loads,
    others wait. */
 int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint **out, struct ck_error *err);
-/* The same for META. */
+/* The same for META; and for FILE and NATIVE: their bytes. */
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
 /* Whether nanochat could build a model by the metadata of a META node. */
 bool node_has_config(struct ck_tree *tree, struct node *n);
-/* Opens the stored file of a node with an identity; CK_ERR_STALE when another is in its place, or none. */
-int node_open(const struct ck_tree *tree, const struct node *n, struct ck_file **out, struct ck_error *err);
 /*
  * Whether the node's stored file is young: it changed so lately that a write which has moved its
  * mtime may still be moving bytes (a long write, one by mmap, the next one within a tick of the
@@ -152,6 +156,9 @@ bool node_is_young(const struct node *n);
 /* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
    about this moment (ENOMEM, EMFILE). */
 bool node_error_is_shown(const struct ck_error *err);
+
+/* Drops the contents that nobody uses and nobody has asked for in MS milliseconds; how many. */
+size_t node_drop_unused(struct ck_tree *tree, int64_t ms);
 
 /* For tree/node_load.c, with the lock held: takes a node into the cache, whose content is now there;
    moves it to the front. */

@@ -1,9 +1,11 @@
 #include "core/tree/private.h"
 
+#include "core/base/keyname.h"
 #include "core/file/real.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +68,6 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count)
 		node_put(tree, n, count);
 }
 
-/* ---- attributes ---- */
-
 int64_t tree_now_ms(void)
 {
 	struct timespec t;
@@ -75,6 +75,24 @@ int64_t tree_now_ms(void)
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+
+uint64_t ck_tree_thing(struct ck_tree *tree, ck_ino ino, const char *name)
+{
+	const struct node *n = node_find(tree, ino);
+
+	/* Whatever a stored file is shown as waits for that file. */
+	if (!n || n->type > NODE_STEP)
+		return n ? n->base : ino;
+	return name ? ck_hash(name, strlen(name), ino) : ino;
+}
+
+void ck_tree_tidy(struct ck_tree *tree)
+{
+	if (node_drop_unused(tree, CACHE_MS))
+		malloc_trim(0);
+}
+
+/* ---- attributes ---- */
 
 /* Whether what stat found now is what the node stands for. */
 static bool is_same(const struct ck_tree *tree, const struct node *n, const struct stat *st)

@@ -21,6 +21,7 @@
 #define CK_TREE_H
 
 #include "core/base/error.h"
+#include "core/file/scratch.h"
 #include "core/tree/store.h"
 #include "core/tensor/view.h"
 
@@ -42,16 +43,28 @@ struct ck_tree_options {
 	bool read_only;
 	/* a link that leads out of the store can't be opened: Permission denied */
 	bool contain;
+	struct ck_scratch *scratch;     /* where deflated entries are unpacked; borrowed; NULL: each has its own */
 	/* Called, if not NULL, with the line for a stored file that turned out to be unusable; once
 	   for each load. From any thread. */
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
+	/* Whether who asked has given up: asked, if not NULL, by calls that wait for another's. They end
+	   with CK_ERR_SYS EINTR. Under locks; from any thread. */
+	bool (*gave_up)(void *arg);
+	void *gave_up_arg;
 };
 
 struct ck_tree;
 
 int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err);
 void ck_tree_free(struct ck_tree *tree);        /* NULL is allowed */
+
+/* What a call for INO, or for NAME in it, may wait for: two with the same number may wait for the same. NAME may be
+   NULL. */
+uint64_t ck_tree_thing(struct ck_tree *tree, ck_ino ino, const char *name);
+
+/* Gives back what nobody has asked for in a while: to be called now and then. */
+void ck_tree_tidy(struct ck_tree *tree);
 
 /* How long the kernel may rely on an answer, in seconds. What a store's change can alter: less than
    the second in which the contract promises to show it. */

@@ -1,3 +1,4 @@
+/* archive - the entries of a .pt once it is open. Implements core/zip/archive.h; zip/open.c opens it. */
 #include "core/zip/impl.h"
 
 #include "core/zip/dir.h"
@@ -59,9 +60,11 @@ struct ck_archive *ck_archive_unref(struct ck_archive *archive)
 	if (!archive || atomic_fetch_sub_explicit(&archive->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	for (size_t i = 0; i < archive->count; i++) {
-		ck_file_unref(archive->slots[i].inflated);
+		ck_scratch_drop(archive->scratch, &archive->slots[i].block);
 		free(atomic_load_explicit(&archive->slots[i].failure, memory_order_relaxed));
 	}
+	if (archive->own_scratch)
+		ck_scratch_free(archive->scratch);
 	ck_inflater_free(archive->inflater);
 	pthread_mutex_destroy(&archive->inflating);
 	ck_file_unref(archive->file);
@@ -123,11 +126,11 @@ static int local_offset(const struct ck_archive *archive, const struct ck_slot *
 	return rc;
 }
 
-static int sink_to_file(void *to, uint64_t offset, const void *data, size_t len, struct ck_error *err)
+static int sink_to_block(void *to, uint64_t offset, const void *data, size_t len, struct ck_error *err)
 {
-	const int *fd = to;
+	const struct ck_block *block = to;
 
-	return ck_write_full(*fd, offset, data, len, err);
+	return ck_write_full(ck_file_fd(ck_block_file(block)), ck_block_offset(block) + offset, data, len, err);
 }
 
 static int sink_to_memory(void *to, uint64_t offset, const void *data, size_t len, struct ck_error *err)
@@ -142,12 +145,8 @@ static int inflate_entry(struct ck_archive *archive, const struct ck_slot *slot,
 			 void *to, struct ck_error *err)
 {
 	uint64_t data = 0;
-	int rc;
+	int rc = local_offset(archive, slot, &data, err);
 
-	if (slot->entry.size > CK_ARCHIVE_MAX_INFLATED)
-		return ck_fail(err, CK_ERR_LIMIT, "inflates to %" PRIu64 " bytes; at most %" PRIu64 " are allowed",
-			       slot->entry.size, CK_ARCHIVE_MAX_INFLATED);
-	rc = local_offset(archive, slot, &data, err);
 	if (!rc && !archive->inflater)
 		rc = ck_inflater_new(archive->file, &archive->inflater, err);
 	if (!rc)
@@ -155,41 +154,69 @@ static int inflate_entry(struct ck_archive *archive, const struct ck_slot *slot,
 	return rc;
 }
 
-static int place_deflated(struct ck_archive *archive, struct ck_slot *slot, struct ck_error *err)
+/* Under the lock `inflating`. */
+static int fill_block(struct ck_archive *archive, struct ck_slot *slot, struct ck_block **out, struct ck_error *err)
 {
-	int fd = -1, rc = CK_OK;
+	struct ck_block *block = NULL;
+	int rc;
 
-	pthread_mutex_lock(&archive->inflating);
-	if (atomic_load_explicit(&slot->offset, memory_order_relaxed) != CK_UNPLACED)
-		goto out;
-	rc = ck_unnamed_file(&fd, err);
+	if (slot->entry.size > CK_ARCHIVE_MAX_INFLATED)
+		return ck_fail(err, CK_ERR_LIMIT, "inflates to %" PRIu64 " bytes; at most %" PRIu64 " are allowed",
+			       slot->entry.size, CK_ARCHIVE_MAX_INFLATED);
+	rc = ck_scratch_make(archive->scratch, slot->entry.size, &block, err);
 	if (!rc)
-		rc = inflate_entry(archive, slot, sink_to_file, &fd, err);
+		rc = inflate_entry(archive, slot, sink_to_block, block, err);
 	if (!rc)
 		rc = ck_file_verify(archive->file, err);
-	if (rc)
-		goto out;
-	rc = ck_file_from_fd(fd, "temporary file", &slot->inflated, err);
-	fd = -1;
-	if (!rc)
-		atomic_store_explicit(&slot->offset, 0, memory_order_release);
-out:
-	pthread_mutex_unlock(&archive->inflating);
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	if (rc) {
+		ck_block_release(block);
+		return rc;
+	}
+	ck_scratch_put(archive->scratch, block, &slot->block);
+	*out = block;
+	return CK_OK;
 }
 
-static int place_stored(struct ck_archive *archive, struct ck_slot *slot, struct ck_error *err)
+static int locate_deflated(struct ck_archive *archive, struct ck_slot *slot, struct ck_origin *origin,
+			   struct ck_error *err)
 {
-	uint64_t offset = 0;
-	int rc = local_offset(archive, slot, &offset, err);
+	int rc = CK_OK;
 
-	if (!rc)
-		rc = ck_file_verify(archive->file, err);
-	if (!rc)
-		atomic_store_explicit(&slot->offset, offset, memory_order_release);
-	return rc;
+	origin->block = ck_scratch_hold(archive->scratch, &slot->block);
+	if (!origin->block && origin->now)
+		return CK_ERR_AGAIN;
+	if (!origin->block) {
+		pthread_mutex_lock(&archive->inflating);
+		origin->block = ck_scratch_hold(archive->scratch, &slot->block);
+		if (!origin->block)
+			rc = fill_block(archive, slot, &origin->block, err);
+		pthread_mutex_unlock(&archive->inflating);
+	}
+	if (rc)
+		return rc;
+	origin->file = ck_block_file(origin->block);
+	origin->byte = ck_block_offset(origin->block);
+	return CK_OK;
+}
+
+static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struct ck_origin *origin, struct ck_error *err)
+{
+	uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_relaxed);
+	int rc = CK_OK;
+
+	if (offset == CK_UNPLACED && origin->now)
+		return CK_ERR_AGAIN;
+	if (offset == CK_UNPLACED) {
+		rc = local_offset(archive, slot, &offset, err);
+		if (!rc)
+			rc = ck_file_verify(archive->file, err);
+		if (rc)
+			return rc;
+		atomic_store_explicit(&slot->offset, offset, memory_order_relaxed);
+	}
+	origin->file = archive->file;
+	origin->byte = offset;
+	return CK_OK;
 }
 
 /* Says what is wrong with the entry, and where. Kept if the bytes decided it: a full disk may have room later. */
@@ -218,39 +245,32 @@ static int refuse(struct ck_archive *archive, struct ck_slot *slot, const struct
 	return (int)own.code;
 }
 
-int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **file, uint64_t *offset,
-		      struct ck_error *err)
+void ck_archive_set_scratch(struct ck_archive *archive, struct ck_scratch *scratch)
+{
+	if (archive->own_scratch)
+		ck_scratch_free(archive->scratch);
+	archive->scratch = scratch;
+	archive->own_scratch = false;
+}
+
+int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *origin, struct ck_error *err)
 {
 	struct ck_slot *slot = &archive->slots[i];
 	const struct ck_error *failure = atomic_load_explicit(&slot->failure, memory_order_acquire);
 	struct ck_error found = CK_ERROR_INIT;
-	int rc = CK_OK;
+	int rc;
 
+	origin->block = NULL;
 	if (failure) {
 		if (err && !err->code)
 			*err = *failure;
 		return (int)failure->code;
 	}
-	*offset = atomic_load_explicit(&slot->offset, memory_order_acquire);
-	if (*offset == CK_UNPLACED) {
-		if (slot->entry.method == CK_ZIP_DEFLATED)
-			rc = place_deflated(archive, slot, &found);
-		else
-			rc = place_stored(archive, slot, &found);
-		if (rc)
-			return refuse(archive, slot, &found, err);
-		*offset = atomic_load_explicit(&slot->offset, memory_order_acquire);
-	}
-	*file = slot->inflated ? slot->inflated : archive->file;
-	return CK_OK;
-}
-
-bool ck_archive_is_located(const struct ck_archive *archive, size_t i)
-{
-	const struct ck_slot *slot = &archive->slots[i];
-
-	return atomic_load_explicit(&slot->offset, memory_order_acquire) != CK_UNPLACED ||
-	       atomic_load_explicit(&slot->failure, memory_order_acquire);
+	if (slot->entry.method == CK_ZIP_DEFLATED)
+		rc = locate_deflated(archive, slot, origin, &found);
+	else
+		rc = locate_stored(archive, slot, origin, &found);
+	return !rc || rc == CK_ERR_AGAIN ? rc : refuse(archive, slot, &found, err);
 }
 
 static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char *to, struct ck_error *err)
@@ -265,11 +285,10 @@ static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char 
 
 static int load_stored(struct ck_archive *archive, size_t i, char *to, struct ck_error *err)
 {
-	struct ck_file *file = NULL;
-	uint64_t offset = 0;
-	int rc = ck_archive_locate(archive, i, &file, &offset, err);
+	struct ck_origin origin = { 0 };
+	int rc = ck_archive_locate(archive, i, &origin, err);
 
-	return rc ? rc : ck_file_read(file, offset, to, (size_t)archive->slots[i].entry.size, err);
+	return rc ? rc : ck_file_read(origin.file, origin.byte, to, (size_t)archive->slots[i].entry.size, err);
 }
 
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,

@@ -12,6 +12,7 @@
 #include "core/file/io.h"
 
 struct ck_archive;
+struct ck_scratch;
 
 struct ck_entry {
 	const char *name;        /* below the archive's directory; NUL-terminated */
@@ -59,18 +60,17 @@ struct ck_file *ck_archive_file(const struct ck_archive *archive);  /* borrowed:
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
 		    struct ck_error *err);
 
-/*
- * Where the uncompressed bytes of entry I lie: [*offset, *offset + size) of *FILE (borrowed, as
- * long as the archive). A stored entry lies in the .pt itself; its local header is read and
- * compared with the central directory now, once. A deflated one is inflated, once, into an unlinked
- * temporary file ($TMPDIR or /tmp; a descriptor each) and its CRC checked. Thread-safe. A place and
- * CK_ERR_CORRUPT are remembered; CK_ERR_SYS (no space for the temporary file), CK_ERR_LIMIT and
- * CK_ERR_CHANGED are found anew each time.
- */
-int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_file **file, uint64_t *offset,
-		      struct ck_error *err);
+/* Where deflated entries are unpacked: SCRATCH is borrowed, and must outlive the archive. Before any is read. An
+   archive without this call has its own. */
+void ck_archive_set_scratch(struct ck_archive *archive, struct ck_scratch *scratch);
 
-/* Whether that is remembered, for good or ill: then ck_archive_locate reads nothing. */
-bool ck_archive_is_located(const struct ck_archive *archive, size_t i);
+/*
+ * Where the uncompressed bytes of entry I lie: ORIGIN's file and byte. The caller ends with ck_origin_release(). A
+ * stored entry lies in the .pt itself; its local header is read and compared with the central directory now, once. A
+ * deflated one is inflated into a block of temporary space, unless it is there already, and its CRC checked. With
+ * origin->now: CK_ERR_AGAIN where something would have to be read. CK_ERR_CORRUPT is remembered; CK_ERR_SYS (no
+ * temporary space), CK_ERR_LIMIT and CK_ERR_CHANGED are found anew each time. Thread-safe.
+ */
+int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *origin, struct ck_error *err);
 
 #endif

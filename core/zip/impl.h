@@ -6,6 +6,7 @@
 
 #include "core/zip/archive.h"
 #include "core/base/hash.h"
+#include "core/file/scratch.h"
 #include "core/zip/inflate.h"
 
 #include <pthread.h>
@@ -15,16 +16,16 @@
 #define CK_NO_SLOT UINT32_MAX
 
 /*
- * An entry and what is known of its place. `offset` is published last, with release: who reads anything but
- * CK_UNPLACED also sees `inflated`. Two threads that place a stored entry at once find the same offset.
+ * An entry and what is known of its place. Two threads that place a stored entry at once find the same offset. A
+ * deflated one lies in a block of temporary space, which comes and goes.
  */
 struct ck_slot {
 	struct ck_entry entry;
 	uint64_t limit;                         /* where the next entry or the central directory starts */
 	uint32_t zip_index;                     /* libzip's, which counts directories */
 	uint16_t flags;                         /* of the central record */
-	_Atomic uint64_t offset;                /* of the uncompressed bytes, or CK_UNPLACED */
-	struct ck_file *inflated;               /* which has them, if not the .pt; owned */
+	_Atomic uint64_t offset;                /* stored: of the bytes, or CK_UNPLACED */
+	struct ck_block *block;                 /* deflated: where the bytes are, or NULL; see ck_scratch_put() */
 	_Atomic(struct ck_error *) failure;     /* why the entry has no place; owned */
 };
 
@@ -40,6 +41,8 @@ struct ck_archive {
 	struct ck_hash_key key;         /* of the index */
 	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
 	struct ck_inflater *inflater;   /* made for the first deflated entry */
+	struct ck_scratch *scratch;     /* for deflated entries */
+	bool own_scratch;               /* a program without a mount gave none */
 };
 
 /*

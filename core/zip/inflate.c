@@ -1,11 +1,8 @@
+/* zipinflate - the bytes of a deflated entry, through libzip. Implements core/zip/inflate.h. */
 #include "core/zip/inflate.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct ck_inflater {
 	struct ck_zipsource *src;
@@ -83,37 +80,4 @@ int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t 
 	if (!rc && done != size)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to %" PRIu64 " bytes, not to %" PRIu64, done, size);
 	return rc;
-}
-
-const char *ck_temporary_dir(void)
-{
-	const char *dir = secure_getenv("TMPDIR");
-
-	return dir && dir[0] ? dir : "/tmp";
-}
-
-int ck_unnamed_file(int *fd, struct ck_error *err)
-{
-	const char *dir = ck_temporary_dir();
-	char path[4096];
-	int len;
-
-	*fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (*fd >= 0)
-		return CK_OK;
-	/* Not every filesystem knows O_TMPFILE, and they say so in different ways. */
-	len = snprintf(path, sizeof(path), "%s/ckptfs-XXXXXX", dir);
-	if (len < 0 || (size_t)len >= sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return ck_fail_sys(err, "the directory for temporary files");
-	}
-	*fd = mkostemp(path, O_CLOEXEC);
-	if (*fd < 0) {
-		int rc = ck_fail_sys(err, "create a temporary file");
-
-		ck_error_file(err, dir);
-		return rc;
-	}
-	unlink(path);
-	return CK_OK;
 }

@@ -24,9 +24,4 @@ void ck_inflater_free(struct ck_inflater *inf);         /* NULL is allowed */
 int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t size, ck_inflate_sink *sink,
 	       void *to, struct ck_error *err);
 
-/* Where temporary files go: $TMPDIR or /tmp. */
-const char *ck_temporary_dir(void);
-/* A descriptor of a new file there, without a name. CK_ERR_SYS. */
-int ck_unnamed_file(int *fd, struct ck_error *err);
-
 #endif

@@ -1,3 +1,4 @@
+/* open - reads and checks the directory of a .pt. Implements ck_archive_open of core/zip/archive.h. */
 #include "core/zip/impl.h"
 #include "core/zip/dir.h"
 
@@ -313,6 +314,12 @@ static struct ck_archive *archive_new(struct ck_file *file)
 
 	if (!archive)
 		return NULL;
+	archive->scratch = ck_scratch_new(0);
+	archive->own_scratch = true;
+	if (!archive->scratch) {
+		free(archive);
+		return NULL;
+	}
 	atomic_init(&archive->refs, 1);
 	pthread_mutex_init(&archive->inflating, NULL);
 	archive->file = ck_file_ref(file);

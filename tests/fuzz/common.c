@@ -107,33 +107,6 @@ static bool read_piece(const struct ck_view *view, uint64_t offset, char *buf, s
 	return true;
 }
 
-/* The segments cover the view, and those of a stored file hold its bytes. */
-static void check_map(const struct ck_view *view, const char *whole)
-{
-	uint64_t size = ck_view_size(view), at = 0;
-	struct ck_segment s;
-	char byte;
-
-	for (unsigned n = 0; at < size && n < 1000; n++, at += s.len) {
-		struct ck_error err = CK_ERROR_INIT;
-
-		if (fuzz_error(ck_view_map(view, at, &s, &err), &err)) {
-			MUST(!whole);
-			return;
-		}
-		MUST(s.len > 0 && s.len <= size - at);
-		if (!whole || !s.file)
-			continue;
-		for (unsigned i = 0; i < 2; i++) {
-			uint64_t step = i ? s.len - 1 : 0;
-
-			MUST(ck_file_read(s.file, s.offset + step, &byte, 1, NULL) == CK_OK);
-			MUST(byte == whole[at + step]);
-		}
-	}
-	MUST(ck_view_map(view, size, &s, NULL) == CK_ERR_INVALID);
-}
-
 /* Large views: two pieces that overlap, at the start, in the middle and at the end. */
 static void sample(const struct ck_view *view)
 {
@@ -143,7 +116,6 @@ static void sample(const struct ck_view *view)
 	for (unsigned i = 0; i < 3; i++)
 		if (read_piece(view, places[i], a, PIECE) && read_piece(view, places[i] + 1001, b, PIECE))
 			MUST(memcmp(a + 1001, b, PIECE - 1001) == 0);
-	check_map(view, NULL);
 }
 
 char *fuzz_view(const struct ck_view *view)
@@ -159,7 +131,6 @@ char *fuzz_view(const struct ck_view *view)
 	whole = malloc((size_t)size + 1);
 	MUST(whole);
 	if (!read_piece(view, 0, whole, (size_t)size)) {
-		check_map(view, NULL);
 		free(whole);
 		return NULL;
 	}
@@ -170,7 +141,6 @@ char *fuzz_view(const struct ck_view *view)
 		MUST(memcmp(piece, whole + at, at + len <= size ? len : (size_t)(size - at)) == 0);
 	}
 	MUST(ck_view_read(view, size, piece, 1, &got, NULL) == CK_OK && got == 0);
-	check_map(view, whole);
 	return whole;
 }
 

@@ -32,8 +32,7 @@ struct ck_file *fuzz_file(const void *data, size_t size);
 bool fuzz_same(const struct ck_value *a, const struct ck_value *b);
 
 /*
- * Reads the view in pieces at odd offsets: they must be what the whole is, and what ck_view_map says of them must
- * be true. A read may fail (the file lies), but then it says why; where the whole can be read, so can each piece.
+ * Reads the view in pieces at odd offsets: they must be what the whole is. A read may fail (the file lies), but then it says why; where the whole can be read, so can each piece.
  * Returns the bytes of a small view (free()), else NULL.
  */
 char *fuzz_view(const struct ck_view *view);

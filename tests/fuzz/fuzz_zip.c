@@ -1,6 +1,7 @@
 /* Zips: the directory, the place of each entry, and the table of tensors. */
 #include "fuzz.h"
 
+#include "core/file/scratch.h"
 #include "core/zip/archive.h"
 #include "core/pt/checkpoint.h"
 
@@ -13,8 +14,7 @@ static void check_entry(struct ck_archive *archive, size_t i)
 {
 	const struct ck_entry *entry = ck_archive_entry(archive, i);
 	struct ck_error err = CK_ERROR_INIT;
-	struct ck_file *file;
-	uint64_t offset;
+	struct ck_origin origin = { 0 };
 	char *data;
 	size_t len;
 	int rc;
@@ -25,11 +25,14 @@ static void check_entry(struct ck_archive *archive, size_t i)
 		free(data);
 	}
 	ck_error_clear(&err);
-	rc = fuzz_error(ck_archive_locate(archive, i, &file, &offset, &err), &err);
+	rc = fuzz_error(ck_archive_locate(archive, i, &origin, &err), &err);
 	if (rc == CK_OK)
-		MUST(offset <= ck_file_size(file) && entry->size <= ck_file_size(file) - offset);
+		MUST(origin.byte <= ck_file_size(origin.file) &&
+		     entry->size <= ck_file_size(origin.file) - origin.byte);
+	ck_origin_release(&origin);
 	ck_error_clear(&err);
-	MUST(fuzz_error(ck_archive_locate(archive, i, &file, &offset, &err), &err) == rc);
+	MUST(fuzz_error(ck_archive_locate(archive, i, &origin, &err), &err) == rc);
+	ck_origin_release(&origin);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""make_big.py sparse|many|each DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all holes but one
-tensor at its end) or in tensors (100,000, which share storages or have one each)."""
+"""make_big.py sparse|many|each|rezipped|swollen DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all
+holes but one tensor at its end), in tensors (100,000, which share storages or have one each), or unpacked (1,500 deflated storages;
+four deflated ones of 64 MiB each)."""
 import os
 import struct
 import sys
+import zipfile
 
 import handmade
 
@@ -35,10 +37,30 @@ def each(path, count=100000):
     handmade.write(path, model, {str(i): struct.pack("<Q", i) for i in range(count)})
 
 
+def rezip(path):
+    """What a person's zip program makes of it: every entry deflated."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path + ".new", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    os.rename(path + ".new", path)
+
+
+def rezipped(path, count=1500):
+    each(path, count)
+    rezip(path)
+
+
+def swollen(path, count=4):
+    """Storage I holds 64 MiB of the byte I."""
+    model = {"w%d" % i: handmade.tensor(i, (64 << 20,), storage="Byte") for i in range(count)}
+    handmade.write(path, model, {str(i): bytes([i]) * (64 << 20) for i in range(count)})
+    rezip(path)
+
+
 def main():
     kind, directory = sys.argv[1:]
     os.makedirs(directory, exist_ok=True)
-    {"sparse": sparse, "many": many, "each": each}[kind](os.path.join(directory, "model_000001.pt"))
+    {"sparse": sparse, "many": many, "each": each, "rezipped": rezipped, "swollen": swollen}[kind](os.path.join(directory, "model_000001.pt"))
     with open(os.path.join(directory, "meta_000001.json"), "w", encoding="utf-8") as f:
         f.write('{"step": 1}')
 

@@ -4,7 +4,7 @@
  * With off it doesn't enter: what the attempts do then shows that they are real. Exits 1 when a layer of the sandbox is
  * missing. The directories hold what sandbox.bats puts there.
  */
-#include "core/zip/inflate.h"
+#include "core/file/scratch.h"
 #include "../../fs/sandbox.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
  * offset of the bytes ("-" when they are inflated), CRC. Loads data.pkl, so that its CRC is checked. An error
  * is one line on stderr.
  */
+#include "core/file/scratch.h"
 #include "core/zip/archive.h"
 
 #include <inttypes.h>
@@ -12,18 +13,18 @@
 static int print_entry(struct ck_archive *archive, size_t i, struct ck_error *err)
 {
 	const struct ck_entry *e = ck_archive_entry(archive, i);
-	struct ck_file *file;
-	uint64_t offset;
-	int rc = ck_archive_locate(archive, i, &file, &offset, err);
+	struct ck_origin origin = { 0 };
+	int rc = ck_archive_locate(archive, i, &origin, err);
 
 	if (rc)
 		return rc;
 	printf("%s\t%u\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t", e->name, e->method, e->size, e->stored_size,
 	       e->header_offset);
-	if (file == ck_archive_file(archive))
-		printf("%" PRIu64, offset);
-	else
+	if (origin.block)
 		printf("-");
+	else
+		printf("%" PRIu64, origin.byte);
+	ck_origin_release(&origin);
 	printf("\t%08" PRIx32 "\n", e->crc);
 	return CK_OK;
 }

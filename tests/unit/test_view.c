@@ -93,26 +93,6 @@ static void same(const struct ck_view *view, uint64_t offset, size_t len)
 	CHECK(rc == CK_ERR_AGAIN || (rc == CK_OK && got == want && memcmp(got_bytes, whole + offset, want) == 0));
 }
 
-/* The segments follow one on the other to the end, and the stored bytes of each are the view's. */
-static void mapped(const struct ck_view *view)
-{
-	struct ck_segment all, part;
-	uint64_t at, inside;
-
-	for (at = 0; at < whole_len; at += all.len) {
-		CHECK(ck_view_map(view, at, &all, NULL) == CK_OK && all.len > 0 && all.len <= whole_len - at);
-		inside = random_below((uint32_t)all.len);
-		CHECK(ck_view_map(view, at + inside, &part, NULL) == CK_OK && part.len == all.len - inside);
-		CHECK(part.file == all.file && (!all.file || part.offset == all.offset + inside));
-		if (!all.file)
-			continue;
-		CHECK(all.file == file && all.offset + all.len <= STORED);
-		CHECK(memcmp(stored + all.offset, whole + at, all.len) == 0);
-	}
-	CHECK(at == whole_len);
-	CHECK(ck_view_map(view, whole_len, &all, NULL) == CK_ERR_INVALID);
-}
-
 static void saved(const struct ck_view *view)
 {
 	int fd = memfd_create("saved", 0);
@@ -141,7 +121,6 @@ static void holds(const struct ck_view *view)
 		for (uint64_t at = from; at < whole_len && at < from + 1000; at += lengths[i])
 			same(view, at, lengths[i]);
 	}
-	mapped(view);
 	saved(view);
 }
 
