@@ -246,6 +246,7 @@ all_wait() {
 	done
 	gated "$(stat -c %i "$tag/model_000001.pt")"
 	mount_store "$BATS_TEST_TMPDIR/s"
+	ls -l "$MNT/base/d12" "$MNT/base/d12/000001" "$MNT/base/d12/000002" >/dev/null
 	touch "$GATE"
 	crowd 300 dd if="$MNT/base/d12/000001/model.pt" of=/dev/null iflag=direct bs=4096 count=1
 	within 20000 all_wait dd
