@@ -118,13 +118,16 @@ class BySafetensors(Scenario):
 
     def __init__(self):
         super().__init__()
-        self.model = faulty.model(13, floats=False)
+        self.model, self.tries = faulty.model(13, floats=False), 0
         self.plan = [("000600", None), ("000600/meta.json", META)]
 
     def door(self, tag):
-        with open(os.path.join(tag, "000600/.new"), "wb", buffering=0) as f:
+        # A new temporary name each time, as programs take: a rename that couldn't publish is done all the same.
+        self.tries += 1
+        new = os.path.join(tag, "000600/.new%d" % self.tries)
+        with open(new, "wb", buffering=0) as f:
             f.write(faulty.safetensors(self.model))
-        os.rename(os.path.join(tag, "000600/.new"), os.path.join(tag, "000600/model.safetensors"))
+        os.rename(new, os.path.join(tag, "000600/model.safetensors"))
 
 
 class ByLastWriter(Scenario):
