@@ -92,3 +92,9 @@ const char *ck_error_line(const struct ck_error *err, char *line, size_t size)
 		 err->subject[0] ? ": " : "", at, err->text);
 	return line;
 }
+
+void ck_error_refused(struct ck_error *err)
+{
+	if (err && (err->code == CK_ERR_CORRUPT || err->code == CK_ERR_UNSUPPORTED || err->code == CK_ERR_LIMIT))
+		err->refused = true;
+}

@@ -10,6 +10,7 @@
 #define CK_ERROR_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ enum ck_code {
 struct ck_error {
 	enum ck_code code;
 	int sys;            /* errno for CK_ERR_SYS, else 0 */
+	bool refused;       /* what a pickle holds is refused: its bytes are whole */
 	int64_t offset;     /* byte in the file, or -1 */
 	char file[192];     /* which file; "" when not known */
 	char subject[160];  /* which entry, tensor or key in it; "" when there is none */
@@ -80,6 +82,9 @@ static inline int ck_fail_nomem(struct ck_error *err)
 void ck_error_file(struct ck_error *err, const char *file);
 void ck_error_subject(struct ck_error *err, const char *subject, size_t len);
 void ck_error_offset(struct ck_error *err, uint64_t offset);
+
+/* Marks an error of the file's contents as one of what a pickle holds, see `refused`. */
+void ck_error_refused(struct ck_error *err);
 
 /* Writes "FILE: SUBJECT: byte N: TEXT" (parts that are not known are left out) without a newline
    into LINE, cut to SIZE and NUL-terminated. Returns LINE. */

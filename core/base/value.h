@@ -77,7 +77,6 @@ struct ck_dict {
 struct ck_call {
 	struct ck_value callee;  /* CK_GLOBAL */
 	struct ck_value args;    /* CK_TUPLE */
-	struct ck_value state;   /* BUILD's argument, CK_NONE without */
 };
 
 struct ck_value ck_none(void);

@@ -207,7 +207,7 @@ static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct
 	if (strcmp(name, "V1") == 0 || strcmp(name, "f1") == 0)
 		return ck_fail(err, CK_ERR_INVALID, "npy descr '%s' doesn't say which float8 it is: "
 			       "use safetensors for float8", descr);
-	for (enum ck_dtype i = 0; i < CK_DTYPE_COUNT; i++) {
+	for (enum ck_dtype i = 0; i < CK_DTYPE_ARRAYS; i++) {
 		if (strcmp(name, ck_dtype_info(i)->numpy + 1) != 0)
 			continue;
 		if (i == CK_BF16 && *big)

@@ -5,10 +5,12 @@
  *   {"$tuple": [...]}  {"$set": [...]}  {"$frozenset": [...]}  {"$float": "nan" | "inf" | "-inf"}
  *   {"$bytes": "latin-1 text"}  {"$bytearray": "latin-1 text"}  {"$complex": [re, im]}
  *   {"$size": [2, 3]}  {"$dtype": "float32"}  {"$device": "cpu"} or "cuda:0"      torch.Size, torch.dtype, torch.device
+ *   {"$layout": "sparse_coo"}  {"$qscheme": "per_tensor_affine"}                  torch.layout, torch.qscheme
  *   {"$utf8": "latin-1 text"}              a string with lone surrogates, which jq refuses, by its bytes here
  *   {"$tensor": "state.0.exp_avg"}         the file PATH.npy, by its path; more keys may follow and are for people
  *                                          (dtype, shape) but "requires_grad": true and "parameter": true, which count
- *                                          (a path with lone surrogates is a {"$utf8": ...})
+ *                                          (a path with lone surrogates is a {"$utf8": ...}). "storage": true says that
+ *                                          it was a bare storage, "error" why there is PATH.error in the file's place
  *   {"$unsupported": "torch._utils._rebuild_x"}  any other call or global, for people; it can't be read back
  *
  * A dict whose keys are all strings (without lone surrogates) is an object; a key that begins with '$' gets a second
@@ -27,13 +29,6 @@
 
 /* An outline is at most that long: containers that a pickle shares are written out at each place. */
 #define CK_OUTLINE_MAX_BYTES ((size_t)24 << 20)
-
-/*
- * Whether torch.device of torch 2.6 takes this type (of backends that torch doesn't know of itself it takes none). An
- * index is an int8 to it: a larger one becomes another, or none, without a word.
- */
-#define CK_DEVICE_MAX_INDEX 127
-bool ck_is_device_type(const char *s, size_t len);
 
 /*
  * Appends the outline of VALUE (CK_TENSOR values index TENSORS, whose keys are the paths) with INDENT as json.dump's.

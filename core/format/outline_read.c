@@ -224,17 +224,36 @@ static int read_int(struct reader *r, const char *s, size_t len, struct ck_value
 	return CK_OK;
 }
 
-bool ck_is_device_type(const char *s, size_t len)
+/* torch.layout is pickled as a call of _get_layout with its whole name. */
+static int read_layout(struct reader *r, struct ck_value *arg, struct ck_value *out)
 {
-	static const char *const types[] = {
-		"cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
-		"xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
-	};
+	size_t len = (size_t)arg->len + sizeof("torch.") - 1;
+	char *name = arg->kind == CK_STR ? ck_arena_alloc(r->arena, len) : NULL;
+	int rc;
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (strlen(types[i]) == len && memcmp(types[i], s, len) == 0)
-			return true;
-	return false;
+	if (arg->kind != CK_STR)
+		return expected(r, "a string for \"$layout\"");
+	if (!name)
+		return no_room(r);
+	memcpy(name, "torch.", sizeof("torch.") - 1);
+	memcpy(name + sizeof("torch.") - 1, arg->s, arg->len);
+	if (!ck_is_layout(name, len))
+		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" is no layout that torch knows",
+			       clip(arg->len), arg->s);
+	rc = make_call(r, CK_G_LAYOUT, 1, out);
+	if (!rc)
+		out->call->args.items[0] = ck_str(name, len);
+	return rc;
+}
+
+static int read_qscheme(struct reader *r, struct ck_value *arg, struct ck_value *out)
+{
+	int scheme = arg->kind == CK_STR ? ck_qscheme_by_name(arg->s, arg->len) : -1;
+
+	if (scheme < 0)
+		return expected(r, "the name of a torch qscheme for \"$qscheme\"");
+	*out = (struct ck_value){ .kind = CK_GLOBAL, .i = scheme };
+	return CK_OK;
 }
 
 static int read_device(struct reader *r, struct ck_value *arg, struct ck_value *out)
@@ -392,6 +411,7 @@ static const struct form {
 	{ "$tuple", read_tuple }, { "$set", read_set }, { "$frozenset", read_frozenset }, { "$float", read_float },
 	{ "$bytes", read_bytes }, { "$bytearray", read_bytearray }, { "$utf8", read_utf8 },
 	{ "$complex", read_complex }, { "$size", read_size }, { "$dtype", read_dtype }, { "$device", read_device },
+	{ "$layout", read_layout }, { "$qscheme", read_qscheme },
 	{ "$unsupported", read_unsupported },
 };
 

@@ -188,6 +188,14 @@ static int put_dict(struct writer *w, const struct ck_dict *dict)
 	return rc;
 }
 
+static void put_flag(struct writer *w, const char *name, bool set)
+{
+	if (!set)
+		return;
+	ck_json_key(&w->json, name, strlen(name));
+	ck_buf_str(w->json.buf, "true");
+}
+
 static int put_tensor(struct writer *w, const struct ck_tensor *t)
 {
 	const char *dtype = ck_dtype_info((enum ck_dtype)t->dtype)->torch;
@@ -197,20 +205,21 @@ static int put_tensor(struct writer *w, const struct ck_tensor *t)
 	put_str(w, &path);
 	ck_json_key(&w->json, "dtype", 5);
 	ck_json_string(w->json.buf, dtype, strlen(dtype));
-	ck_json_key(&w->json, "shape", 5);
-	ck_json_open(&w->json, '[');
-	for (unsigned i = 0; i < t->ndim; i++) {
-		ck_json_item(&w->json);
-		ck_buf_printf(w->json.buf, "%" PRId64, t->shape[i]);
+	if (t->unshown != CK_UNSHOWN_NESTED) {
+		ck_json_key(&w->json, "shape", 5);
+		ck_json_open(&w->json, '[');
+		for (unsigned i = 0; i < t->ndim; i++) {
+			ck_json_item(&w->json);
+			ck_buf_printf(w->json.buf, "%" PRId64, t->shape[i]);
+		}
+		ck_json_close(&w->json, ']');
 	}
-	ck_json_close(&w->json, ']');
-	if (t->requires_grad) {
-		ck_json_key(&w->json, "requires_grad", 13);
-		ck_buf_str(w->json.buf, "true");
-	}
-	if (t->parameter) {
-		ck_json_key(&w->json, "parameter", 9);
-		ck_buf_str(w->json.buf, "true");
+	put_flag(w, "requires_grad", t->requires_grad);
+	put_flag(w, "parameter", t->parameter);
+	put_flag(w, "storage", t->storage);
+	if (t->unshown) {
+		ck_json_key(&w->json, "error", 5);
+		ck_json_string(w->json.buf, ck_tensor_unshown(t), strlen(ck_tensor_unshown(t)));
 	}
 	ck_json_close(&w->json, '}');
 	return CK_OK;
@@ -233,6 +242,13 @@ static int put_unsupported(struct writer *w, int64_t global)
 
 static int put_global(struct writer *w, int64_t global)
 {
+	const char *module, *name;
+
+	if (global >= CK_G_QSCHEME && global < CK_G_DTYPE) {
+		ck_global_name((enum ck_global)global, &module, &name);
+		put_text(w, "$qscheme", name);
+		return CK_OK;
+	}
 	if (global < CK_G_DTYPE || global >= CK_G_DTYPE + CK_DTYPE_COUNT)
 		return put_unsupported(w, global);
 	put_text(w, "$dtype", ck_dtype_info((enum ck_dtype)(global - CK_G_DTYPE))->torch);
@@ -269,10 +285,24 @@ static int put_device(struct writer *w, const struct ck_value *args)
 	return CK_OK;
 }
 
+static bool is_layout(const struct ck_value *args)
+{
+	return args->len == 1 && args->items[0].kind == CK_STR && ck_is_layout(args->items[0].s, args->items[0].len);
+}
+
+/* Without "torch.", as a dtype is. */
+static int put_layout(struct writer *w, const struct ck_value *name)
+{
+	open_form(w, "$layout");
+	ck_json_string(w->json.buf, name->s + sizeof("torch.") - 1, name->len - (sizeof("torch.") - 1));
+	ck_json_close(&w->json, '}');
+	return CK_OK;
+}
+
 static int put_call(struct writer *w, const struct ck_call *call)
 {
 	const struct ck_value *args = &call->args;
-	bool plain = call->state.kind == CK_NONE && args->kind == CK_TUPLE;
+	bool plain = args->kind == CK_TUPLE;
 
 	if (plain && call->callee.i == CK_G_SIZE && args->len == 1 && args->items[0].kind == CK_TUPLE &&
 	    all_of_kind(args->items[0].items, args->items[0].len, CK_INT))
@@ -281,6 +311,8 @@ static int put_call(struct writer *w, const struct ck_call *call)
 		return put_sequence(w, "$complex", args->items, 2);
 	if (plain && call->callee.i == CK_G_DEVICE && is_device(args))
 		return put_device(w, args);
+	if (plain && call->callee.i == CK_G_LAYOUT && is_layout(args))
+		return put_layout(w, &args->items[0]);
 	return put_unsupported(w, call->callee.i);
 }
 

@@ -1,5 +1,7 @@
+/* Writing safetensors files (safetensors.h). */
 #include "core/format/safetensors.h"
 
+#include "core/format/json.h"
 #include "core/base/utf8.h"
 #include "core/format/json.h"
 
@@ -7,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the library writes for metadata={"format": "pt"}. */
-#define METADATA "{\"__metadata__\":{\"format\":\"pt\"}"
+/* What the library writes for metadata={"format": "pt"}, but for the brackets' ends. */
+#define METADATA "{\"__metadata__\":{\"format\":\"pt\""
 
 /* Whether S is what Rust's str may hold: UTF-8 without lone surrogates. */
 static bool is_utf8(const char *s, size_t len)
@@ -52,26 +54,29 @@ static int compare(const void *left, const void *right, void *arg)
 	return diff ? diff : (a->key_len > b->key_len) - (a->key_len < b->key_len);
 }
 
-static int check(const struct ck_tensor *t, struct ck_error *err)
+bool ck_safetensors_can(const struct ck_tensor *t)
 {
 	const struct ck_dtype_info *info = ck_dtype_info(t->dtype);
 	static const char reserved[] = "__metadata__";
-	int rc = CK_OK;
 
-	if (!info->safetensors)
-		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "safetensors has no dtype for %s", info->torch);
-	else if (!is_utf8(t->key, t->key_len))
-		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "a key in safetensors must be UTF-8");
-	else if (t->key_len == strlen(reserved) && memcmp(t->key, reserved, t->key_len) == 0)
-		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "safetensors keeps the key %s for itself", reserved);
-	if (rc)
-		ck_error_subject(err, t->key, t->key_len);
-	return rc;
+	/* Half bytes go to the last dimension, which must be there. */
+	return !t->unshown && info->safetensors && !(t->dtype == CK_F4X2 && t->ndim == 0) &&
+	       is_utf8(t->key, t->key_len) &&
+	       !(t->key_len == strlen(reserved) && memcmp(t->key, reserved, t->key_len) == 0);
 }
 
-bool ck_safetensors_can(const struct ck_tensor *t)
+/* In half bytes where the dtype counts these. */
+static void put_shape(struct ck_buf *out, const struct ck_tensor *t)
 {
-	return check(t, NULL) == CK_OK;
+	int64_t shape[CK_MAX_DIMS];
+
+	if (t->dtype != CK_F4X2) {
+		ck_shape_text(out, t->shape, t->ndim);
+		return;
+	}
+	memcpy(shape, t->shape, t->ndim * sizeof(*shape));
+	shape[t->ndim - 1] *= 2;
+	ck_shape_text(out, shape, t->ndim);
 }
 
 /* Appends the entry of T, whose data begin at *OFFSET, and moves *OFFSET past them. */
@@ -84,18 +89,18 @@ static int put_tensor(struct ck_buf *out, const struct ck_tensor *t, uint64_t *o
 	ck_buf_byte(out, ',');
 	put_string(out, t->key, t->key_len);
 	ck_buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":", ck_dtype_info(t->dtype)->safetensors);
-	ck_shape_text(out, t->shape, t->ndim);
+	put_shape(out, t);
 	ck_buf_printf(out, ",\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, *offset);
 	return CK_OK;
 }
 
 /* The entries, and the file's places for the tensors: as long as the header stays within its limit. */
 static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, const uint32_t *order,
-		       struct ck_error *err)
+		       size_t limit, struct ck_error *err)
 {
-	size_t limit = out->len + CK_SAFETENSORS_MAX_HEADER;
 	uint64_t offset = 0;
-	int rc = CK_OK;
+	int rc = out->len > limit ? ck_fail(err, CK_ERR_LIMIT, "a safetensors header of more than %zu bytes",
+					    CK_SAFETENSORS_MAX_HEADER) : CK_OK;
 
 	for (size_t i = 0; i < count && !rc; i++) {
 		rc = put_tensor(out, &tensors[order[i]], &offset, err);
@@ -106,23 +111,44 @@ static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size
 	return rc;
 }
 
+/* The keys of the tensors that the format can't hold, as a JSON list in a string. */
+static void put_left_out(struct ck_buf *out, const struct ck_tensor *tensors, size_t count)
+{
+	struct ck_buf list = CK_BUF_INIT;
+
+	for (size_t i = 0; i < count && out->len < CK_SAFETENSORS_MAX_HEADER && !list.failed; i++) {
+		if (ck_safetensors_can(&tensors[i]))
+			continue;
+		ck_buf_str(&list, list.len ? ", " : "[");
+		ck_json_string(&list, tensors[i].key, tensors[i].key_len);
+	}
+	if (list.len) {
+		ck_buf_byte(&list, ']');
+		ck_buf_str(out, ",\"ckptfs.left_out\":");
+		put_string(out, list.data, list.len);
+	}
+	out->failed |= list.failed;
+	ck_buf_free(&list);
+}
+
 int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, uint32_t *order,
-			  struct ck_error *err)
+			  size_t *held, struct ck_error *err)
 {
 	size_t start = out->len, len;
-	int rc = CK_OK;
+	int rc;
 
-	for (size_t i = 0; i < count && !rc; i++) {
-		order[i] = (uint32_t)i;
-		rc = check(&tensors[i], err);
-	}
-	if (rc)
-		return rc;
-	qsort_r(order, count, sizeof(*order), compare, (void *)tensors);
+	*held = 0;
+	for (size_t i = 0; i < count; i++)
+		if (ck_safetensors_can(&tensors[i]))
+			order[(*held)++] = (uint32_t)i;
+	qsort_r(order, *held, sizeof(*order), compare, (void *)tensors);
 
 	ck_buf_le64(out, 0);
 	ck_buf_str(out, METADATA);
-	rc = put_tensors(out, tensors, count, order, err);
+	if (*held < count)
+		put_left_out(out, tensors, count);
+	ck_buf_byte(out, '}');
+	rc = put_tensors(out, tensors, *held, order, start + CK_SAFETENSORS_MAX_HEADER, err);
 	ck_buf_byte(out, '}');
 	ck_buf_fill(out, ' ', (start - out->len) % 8);
 	if (!rc && out->failed)
@@ -141,14 +167,15 @@ int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, s
 {
 	struct ck_buf header = CK_BUF_INIT;
 	uint32_t *order = malloc((count + 1) * sizeof(*order));
+	size_t held;
 	int rc;
 
 	if (!order)
 		return ck_fail_nomem(err);
-	rc = ck_safetensors_header(&header, tensors, count, order, err);
+	rc = ck_safetensors_header(&header, tensors, count, order, &held, err);
 	if (!rc)
 		rc = ck_view_add_buf(view, &header, err);
-	for (size_t i = 0; i < count && !rc; i++)
+	for (size_t i = 0; i < held && !rc; i++)
 		rc = ck_view_add_tensor(view, &tensors[order[i]], err);
 	ck_buf_free(&header);
 	free(order);

@@ -14,20 +14,20 @@
 /* Of headers that are read and of ours; both are held in memory. The format allows 100 MB; 262,144 tensors take 30. */
 #define CK_SAFETENSORS_MAX_HEADER ((size_t)32 << 20)
 
-/* Whether the format can hold T: its dtype has a name there and its key is UTF-8 without
-   surrogates. */
+/* Whether the format can hold T: it is shown as an array, its dtype has a name there and its key is UTF-8 without
+   surrogates, other than "__metadata__". */
 bool ck_safetensors_can(const struct ck_tensor *t);
 
 /*
- * Appends the length and the header for COUNT tensors as shown to OUT, and sets ORDER (COUNT
- * entries, the caller's) to the indexes in file order: dtype rank from high to low, then key bytes.
- * CK_ERR_UNSUPPORTED names a tensor whose dtype the format lacks (complex128) or whose key is not
- * UTF-8; CK_ERR_LIMIT for the header.
+ * Appends the length and the header for COUNT tensors as shown to OUT, and sets ORDER (room for COUNT
+ * entries, the caller's) to the indexes of the *HELD ones that the format can hold, in file order: dtype rank from high
+ * to low, then key bytes. The keys of the others are in the metadata as "ckptfs.left_out", a JSON list.
+ * CK_ERR_LIMIT for the header.
  */
 int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, uint32_t *order,
-			  struct ck_error *err);
+			  size_t *held, struct ck_error *err);
 
-/* The recipe: header and all tensors, appended to VIEW. TENSORS are borrowed as in
+/* The recipe: header and the tensors that it lists, appended to VIEW. TENSORS are borrowed as in
    ck_view_add_tensor. */
 int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, size_t count, struct ck_error *err);
 

@@ -172,6 +172,11 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 			return ck_fail(r->err, CK_ERR_INVALID, "safetensors: size %zu in shape is no int >= 0", i);
 		shape[i] = json_integer_value(size);
 	}
+	/* F4 counts half bytes, the dtype of two in a byte whole ones. */
+	if (t->dtype == CK_F4X2 && (ndim == 0 || shape[ndim - 1] % 2))
+		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: expected an even size as the last of F4's shape");
+	if (t->dtype == CK_F4X2)
+		shape[ndim - 1] /= 2;
 	t->shape = shape;
 	t->ndim = (uint8_t)ndim;
 	if (ck_shape_numel(shape, t->ndim, ck_dtype_info(t->dtype)->width, &t->numel, NULL))

@@ -1,3 +1,4 @@
+/* What opcodes do to values, within bounds (build.h). */
 #include "core/pickle/build.h"
 
 #include "core/pickle/globals.h"
@@ -197,21 +198,50 @@ static int call_set(struct ck_pickle_build *b, int global, const struct ck_value
 	return ck_pickle_set_items(b, out->list, args->items[0].list->items, args->items[0].list->len, err);
 }
 
+/* The items of a list or a tuple; false: V is neither. */
+static bool sequence(const struct ck_value *v, const struct ck_value **items, uint32_t *len)
+{
+	if (v->kind != CK_LIST && v->kind != CK_TUPLE)
+		return false;
+	*items = v->kind == CK_LIST ? v->list->items : v->items;
+	*len = v->kind == CK_LIST ? v->list->len : v->len;
+	return true;
+}
+
+/* dict.update of pairs, as OrderedDict takes them. */
+static int take_pairs(struct ck_pickle_build *b, struct ck_dict *dict, const struct ck_value *from,
+		      struct ck_error *err)
+{
+	const struct ck_value *pairs, *pair;
+	uint32_t count, len;
+	int rc = CK_OK;
+
+	if (!sequence(from, &pairs, &count))
+		return bad_args(CK_G_ORDERED_DICT, err);
+	for (uint32_t i = 0; i < count && !rc; i++) {
+		if (!sequence(&pairs[i], &pair, &len) || len != 2)
+			return bad_args(CK_G_ORDERED_DICT, err);
+		rc = set_pair(b, b->arena, dict, &pair[0], &pair[1], err);
+	}
+	return rc;
+}
+
 static int call_dict(struct ck_pickle_build *b, int global, const struct ck_value *args, struct ck_value *out,
 		     struct ck_error *err)
 {
-	const struct ck_dict *from;
+	const struct ck_value *from = args->len ? &args->items[0] : NULL;
 	int rc;
 
-	if (args->len > (global == CK_G_COUNTER) || (args->len == 1 && args->items[0].kind != CK_DICT))
+	if (args->len > 1 || (from && from->kind != CK_DICT && global == CK_G_COUNTER))
 		return bad_args(global, err);
 	rc = ck_dict_new(b->arena, out, err);
 	if (rc)
 		return rc;
 	out->dict->ordered = global == CK_G_ORDERED_DICT;
-	from = args->len ? args->items[0].dict : NULL;
-	for (uint32_t i = 0; from && i < from->len && !rc; i++)
-		rc = set_pair(b, b->arena, out->dict, &from->pairs[i].key, &from->pairs[i].value, err);
+	if (from && from->kind != CK_DICT)
+		return take_pairs(b, out->dict, from, err);
+	for (uint32_t i = 0; from && i < from->dict->len && !rc; i++)
+		rc = set_pair(b, b->arena, out->dict, &from->dict->pairs[i].key, &from->dict->pairs[i].value, err);
 	return rc;
 }
 
@@ -224,6 +254,8 @@ static int keep_call(struct ck_pickle_build *b, const struct ck_value *callee, c
 		return ck_fail(err, CK_ERR_LIMIT, "calls that need more memory than a pickle of this size may");
 	call->callee = *callee;
 	call->args = *args;
+	if (!ck_global_takes((int)callee->i, b->arena, &call->args))
+		return bad_args((int)callee->i, err);
 	*out = (struct ck_value){ .kind = CK_CALL, .call = call };
 	return CK_OK;
 }
@@ -240,6 +272,9 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 		return ck_fail(err, CK_ERR_CORRUPT, "a call with %s for its tuple of arguments",
 			       ck_kind_name(args->kind));
 	global = (int)callee->i;
+	/* OrderedDict.__new__ looks at no arguments. */
+	if (fresh && global == CK_G_ORDERED_DICT && args->len)
+		return bad_args(global, err);
 	if (fresh ? !ck_global_is_class(global) : !ck_global_callable(global)) {
 		ck_global_name((enum ck_global)global, &module, &name);
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "a call of %s.%s, which is no %s", module, name,
@@ -263,22 +298,15 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 
 int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *state, struct ck_error *err)
 {
-	struct ck_value *place;
-
-	if (target->kind == CK_DICT && target->dict->ordered)
-		place = &target->dict->state;
-	else if (target->kind == CK_CALL)
-		place = &target->call->state;
-	else if (target->kind == CK_MADE)       /* a tensor's: nothing of them is shown */
-		return CK_OK;
-	else
+	/* To torch the attributes of a tensor may be another storage, with other values than are shown. */
+	if (target->kind != CK_DICT || !target->dict->ordered)
 		return ck_fail(err, CK_ERR_CORRUPT, "attributes for %s, which takes none", ck_kind_name(target->kind));
-	if (target->kind == CK_DICT && state->kind != CK_DICT)
+	if (state->kind != CK_DICT)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "an OrderedDict with %s for its attributes",
 			       ck_kind_name(state->kind));
-	if (place->kind != CK_NONE)
+	if (target->dict->state.kind != CK_NONE)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "attributes of one object given twice");
-	*place = *state;
+	target->dict->state = *state;
 	return CK_OK;
 }
 
@@ -312,13 +340,6 @@ static int walk_dict(struct walk *w, const struct ck_dict *dict, struct ck_error
 	return rc;
 }
 
-static int walk_call(struct walk *w, const struct ck_call *call, struct ck_error *err)
-{
-	int rc = walk_value(w, &call->args, err);
-
-	return rc ? rc : walk_value(w, &call->state, err);
-}
-
 static int too_deep(const struct walk *w, struct ck_error *err)
 {
 	for (unsigned i = 0; i < w->depth; i++)
@@ -345,7 +366,7 @@ static int walk_container(struct walk *w, const struct ck_value *v, struct ck_er
 		rc = walk_dict(w, v->dict, err);
 		break;
 	case CK_CALL:
-		rc = walk_call(w, v->call, err);
+		rc = walk_value(w, &v->call->args, err);
 		break;
 	default:
 		rc = walk_items(w, v->items, v->len, err);
@@ -357,7 +378,6 @@ static int walk_container(struct walk *w, const struct ck_value *v, struct ck_er
 
 static int walk_value(struct walk *w, const struct ck_value *v, struct ck_error *err)
 {
-	const char *module, *name;
 	uint64_t nodes = 1;
 
 	if (v->kind == CK_STR || v->kind == CK_BYTES || v->kind == CK_BYTEARRAY || v->kind == CK_BIGINT)
@@ -374,11 +394,6 @@ static int walk_value(struct walk *w, const struct ck_value *v, struct ck_error 
 	case CK_CALL:
 	case CK_PERSID:
 		return walk_container(w, v, err);
-	case CK_GLOBAL:
-		if (v->i < CK_G_COUNT)
-			return CK_OK;
-		ck_global_name((enum ck_global)v->i, &module, &name);
-		return ck_fail(err, CK_ERR_UNSUPPORTED, "%s.%s itself where a value should be", module, name);
 	default:
 		return CK_OK;
 	}

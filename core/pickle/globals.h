@@ -27,4 +27,11 @@ int ck_global_find(const char *module, size_t module_len, const char *name, size
 bool ck_global_callable(int global);
 bool ck_global_is_class(int global);
 
+/*
+ * Whether torch takes ARGS, a tuple, for a call of GLOBAL that makes a plain value (torch.Size, torch.device,
+ * _get_layout, complex). What it would say in another way is put into *ARGS in the usual one, allocated in ARENA.
+ * The calls that make tensors are checked by who knows their storages.
+ */
+bool ck_global_takes(int global, struct ck_arena *arena, struct ck_value *args);
+
 #endif

@@ -358,6 +358,8 @@ static int op_binpersid(struct ck_pickle_machine *m, struct ck_error *err)
 	id.kind = CK_PERSID;
 	id.items[0] = *v;
 	*v = id;
+	if (m->user && m->user->persid)
+		m->user->persid(m->user->arg, v);
 	return CK_OK;
 }
 

@@ -24,19 +24,44 @@ enum ck_global {
 	CK_G_REBUILD_PARAMETER_WITH_STATE,
 	/* torch._tensor._rebuild_from_type_v2(func, type, args, state) */
 	CK_G_REBUILD_FROM_TYPE_V2,
+	CK_G_REBUILD_SPARSE,        /* torch._utils._rebuild_sparse_tensor(layout, data) */
+	/* ..._rebuild_qtensor(storage, offset, size, stride, quantizer, requires_grad, hooks) */
+	CK_G_REBUILD_QTENSOR,
+	CK_G_REBUILD_META,          /* ..._rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad) */
+	CK_G_REBUILD_NESTED,        /* ..._rebuild_nested_tensor(buffer, sizes, strides, offsets) */
+	/* ..._rebuild_device_tensor_from_cpu_tensor(data, dtype, device, requires_grad) */
+	CK_G_REBUILD_FROM_CPU,
 	CK_G_TENSOR,                /* torch.Tensor, torch._tensor.Tensor */
 	CK_G_PARAMETER,             /* torch.nn.parameter.Parameter */
 	CK_G_SIZE,                  /* torch.Size */
 	CK_G_DEVICE,                /* torch.device */
+	CK_G_LAYOUT,                /* torch.serialization._get_layout */
 	CK_G_UNTYPED_STORAGE,       /* torch.storage.UntypedStorage, torch.UntypedStorage */
+	CK_G_TYPED_STORAGE,         /* torch.storage.TypedStorage */
 	CK_G_COMPLEX,               /* builtins.complex */
-	CK_G_DTYPE,                 /* + enum ck_dtype: torch.float32 ... */
-	CK_G_STORAGE = CK_G_DTYPE + CK_DTYPE_COUNT,  /* + enum ck_dtype: torch.FloatStorage ... */
-	CK_G_COUNT = CK_G_STORAGE + CK_DTYPE_COUNT,
+	CK_G_QSCHEME,               /* + 0 to 4: torch.per_tensor_affine ... */
+	CK_G_DTYPE = CK_G_QSCHEME + 5,              /* + enum ck_dtype: torch.float32 ... */
+	CK_G_STORAGE = CK_G_DTYPE + CK_DTYPE_COUNT, /* + enum ck_dtype: torch.FloatStorage ... */
+	CK_G_CUDA_STORAGE = CK_G_STORAGE + CK_DTYPE_COUNT,      /* the same of torch.cuda */
+	CK_G_TENSOR_CLASS = CK_G_CUDA_STORAGE + CK_DTYPE_COUNT, /* + 0 to 39: torch.FloatTensor ... */
+	CK_G_COUNT = CK_G_TENSOR_CLASS + 40,
 };
 
 /* The module and the name of a global as written into a pickle ("torch", "float32"). */
 void ck_global_name(enum ck_global g, const char **module, const char **name);
+
+/* The name of a quantization scheme ("per_tensor_affine") from CK_G_QSCHEME on; -1 when it is none. */
+int ck_qscheme_by_name(const char *name, size_t len);
+
+/* Whether torch has this layout ("torch.sparse_coo"). */
+bool ck_is_layout(const char *s, size_t len);
+
+/*
+ * Whether torch.device of torch 2.6 takes this type (of backends that torch doesn't know of itself it takes none). An
+ * index is an int8 to it: a larger one becomes another, or none, without a word.
+ */
+#define CK_DEVICE_MAX_INDEX 127
+bool ck_is_device_type(const char *s, size_t len);
 
 /* Limits: see also the arena's budget, which bounds what a stream can build and what is needed to read it. torch.save
    writes about 105 bytes for a tensor. */
@@ -54,6 +79,8 @@ struct ck_pickle_user {
 	 * SIZE_MAX where it wasn't.
 	 */
 	int (*made)(void *arg, struct ck_arena *arena, size_t since, struct ck_value *call, struct ck_error *err);
+	/* ID, a CK_PERSID, was made. torch looks a storage up at once, also one that no tensor will use. */
+	void (*persid)(void *arg, const struct ck_value *id);
 	/* Called now and then: the first POS bytes of DATA won't be looked at again. */
 	void (*passed)(void *arg, size_t pos);
 	void *arg;
@@ -65,7 +92,7 @@ struct ck_pickle_user {
  * frozenset, bytearray, bytes in protocol 2's spelling (_codecs.encode). Every other call of a
  * global of the list stays a CK_CALL, also when made by NEWOBJ. Errors name the opcode, its offset,
  * and the global: CK_ERR_UNSUPPORTED (a foreign global: the text holds its dotted name; an unknown
- * opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT.
+ * opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT. All but those of a pickle that ends too early are marked `refused`.
  */
 int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const struct ck_pickle_user *user,
 		   struct ck_value *out, struct ck_error *err);

@@ -138,6 +138,8 @@ int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const s
 		else
 			ck_error_set(err, why.code, "%s", why.text);
 		ck_error_offset(err, m.at);
+		if (m.in.ok)
+			ck_error_refused(err);
 	}
 	ck_pickle_build_end(&m.build);
 	ck_memo_free(&m.memo, ck_arena_budget(arena));

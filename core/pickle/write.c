@@ -341,7 +341,7 @@ static int put_call(struct ck_pickle_writer *w, const struct ck_call *call, stru
 	if (!rc)
 		rc = ck_pickle_put(w, &call->args, err);
 	op(w, 'R');
-	return rc ? rc : put_state(w, &call->state, err);
+	return rc;
 }
 
 static int put_persid(struct ck_pickle_writer *w, const struct ck_value *id, struct ck_error *err)

@@ -1,3 +1,4 @@
+/* Opening a checkpoint (checkpoint.h): the pickle is read, and its values are walked for tensors. */
 #include "core/pt/private.h"
 
 #include "core/base/keyname.h"
@@ -22,7 +23,7 @@
 struct walk {
 	struct ck_checkpoint *c;
 	const struct ck_patch *patch;
-	bool big_endian;
+	struct ck_rebuilder *rebuilder;
 	struct ck_buf path;     /* keys joined by '.' */
 	unsigned depth;         /* how many: some may be empty */
 	struct ck_error *err;
@@ -37,9 +38,12 @@ static int take_tensor(struct walk *w, struct ck_value *v)
 	struct ck_tensor t;
 	int rc;
 
-	rc = ck_rebuild(v, c->archive, w->big_endian, c->arena, &t, w->err);
-	if (!rc && len > CK_MAX_KEY)
+	rc = v->kind == CK_PERSID ? ck_rebuild_storage(w->rebuilder, v, &t, w->err)
+				  : ck_rebuild(w->rebuilder, v, &t, w->err);
+	if (!rc && len > CK_MAX_KEY) {
 		rc = ck_fail(w->err, CK_ERR_LIMIT, "a key of more than %u bytes", CK_MAX_KEY);
+		ck_error_refused(w->err);
+	}
 	if (rc) {
 		ck_error_subject(w->err, key ? key : "", len);
 		return rc;
@@ -105,7 +109,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 static bool may_hold_tensors(const struct ck_value *v)
 {
 	return v->kind == CK_DICT || v->kind == CK_LIST || v->kind == CK_TUPLE || v->kind == CK_SET ||
-	       v->kind == CK_FROZENSET || v->kind == CK_CALL || v->kind == CK_MADE;
+	       v->kind == CK_FROZENSET || v->kind == CK_CALL || v->kind == CK_MADE || v->kind == CK_PERSID;
 }
 
 /* One member of a container: its path is the container's and KEY. */
@@ -162,6 +166,8 @@ static int walk_value(struct walk *w, struct ck_value *v)
 		return walk_items(w, v->items, v->len);
 	case CK_CALL: case CK_MADE:
 		return ck_is_tensor(v) ? take_tensor(w, v) : CK_OK;
+	case CK_PERSID:
+		return take_tensor(w, v);
 	default:
 		return CK_OK;
 	}
@@ -234,7 +240,8 @@ static size_t pickle_limit(const struct ck_entry *entry)
 /* data.pkl while it is read. */
 struct reading {
 	struct ck_checkpoint *c;
-	bool big_endian;
+	struct ck_rebuilder rebuilder;
+	struct ck_error bad;    /* the first tensor or storage that torch would refuse, used or not */
 	char *pickle;
 	size_t len, passed;     /* the first PASSED bytes of PICKLE were given back to the system */
 };
@@ -245,14 +252,21 @@ struct reading {
  */
 static int made_call(void *arg, struct ck_arena *values, size_t since, struct ck_value *call, struct ck_error *err)
 {
-	const struct reading *r = arg;
+	struct reading *r = arg;
 	struct ck_tensor t;
 
-	if (!ck_is_tensor(call) || ck_rebuild(call, r->c->archive, r->big_endian, r->c->arena, &t, NULL))
+	if (!ck_is_tensor(call) || ck_rebuild(&r->rebuilder, call, &t, &r->bad))
 		return CK_OK;
 	if (since != SIZE_MAX)
 		ck_arena_rewind(values, since);
 	return ck_made_new(&t, values, call, err);
+}
+
+static void made_storage(void *arg, const struct ck_value *id)
+{
+	struct reading *r = arg;
+
+	ck_rebuild_check(&r->rebuilder, id, &r->bad);
 }
 
 /* The values grow while the pickle shrinks: whole pages of it go, but for the first, where malloc keeps its books. */
@@ -270,7 +284,8 @@ static void passed_pickle(void *arg, size_t pos)
 
 static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_value *root, struct ck_error *err)
 {
-	const struct ck_pickle_user user = { .made = made_call, .passed = passed_pickle, .arg = r };
+	const struct ck_pickle_user user = {
+		.made = made_call, .persid = made_storage, .passed = passed_pickle, .arg = r };
 	size_t entry = (size_t)ck_archive_find(r->c->archive, "data.pkl");
 	int rc = ck_archive_load(r->c->archive, entry, pickle_limit(ck_archive_entry(r->c->archive, entry)),
 				 &r->pickle, &r->len, err);
@@ -285,43 +300,69 @@ static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_val
 	rc = ck_pickle_read(r->pickle, r->len, values, &user, root, err);
 	free(r->pickle);
 	ck_budget_give(&r->c->budget, r->len - r->passed);
+	/* The values of tensors that can't be made stay, and may take more than there is. */
+	if (rc == CK_ERR_LIMIT && r->bad.code) {
+		*err = r->bad;
+		rc = (int)r->bad.code;
+	}
 	if (rc)
 		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
 	return rc;
+}
+
+/* Takes the tensors of what was read. */
+static int take_values(struct reading *r, const struct ck_patch *patch, struct ck_value *root, struct ck_error *err)
+{
+	struct ck_checkpoint *c = r->c;
+	struct walk w = { .c = c, .patch = patch, .rebuilder = &r->rebuilder, .err = err };
+	int rc;
+
+	/* Before storages are shown as tensors. */
+	c->content = ck_content_of(root);
+	if (ck_is_tensor(root) || root->kind == CK_PERSID)
+		ck_buf_str(&w.path, "tensor");
+	rc = walk_value(&w, root);
+	ck_buf_free(&w.path);
+	if (!rc && r->bad.code) {
+		ck_error_subject(&r->bad, "data.pkl", strlen("data.pkl"));
+		*err = r->bad;
+		rc = (int)r->bad.code;
+	}
+	if (!rc && patch->model && root->kind == CK_DICT && patch->n_layer >= 0)
+		rc = patch_lambdas(c, patch->n_layer, err);
+	if (!rc && !patch->model)
+		rc = ck_outline_write(&c->outline, root, c->tensors, 2, c->budget.left, err);
+	return !rc && c->outline.failed ? ck_fail_nomem(err) : rc;
 }
 
 /* Reads data.pkl and takes its tensors. The values live only here; what is kept of them is the
    outline. */
 static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, struct ck_error *err)
 {
-	struct walk w = { .c = c, .patch = patch, .err = err };
-	struct reading r = { .c = c };
+	struct reading r = { .c = c, .bad = CK_ERROR_INIT };
+	size_t storages = ck_archive_count(c->archive) * sizeof(struct ck_declared);
 	struct ck_arena *values = NULL;
 	struct ck_value root;
 	bool many;
 	int rc;
 
-	rc = read_byteorder(c->archive, &w.big_endian, err);
+	r.rebuilder = (struct ck_rebuilder){ .archive = c->archive, .arena = c->arena, .flat = true };
+	rc = read_byteorder(c->archive, &r.rebuilder.big_endian, err);
 	if (rc)
 		return rc;
-	r.big_endian = w.big_endian;
+	if (!ck_budget_take(&c->budget, storages))
+		return no_room(err);
+	r.rebuilder.declared = calloc(1, storages);
 	values = ck_arena_new_within(&c->budget);
-	rc = values ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
-	if (rc)
-		goto out;
-	if (ck_is_tensor(&root))
-		ck_buf_str(&w.path, "tensor");
-	rc = walk_value(&w, &root);
-	c->content = ck_content_of(&root);
-	if (!rc && patch->model && root.kind == CK_DICT && patch->n_layer >= 0)
-		rc = patch_lambdas(c, patch->n_layer, err);
-	if (!rc && !patch->model)
-		rc = ck_outline_write(&c->outline, &root, c->tensors, 2, c->budget.left, err);
-	if (!rc && c->outline.failed)
-		rc = ck_fail_nomem(err);
-out:
-	ck_buf_free(&w.path);
+	rc = values && r.rebuilder.declared ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
+	r.rebuilder.flat = false;
+	if (!rc)
+		rc = take_values(&r, patch, &root, err);
+	if (rc == CK_ERR_LIMIT)
+		ck_error_refused(err);
 	many = values && ck_arena_used(values) > MANY_VALUES;
+	free(r.rebuilder.declared);
+	ck_budget_give(&c->budget, storages);
 	ck_arena_free(values);
 	/* Some lay between what is kept: malloc would hold their pages. */
 	if (many)
@@ -333,10 +374,15 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 		       struct ck_error *err)
 {
 	struct ck_checkpoint *c = calloc(1, sizeof(*c));
+	struct ck_error none;
 	int rc;
 
 	if (!c)
 		return ck_fail_nomem(err);
+	if (!err) {
+		none = (struct ck_error)CK_ERROR_INIT;
+		err = &none;
+	}
 	atomic_init(&c->refs, 1);
 	c->model = patch->model;
 	c->hash_key = ck_hash_key_new();
@@ -378,6 +424,7 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 	free(c->tensors);
 	free(c->index);
 	free(c->cut_index);
+	free(c->unshown);
 	free(c);
 	return NULL;
 }

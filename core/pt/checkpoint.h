@@ -27,7 +27,8 @@ struct ck_patch {
 
 /* Opens FILE (a reference is taken). The errors are those of ck_archive_open and ck_pickle_read,
    and CK_ERR_CORRUPT for a tensor outside its storage or a storage whose size doesn't fit; each
-   names the file and the tensor. *OUT is the caller's reference. */
+   names the file and, where there is one, the tensor. `refused` tells what the pickle holds from
+   damage to the file. *OUT is the caller's reference. */
 int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out,
 		       struct ck_error *err);
 struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c);
@@ -43,24 +44,26 @@ size_t ck_checkpoint_count(const struct ck_checkpoint *c);
 enum ck_content ck_checkpoint_content(const struct ck_checkpoint *c);
 const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size_t i);
 
-/* The file name of tensor I in model/ (SUFFIX ".npy") or model.raw/ (""), into NAME of CK_NAME_MAX
-   + 1 bytes; and the index of a name, or -1. */
-size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name);
-int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix);
-
 /* The files that a checkpoint is shown as. */
 enum ck_form { CK_FORM_NPY, CK_FORM_RAW, CK_FORM_SAFETENSORS, CK_FORM_TSV, CK_FORM_OUTLINE };
 
-/* Whether C is shown in FORM: an outline is of optimizer shards only; no safetensors file can hold
-   complex128 or a key that isn't UTF-8. */
+/* The files of model/ (NPY) and of model.raw/ (RAW), a tensor each; one that is not shown as an array has KEY.error in
+   model/ in its file's place, one line, and no file in model.raw/. Their number, and the tensor of the file at POSITION. */
+size_t ck_checkpoint_files(const struct ck_checkpoint *c, enum ck_form form);
+size_t ck_checkpoint_at(const struct ck_checkpoint *c, enum ck_form form, size_t position);
+
+/* The file name of tensor I, into NAME of CK_NAME_MAX + 1 bytes; and the tensor of a name, or -1. */
+size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, enum ck_form form, char *name);
+int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, enum ck_form form);
+
+/* Whether C is shown in FORM: an outline is of optimizer shards only. */
 bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form);
 
 /* The size in bytes of a form (I counts for NPY and RAW). May be expensive once, then it is
    remembered: SAFETENSORS sorts, TSV locates every entry. */
 int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uint64_t *size, struct ck_error *err);
 
-/* A new view of it, the caller's, which keeps the checkpoint. CK_ERR_UNSUPPORTED: SAFETENSORS of a
-   dtype that the format lacks. */
+/* A new view of it, the caller's, which keeps the checkpoint. A safetensors file holds what that format can. */
 int ck_checkpoint_view(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out,
 		       struct ck_error *err);
 

@@ -1,3 +1,4 @@
+/* The files that a checkpoint is shown as (checkpoint.h). */
 #include "core/pt/private.h"
 
 #include "core/format/npy.h"
@@ -31,7 +32,7 @@ static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const s
 	struct ck_origin origin = { 0 };
 	int rc;
 
-	if (t->source != CK_SRC_ARCHIVE || ck_archive_entry(t->archive, t->entry)->method != 0) {
+	if (t->unshown || t->source != CK_SRC_ARCHIVE || ck_archive_entry(t->archive, t->entry)->method != 0) {
 		ck_buf_byte(out, '-');
 		return CK_OK;
 	}
@@ -62,8 +63,12 @@ static int tsv_text(struct ck_buf *out, const struct ck_checkpoint *c, struct ck
 
 		tsv_key(out, t);
 		ck_buf_printf(out, "\t%s\t", ck_dtype_info(t->dtype)->torch);
-		ck_shape_text(out, t->shape, t->ndim);
-		ck_buf_printf(out, "\t%" PRIu64 "\t%s\t", ck_tensor_nbytes(t), ck_dtype_info(t->stored_dtype)->torch);
+		ck_tensor_shape_text(out, t);
+		if (t->unshown)
+			ck_buf_str(out, "\t-");
+		else
+			ck_buf_printf(out, "\t%" PRIu64, ck_tensor_nbytes(t));
+		ck_buf_printf(out, "\t%s\t", ck_dtype_info(t->stored_dtype)->torch);
 		rc = tsv_offset(out, c, t, err);
 		ck_buf_byte(out, '\n');
 	}
@@ -73,6 +78,28 @@ static int tsv_text(struct ck_buf *out, const struct ck_checkpoint *c, struct ck
 static void release_checkpoint(void *c)
 {
 	ck_checkpoint_unref(c);
+}
+
+/* The line of KEY.error. */
+static void error_text(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	char line[768];
+
+	ck_error_set(&why, CK_ERR_UNSUPPORTED, "%s: torch.load gives it", ck_tensor_unshown(t));
+	ck_error_file(&why, ck_file_name(ck_checkpoint_file(c)));
+	ck_error_subject(&why, t->key, t->key_len);
+	ck_buf_str(out, ck_error_line(&why, line, sizeof(line)));
+	ck_buf_byte(out, '\n');
+}
+
+static int add_npy(struct ck_view *view, const struct ck_checkpoint *c, const struct ck_tensor *t, struct ck_buf *text,
+		   struct ck_error *err)
+{
+	if (!t->unshown)
+		return ck_npy_view(view, t, err);
+	error_text(text, c, t);
+	return ck_view_add_buf(view, text, err);
 }
 
 /* Builds the view of FORM; on failure *OUT is not set. */
@@ -87,7 +114,7 @@ static int build(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck
 	ck_view_own(view, ck_checkpoint_ref(c), release_checkpoint);
 	switch (form) {
 	case CK_FORM_NPY:
-		rc = ck_npy_view(view, &c->tensors[i], err);
+		rc = add_npy(view, c, &c->tensors[i], &text, err);
 		break;
 	case CK_FORM_RAW:
 		rc = ck_view_add_tensor(view, &c->tensors[i], err);
@@ -121,19 +148,24 @@ int ck_checkpoint_view(struct ck_checkpoint *c, enum ck_form form, size_t i, str
 
 bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form)
 {
-	return form == CK_FORM_SAFETENSORS ? !c->no_safetensors : form != CK_FORM_OUTLINE || !c->model;
+	return form != CK_FORM_OUTLINE || !c->model;
 }
 
 int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uint64_t *size, struct ck_error *err)
 {
 	_Atomic uint64_t *known = form == CK_FORM_TSV ? &c->tsv_size : &c->safetensors_size;
+	struct ck_buf text = CK_BUF_INIT;
 	struct ck_view *view;
 	int rc;
 
 	switch (form) {
 	case CK_FORM_NPY:
-		*size = ck_npy_size(&c->tensors[i]);
-		return CK_OK;
+		if (c->tensors[i].unshown)
+			error_text(&text, c, &c->tensors[i]);
+		*size = c->tensors[i].unshown ? text.len : ck_npy_size(&c->tensors[i]);
+		rc = text.failed ? ck_fail_nomem(err) : CK_OK;
+		ck_buf_free(&text);
+		return rc;
 	case CK_FORM_RAW:
 		*size = ck_tensor_nbytes(&c->tensors[i]);
 		return CK_OK;

@@ -1,7 +1,7 @@
+/* The tensors of a checkpoint by key, by file name and by place in a listing (checkpoint.h, private.h). */
 #include "core/pt/private.h"
 
 #include "core/base/keyname.h"
-#include "core/format/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,11 +115,16 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 	return CK_OK;
 }
 
+static const char *suffix_of(const struct ck_checkpoint *c, size_t i, enum ck_form form)
+{
+	return form == CK_FORM_RAW ? "" : c->tensors[i].unshown ? ".error" : ".npy";
+}
+
 /*
  * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose
- * name, with SUFFIX, is NAME (NULL: none is), or the free one where it goes.
+ * name in FORM is NAME (NULL: none is), or the free one where it goes.
  */
-static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, const char *suffix)
+static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, enum ck_form form)
 {
 	size_t mask = c->index_size - 1, slot = ck_hash_keyed(&c->hash_key, &hash, sizeof(hash)) & mask;
 	char other[CK_NAME_MAX + 1];
@@ -127,7 +132,7 @@ static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char 
 	for (; c->cut_index[slot]; slot = (slot + 1) & mask) {
 		if (!name)
 			continue;
-		ck_checkpoint_name(c, c->cut_index[slot] - 1, suffix, other);
+		ck_checkpoint_name(c, c->cut_index[slot] - 1, form, other);
 		if (strcmp(name, other) == 0)
 			break;
 	}
@@ -142,29 +147,66 @@ static int index_cut_name(struct ck_checkpoint *c, size_t i, struct ck_error *er
 		c->cut_index = calloc(c->index_size, sizeof(*c->cut_index));
 	if (!c->cut_index)
 		return ck_fail_nomem(err);
-	c->cut_index[cut_slot(c, ck_hash(t->key, t->key_len, 0), NULL, NULL)] = (uint32_t)i + 1;
+	c->cut_index[cut_slot(c, ck_hash(t->key, t->key_len, 0), NULL, CK_FORM_NPY)] = (uint32_t)i + 1;
+	return CK_OK;
+}
+
+static int list_unshown(struct ck_checkpoint *c, struct ck_error *err)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		count += c->tensors[i].unshown != CK_SHOWN;
+	if (count == 0)
+		return CK_OK;
+	c->unshown = malloc(count * sizeof(*c->unshown));
+	if (!c->unshown)
+		return ck_fail_nomem(err);
+	for (size_t i = 0; i < c->count; i++)
+		if (c->tensors[i].unshown)
+			c->unshown[c->unshown_count++] = (uint32_t)i;
 	return CK_OK;
 }
 
 int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err)
 {
-	int rc = CK_OK;
+	int rc = list_unshown(c, err);
 
 	for (size_t i = 0; i < c->count && !rc; i++) {
-		/* A byte becomes three at most; ".npy" is the longest suffix. */
-		if (c->tensors[i].key_len > CK_NAME_MAX / 3 - 4)
+		/* A byte becomes three at most; ".error" is the longest suffix. */
+		if (c->tensors[i].key_len > CK_NAME_MAX / 3 - 6)
 			rc = index_cut_name(c, i, err);
-		c->no_safetensors |= !ck_safetensors_can(&c->tensors[i]);
 	}
 	return rc;
 }
 
-size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, const char *suffix, char *name)
+size_t ck_checkpoint_files(const struct ck_checkpoint *c, enum ck_form form)
 {
-	return ck_key_to_name(c->tensors[i].key, c->tensors[i].key_len, suffix, name);
+	return c->count - (form == CK_FORM_RAW ? c->unshown_count : 0);
 }
 
-int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, const char *suffix)
+/* Before the k-th of those that aren't shown stand unshown[k] - k others. */
+size_t ck_checkpoint_at(const struct ck_checkpoint *c, enum ck_form form, size_t position)
+{
+	size_t low = 0, high = form == CK_FORM_RAW ? c->unshown_count : 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (c->unshown[mid] - mid <= position)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return position + low;
+}
+
+size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, enum ck_form form, char *name)
+{
+	return ck_key_to_name(c->tensors[i].key, c->tensors[i].key_len, suffix_of(c, i, form), name);
+}
+
+static int64_t find_with(const struct ck_checkpoint *c, const char *name, enum ck_form form, const char *suffix)
 {
 	char key[CK_NAME_MAX + 1];
 	int64_t found = -1;
@@ -177,7 +219,24 @@ int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, cons
 		return found;
 	/* It stops at the suffix: none begins with a hex digit. */
 	hash = strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16);
-	return (int64_t)c->cut_index[cut_slot(c, hash, name, suffix)] - 1;
+	return (int64_t)c->cut_index[cut_slot(c, hash, name, form)] - 1;
+}
+
+int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, enum ck_form form)
+{
+	const char *suffix = form == CK_FORM_RAW ? "" : ".npy";
+	int64_t i = find_with(c, name, form, suffix);
+
+	if (i < 0 && c->unshown && form != CK_FORM_RAW) {
+		suffix = ".error";
+		i = find_with(c, name, form, suffix);
+	}
+	if (i < 0)
+		return -1;
+	/* The other name of a tensor is nobody's. */
+	if (form == CK_FORM_RAW ? c->tensors[i].unshown != CK_SHOWN : strcmp(suffix, suffix_of(c, (size_t)i, form)) != 0)
+		return -1;
+	return i;
 }
 
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
@@ -185,5 +244,6 @@ size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 	size_t indexes = c->cut_index ? 2 : 1;
 
 	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
-	       indexes * c->index_size * sizeof(*c->index) + c->outline.cap + ck_archive_memory(c->archive);
+	       indexes * c->index_size * sizeof(*c->index) + c->unshown_count * sizeof(*c->unshown) + c->outline.cap +
+	       ck_archive_memory(c->archive);
 }

@@ -20,7 +20,6 @@ struct ck_checkpoint {
 	atomic_uint refs;
 	bool model;
 	enum ck_content content;
-	bool no_safetensors;            /* some dtype or key can't stand in a safetensors file */
 	struct ck_archive *archive;
 	struct ck_budget budget;        /* of opening it: what is kept, and what is needed meanwhile */
 	struct ck_arena *arena;         /* keys, shapes, strides */
@@ -30,6 +29,8 @@ struct ck_checkpoint {
 	size_t index_size;              /* a power of two, at least twice count */
 	struct ck_hash_key hash_key;    /* of both indexes */
 	uint32_t *cut_index;            /* by the hash in a cut name, where there are any; as large as `index` */
+	uint32_t *unshown;              /* the tensors that are no arrays, rising */
+	size_t unshown_count;
 	struct ck_buf outline;          /* optimizer shards: the text of rankN.json */
 	/* Sizes that cost a computation, once known: size + 1. Any thread may store; all store the
 	   same. */

@@ -1,21 +1,14 @@
-#include "core/pt/rebuild.h"
+/* From the calls that a pickle holds to tensors (rebuild.h): taking them apart, and the plain tensors. */
+#include "core/pt/rebuild_impl.h"
 
-#include "core/pickle/pickle.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-/* An expanded tensor (stride 0) may show more bytes than are stored, but not without bound: up to
-   this, or ... */
-#define EXPANDED_FREE (UINT64_C(64) << 20)
-/* ... up to so many times its storage. */
-#define EXPANDED_TIMES 4096u
+#define MAX_WRAPPERS 4u
 
-/* A call of a rebuild function, taken apart. */
-struct rebuild {
+/* A call of a rebuild function of plain tensors, taken apart. */
+struct plain {
 	const struct ck_value *storage;
-	const struct ck_value *offset, *size, *stride;
+	struct ck_geometry place;
 	const struct ck_value *requires_grad;
 	const struct ck_value *dtype;       /* v3 only */
 	const struct ck_value *metadata;    /* the optional last argument */
@@ -27,45 +20,15 @@ bool ck_is_tensor(const struct ck_value *v)
 		return true;
 	if (v->kind != CK_CALL || v->call->callee.kind != CK_GLOBAL)
 		return false;
-	switch (v->call->callee.i) {
-	case CK_G_REBUILD_TENSOR:
-	case CK_G_REBUILD_TENSOR_V2:
-	case CK_G_REBUILD_TENSOR_V3:
-	case CK_G_REBUILD_PARAMETER:
-	case CK_G_REBUILD_PARAMETER_WITH_STATE:
-	case CK_G_REBUILD_FROM_TYPE_V2:
-		return true;
-	default:
-		return false;
-	}
+	return v->call->callee.i <= CK_G_REBUILD_FROM_CPU || v->call->callee.i == CK_G_PARAMETER;
 }
 
-static int bad_args(int64_t function, uint32_t found, struct ck_error *err)
+int ck_rebuild_bad_args(int64_t function, struct ck_error *err)
 {
 	const char *module, *name;
 
 	ck_global_name((enum ck_global)function, &module, &name);
-	return ck_fail(err, CK_ERR_CORRUPT, "%s.%s: not with %" PRIu32 " arguments", module, name, found);
-}
-
-/* The arguments of one of the _rebuild_tensor functions, by their places. */
-static int take_args(int64_t function, const struct ck_value *args, struct rebuild *r, struct ck_error *err)
-{
-	static const uint8_t least[] = {
-		[CK_G_REBUILD_TENSOR] = 4, [CK_G_REBUILD_TENSOR_V2] = 6, [CK_G_REBUILD_TENSOR_V3] = 7};
-	const struct ck_value *a = args->items;
-	uint32_t n = args->len, want = least[function];
-
-	if (n < want || n > want + (function != CK_G_REBUILD_TENSOR))
-		return bad_args(function, n, err);
-	*r = (struct rebuild){ .storage = &a[0], .offset = &a[1], .size = &a[2], .stride = &a[3] };
-	if (want > 4)
-		r->requires_grad = &a[4];
-	if (want > 6)
-		r->dtype = &a[6];
-	if (n > want)
-		r->metadata = &a[want];
-	return CK_OK;
+	return ck_fail(err, CK_ERR_CORRUPT, "%s.%s: not with these arguments", module, name);
 }
 
 int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_value *out, struct ck_error *err)
@@ -76,83 +39,72 @@ int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_val
 		return ck_fail(err, CK_ERR_LIMIT, "tensors that need more memory than opening a file may take");
 	*made = (struct ck_made){
 		.offset = t->offset, .shape = t->shape, .strides = t->strides, .entry = t->entry,
-		.stored_dtype = t->stored_dtype, .ndim = t->ndim, .swap = t->swap, .conj = t->conj, .neg = t->neg,
+		.stored_dtype = t->stored_dtype, .ndim = t->ndim, .unshown = t->unshown & 7u,
+		.swap = t->swap, .conj = t->conj, .neg = t->neg,
 		.requires_grad = t->requires_grad, .parameter = t->parameter,
 	};
 	*out = (struct ck_value){ .kind = CK_MADE, .made = made };
 	return CK_OK;
 }
 
-/* T, of which may be known that it is a parameter, from what was made of its call before. */
 static int take_made(const struct ck_made *made, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
 {
-	if (t->parameter && made->parameter)
-		return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
+	bool nowhere = made->unshown != CK_SHOWN && made->unshown < CK_UNSHOWN_DTYPE;
+
 	*t = (struct ck_tensor){
 		.dtype = made->stored_dtype, .stored_dtype = made->stored_dtype, .ndim = made->ndim,
-		.source = CK_SRC_ARCHIVE, .swap = made->swap, .conj = made->conj, .neg = made->neg,
-		.requires_grad = t->parameter ? t->requires_grad : made->requires_grad,
-		.parameter = t->parameter || made->parameter, .shape = made->shape, .strides = made->strides,
-		.offset = made->offset, .archive = archive, .entry = made->entry,
+		.source = nowhere ? CK_SRC_FILL : CK_SRC_ARCHIVE, .unshown = made->unshown, .swap = made->swap, .conj = made->conj,
+		.neg = made->neg, .requires_grad = made->requires_grad, .parameter = made->parameter,
+		.shape = made->shape, .strides = made->strides, .offset = made->offset, .archive = archive,
+		.entry = made->entry,
 	};
-	return ck_shape_numel(t->shape, t->ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
+	return t->unshown ? CK_OK : ck_shape_numel(t->shape, t->ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
 }
 
-/* Parameters and subclasses wrap the rebuild of their data; each wrapper is one level, and they
-   don't nest deeply. Ends at a call of *FUNCTION with *ARGS, or with *V what was made of one. */
-static int unwrap(const struct ck_value **v, struct ck_tensor *t, int64_t *function, const struct ck_value **args,
-		  struct ck_error *err)
+int ck_rebuild_dtype(const struct ck_value *v)
 {
-	for (unsigned level = 0; level < 4 && (*v)->kind != CK_MADE; level++) {
-		const struct ck_call *call = (*v)->call;
-		const struct ck_value *a = call->args.items;
+	return v->kind == CK_GLOBAL && v->i >= CK_G_DTYPE && v->i < CK_G_STORAGE ? (int)(v->i - CK_G_DTYPE) : -1;
+}
 
-		*function = call->callee.i;
-		*args = &call->args;
-		switch (*function) {
-		case CK_G_REBUILD_PARAMETER:
-		case CK_G_REBUILD_PARAMETER_WITH_STATE:
-			if (call->args.len != (*function == CK_G_REBUILD_PARAMETER ? 3u : 4u) || a[1].kind != CK_BOOL)
-				return bad_args(*function, call->args.len, err);
-			t->parameter = true;
-			t->requires_grad = a[1].i;
-			*v = &a[0];
-			break;
-		case CK_G_REBUILD_FROM_TYPE_V2:
-			if (call->args.len != 4 || a[0].kind != CK_GLOBAL || a[2].kind != CK_TUPLE)
-				return bad_args(*function, call->args.len, err);
-			*function = a[0].i;
-			*args = &a[2];
-			if (*function > CK_G_REBUILD_TENSOR_V3)
-				return ck_fail(err, CK_ERR_UNSUPPORTED,
-					       "a tensor subclass that isn't rebuilt as a plain tensor");
-			return CK_OK;
-		default:
-			return CK_OK;
-		}
-		if (!ck_is_tensor(*v))
-			return ck_fail(err, CK_ERR_CORRUPT, "a parameter of something that is no tensor");
+static bool has_fractions(enum ck_dtype dtype)
+{
+	switch (dtype) {
+	case CK_F8_E5M2: case CK_F8_E4M3FN: case CK_F8_E5M2FNUZ: case CK_F8_E4M3FNUZ: case CK_F8_E8M0: case CK_F4X2:
+	case CK_F16: case CK_BF16: case CK_F32: case CK_F64: case CK_C32: case CK_C64: case CK_C128:
+		return true;
+	default:
+		return false;
 	}
-	return (*v)->kind == CK_MADE ? CK_OK : ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
 }
 
-/* A tuple of ints (or a torch.Size of one). */
-static int int_array(const struct ck_value *v, const char *what, int64_t out[static CK_MAX_DIMS], uint32_t *len,
-		     struct ck_error *err)
+int ck_rebuild_grad(const struct ck_value *v, struct ck_tensor *t, struct ck_error *err)
 {
-	if (v->kind == CK_CALL && v->call->callee.kind == CK_GLOBAL && v->call->callee.i == CK_G_SIZE &&
-	    v->call->args.len == 1)
+	if (v->kind != CK_BOOL)
+		return ck_fail(err, CK_ERR_CORRUPT, "its requires_grad is no bool");
+	if (v->i && !has_fractions(t->dtype))
+		return ck_fail(err, CK_ERR_CORRUPT, "requires_grad of a tensor of %s", ck_dtype_info(t->dtype)->torch);
+	t->requires_grad = v->i;
+	return CK_OK;
+}
+
+int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[static CK_MAX_DIMS], uint32_t *len,
+		    struct ck_error *err)
+{
+	const struct ck_value *items;
+
+	if (v->kind == CK_CALL && v->call->callee.i == CK_G_SIZE)
 		v = &v->call->args.items[0];
-	if (v->kind != CK_TUPLE)
-		return ck_fail(err, CK_ERR_CORRUPT, "the %s is no tuple", what);
-	if (v->len > CK_MAX_DIMS)
-		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu32 " dimensions, at most %d are read", v->len, CK_MAX_DIMS);
-	for (uint32_t i = 0; i < v->len; i++) {
-		if (v->items[i].kind != CK_INT)
+	if (v->kind != CK_TUPLE && v->kind != CK_LIST)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a tuple of ints as its %s", what);
+	items = v->kind == CK_LIST ? v->list->items : v->items;
+	*len = v->kind == CK_LIST ? v->list->len : v->len;
+	if (*len > CK_MAX_DIMS)
+		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu32 " dimensions, at most %d are read", *len, CK_MAX_DIMS);
+	for (uint32_t i = 0; i < *len; i++) {
+		if (items[i].kind != CK_INT)
 			return ck_fail(err, CK_ERR_CORRUPT, "the %s holds something that is no 64-bit int", what);
-		out[i] = v->items[i].i;
+		out[i] = items[i].i;
 	}
-	*len = v->len;
 	return CK_OK;
 }
 
@@ -166,7 +118,8 @@ static int keep_geometry(struct ck_tensor *t, struct ck_arena *arena, struct ck_
 
 	if (!kept)
 		return ck_fail(err, CK_ERR_LIMIT, "shapes that need more memory than a checkpoint may");
-	memcpy(kept, t->shape, bytes);
+	if (bytes)
+		memcpy(kept, t->shape, bytes);
 	if (!contiguous)
 		memcpy(kept + t->ndim, t->strides, bytes);
 	t->shape = kept;
@@ -174,128 +127,237 @@ static int keep_geometry(struct ck_tensor *t, struct ck_arena *arena, struct ck_
 	return CK_OK;
 }
 
-static int64_t storage_dtype(const struct ck_value *type)
-{
-	if (type->kind != CK_GLOBAL)
-		return -1;
-	if (type->i == CK_G_UNTYPED_STORAGE)
-		return CK_U8;
-	if (type->i >= CK_G_STORAGE && type->i < CK_G_COUNT)
-		return type->i - CK_G_STORAGE;
-	return -1;
-}
-
-/* The persistent id ('storage', type, key, location, numel): its entry, and the dtype that the type
-   names. */
-static int take_storage(const struct ck_value *storage, struct ck_archive *archive, struct ck_tensor *t,
-			struct ck_error *err)
-{
-	const struct ck_value *id = storage->kind == CK_PERSID ? storage->items : NULL, *p;
-	uint64_t bytes, stored;
-	char name[64];
-	int64_t dtype, entry;
-
-	if (!id || id->kind != CK_TUPLE || id->len < 5 || !ck_value_is_str(&id->items[0], "storage"))
-		return ck_fail(err, CK_ERR_CORRUPT, "expected a storage, ('storage', type, key, location, numel)");
-	p = id->items;
-	dtype = storage_dtype(&p[1]);
-	if (dtype < 0 || p[2].kind != CK_STR || p[4].kind != CK_INT || p[4].i < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "a storage whose type, key or element count is none");
-	if (p[2].len >= sizeof(name) - 5 || memchr(p[2].s, '\0', p[2].len))
-		return ck_fail(err, CK_ERR_CORRUPT, "a storage key of %" PRIu32 " bytes", p[2].len);
-	snprintf(name, sizeof(name), "data/%.*s", (int)p[2].len, p[2].s);
-	entry = ck_archive_find(archive, name);
-	if (entry < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "its storage '%s' is not in the file", name);
-	stored = ck_archive_entry(archive, (size_t)entry)->size;
-	if (__builtin_mul_overflow((uint64_t)p[4].i, ck_dtype_info((enum ck_dtype)dtype)->width, &bytes) ||
-	    bytes != stored)
-		return ck_fail(err, CK_ERR_CORRUPT,
-			       "its storage '%s' should hold %" PRId64 " elements of %u bytes, found %" PRIu64 " bytes",
-			       name, p[4].i, ck_dtype_info((enum ck_dtype)dtype)->width, stored);
-	t->source = CK_SRC_ARCHIVE;
-	t->archive = archive;
-	t->entry = (uint32_t)entry;
-	t->stored_dtype = (uint8_t)dtype;
-	return CK_OK;
-}
-
-static bool flag(const struct ck_value *metadata, const char *name)
-{
-	const struct ck_value *v = metadata && metadata->kind == CK_DICT ? ck_dict_get(metadata->dict, name) : NULL;
-
-	return v && v->kind == CK_BOOL && v->i;
-}
-
 /*
- * Everything that sizes, strides and offset can ask for, against what the storage holds. An empty tensor may begin
- * behind the end, as a row of a matrix without columns does; it is taken for one at the end.
+ * Everything that sizes, strides and offset can ask for, against the NUMEL elements that the storage has. An empty
+ * tensor may begin behind the end, as a row of a matrix without columns does; it is taken for one at the end. How often
+ * a stride of 0 shows an element is free: reading one costs no memory.
  */
-static int check_reach(struct ck_tensor *t, struct ck_error *err)
+static int check_reach(struct ck_tensor *t, uint64_t numel, struct ck_error *err)
 {
-	uint64_t stored = ck_archive_entry(t->archive, t->entry)->size, first, end, shown;
-	unsigned width = ck_dtype_info(t->stored_dtype)->width;
-	int rc;
+	uint64_t first, end;
+	int rc = ck_tensor_reach(t, &first, &end, err);
 
-	rc = ck_tensor_reach(t, &first, &end, err);
 	if (rc)
 		return rc;
-	if (end > stored / width && t->numel == 0)
-		t->offset = end = stored / width;
-	if (end > stored / width)
+	if (end > numel && t->numel == 0)
+		t->offset = end = numel;
+	if (end > numel)
 		return ck_fail(err, CK_ERR_CORRUPT, "it reaches to element %" PRIu64 ", its storage has %" PRIu64, end,
-			       stored / width);
-	shown = t->numel * width;
-	if (shown > stored && shown > EXPANDED_FREE && shown / EXPANDED_TIMES > stored)
-		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu64 " bytes expanded from a storage of %" PRIu64, shown,
-			       stored);
+			       numel);
+	if (t->numel > CK_SHOWN_BYTES / ck_dtype_info(t->dtype)->width)
+		t->unshown = CK_UNSHOWN_LARGE;
 	return CK_OK;
 }
 
-int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_endian, struct ck_arena *arena,
-	       struct ck_tensor *t, struct ck_error *err)
+int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const uint64_t *numel, struct ck_tensor *t,
+		     struct ck_error *err)
 {
-	const struct ck_value *args;
-	struct rebuild r = { 0 };
-	int64_t function, shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
-	uint32_t ndim, nstrides;
+	int64_t shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
+	uint32_t ndim = 0, nstrides;
+	uint64_t first, end;
+	int rc = ck_rebuild_ints(g->size, "size", shape, &ndim, err);
+
+	if (!rc && g->stride)
+		rc = ck_rebuild_ints(g->stride, "stride", strides, &nstrides, err);
+	if (!rc && g->stride && ndim != nstrides)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "%" PRIu32 " sizes and %" PRIu32 " strides", ndim, nstrides);
+	if (!rc && g->offset && (g->offset->kind != CK_INT || g->offset->i < 0))
+		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a non-negative int as its offset");
+	if (rc)
+		return rc;
+	t->ndim = (uint8_t)ndim;
+	t->offset = g->offset ? (uint64_t)g->offset->i : 0;
+	t->shape = shape;
+	t->strides = g->stride ? strides : NULL;
+	rc = ck_shape_numel(shape, ndim, 1, &t->numel, err);
+	if (!rc && numel)
+		rc = check_reach(t, *numel, err);
+	else if (!rc && g->stride)
+		rc = ck_tensor_reach(t, &first, &end, err);
+	return rc ? rc : keep_geometry(t, r->arena, err);
+}
+
+/* The flags conj and neg; torch sets the first on complex tensors alone. */
+static int take_metadata(const struct ck_value *metadata, struct ck_tensor *t, struct ck_error *err)
+{
+	const struct ck_value *conj, *neg;
+
+	if (!metadata || metadata->kind == CK_NONE)
+		return CK_OK;
+	if (metadata->kind != CK_DICT)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a dict of flags as its metadata");
+	for (uint32_t i = 0; i < metadata->dict->len; i++)
+		if (metadata->dict->pairs[i].key.kind != CK_STR || metadata->dict->pairs[i].value.kind != CK_BOOL)
+			return ck_fail(err, CK_ERR_CORRUPT, "expected a dict of flags as its metadata");
+	conj = ck_dict_get(metadata->dict, "conj");
+	neg = ck_dict_get(metadata->dict, "neg");
+	t->conj = conj && conj->i;
+	t->neg = neg && neg->i;
+	if (t->conj && t->dtype != CK_C64 && t->dtype != CK_C128 && t->dtype != CK_C32)
+		return ck_fail(err, CK_ERR_CORRUPT, "the flag conj on a tensor of %s", ck_dtype_info(t->dtype)->torch);
+	return CK_OK;
+}
+
+/* The arguments of one of the _rebuild_tensor functions, by their places. */
+static int take_args(int64_t function, const struct ck_value *args, struct plain *p, struct ck_error *err)
+{
+	static const uint8_t least[] = {
+		[CK_G_REBUILD_TENSOR] = 4, [CK_G_REBUILD_TENSOR_V2] = 6, [CK_G_REBUILD_TENSOR_V3] = 7};
+	const struct ck_value *a = args->items;
+	uint32_t n = args->len, want = least[function];
+
+	if (n < want || n > want + (function != CK_G_REBUILD_TENSOR))
+		return ck_rebuild_bad_args(function, err);
+	*p = (struct plain){ .storage = &a[0], .place = { &a[1], &a[2], &a[3] } };
+	if (want > 4)
+		p->requires_grad = &a[4];
+	if (want > 6)
+		p->dtype = &a[6];
+	if (n > want)
+		p->metadata = &a[want];
+	return CK_OK;
+}
+
+static int make_plain(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, struct ck_tensor *t,
+		      struct ck_error *err)
+{
+	struct plain p = { 0 };
+	uint64_t numel = 0;
+	int dtype, rc = take_args(function, args, &p, err);
+
+	if (!rc)
+		rc = ck_rebuild_find(r, p.storage, t, &numel, err);
+	if (rc)
+		return rc;
+	dtype = p.dtype ? ck_rebuild_dtype(p.dtype) : t->dtype;
+	if (dtype < 0)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a dtype, as torch.float32");
+	numel = numel * ck_dtype_info(t->dtype)->width / ck_dtype_info((enum ck_dtype)dtype)->width;
+	t->dtype = t->stored_dtype = (uint8_t)dtype;
+	t->swap = r->big_endian && ck_dtype_info(t->dtype)->swap > 1;
+	rc = ck_rebuild_place(r, &p.place, &numel, t, err);
+	if (!rc && p.requires_grad)
+		rc = ck_rebuild_grad(p.requires_grad, t, err);
+	if (!rc)
+		rc = take_metadata(p.metadata, t, err);
+	if (t->dtype >= CK_DTYPE_ARRAYS)
+		t->unshown = CK_UNSHOWN_DTYPE;
+	return rc;
+}
+
+/* Attributes of a tensor, which aren't shown, are not among those that would change what is. */
+static int check_state(const struct ck_value *state, struct ck_error *err)
+{
+	static const char *const changes[] = { "data", "real", "imag", "requires_grad" };
+	const struct ck_value *dict = state;
+
+	if (state->kind == CK_TUPLE && state->len == 2)
+		dict = &state->items[0];
+	if (dict->kind == CK_NONE)
+		return CK_OK;
+	if (dict->kind != CK_DICT)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a dict as the attributes of a tensor");
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+		if (ck_dict_get(dict->dict, changes[i]))
+			return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor whose attribute %s is set anew", changes[i]);
+	return CK_OK;
+}
+
+/* data.to(dtype, device): where the device was one that can't be written, and dtype is data's own. */
+static int check_from_cpu(const struct ck_value *a, uint32_t len, struct ck_tensor *t, struct ck_error *err)
+{
+	int rc;
+
+	if (len != 4 || a[2].kind != CK_STR)
+		return ck_rebuild_bad_args(CK_G_REBUILD_FROM_CPU, err);
+	if (ck_rebuild_dtype(&a[1]) != t->dtype)
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor of %s that another dtype is asked of",
+			       ck_dtype_info(t->dtype)->torch);
+	rc = ck_rebuild_grad(&a[3], t, err);
+	return rc;
+}
+
+static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level, struct ck_tensor *t,
+		struct ck_error *err);
+
+/* A parameter, or a tensor of a device without a storage, made of a tensor. */
+static int make_wrapped(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, unsigned level,
+			struct ck_tensor *t, struct ck_error *err)
+{
+	static const struct ck_value yes = { .kind = CK_BOOL, .i = true };
+	const struct ck_value *a = args->items, *state = NULL;
+	uint32_t n = args->len;
+	int rc;
+
+	if (n < 1 || (function == CK_G_REBUILD_PARAMETER && n != 3) ||
+	    (function == CK_G_REBUILD_PARAMETER_WITH_STATE && n != 4) || (function == CK_G_PARAMETER && n > 2))
+		return ck_rebuild_bad_args(function, err);
+	if (!ck_is_tensor(&a[0]))
+		return ck_fail(err, CK_ERR_CORRUPT, "a parameter of something that is no tensor");
+	rc = make(r, &a[0], level + 1, t, err);
+	if (rc)
+		return rc;
+	if (function == CK_G_REBUILD_FROM_CPU)
+		return check_from_cpu(a, n, t, err);
+	if (t->parameter)
+		return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
+	t->parameter = true;
+	rc = ck_rebuild_grad(n > 1 ? &a[1] : &yes, t, err);
+	if (function == CK_G_REBUILD_PARAMETER_WITH_STATE)
+		state = &a[3];
+	return rc || !state ? rc : check_state(state, err);
+}
+
+static int make_call(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, unsigned level,
+		     struct ck_tensor *t, struct ck_error *err)
+{
+	const struct ck_value *a = args->items;
+	int rc;
+
+	if (level > MAX_WRAPPERS)
+		return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
+	switch (function) {
+	case CK_G_REBUILD_TENSOR:
+	case CK_G_REBUILD_TENSOR_V2:
+	case CK_G_REBUILD_TENSOR_V3:
+		return make_plain(r, function, args, t, err);
+	case CK_G_REBUILD_FROM_TYPE_V2:
+		if (args->len != 4 || a[0].kind != CK_GLOBAL || a[0].i > CK_G_REBUILD_FROM_CPU ||
+		    a[0].i == CK_G_REBUILD_FROM_TYPE_V2 || a[1].kind != CK_GLOBAL || a[2].kind != CK_TUPLE)
+			return ck_rebuild_bad_args(function, err);
+		if (a[1].i != CK_G_TENSOR && a[1].i != CK_G_PARAMETER)
+			return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor subclass");
+		rc = make_call(r, a[0].i, &a[2], level + 1, t, err);
+		t->parameter |= a[1].i == CK_G_PARAMETER;
+		return rc ? rc : check_state(&a[3], err);
+	case CK_G_REBUILD_PARAMETER:
+	case CK_G_REBUILD_PARAMETER_WITH_STATE:
+	case CK_G_REBUILD_FROM_CPU:
+	case CK_G_PARAMETER:
+		return make_wrapped(r, function, args, level, t, err);
+	default:
+		return ck_rebuild_odd(r, function, args, t, err);
+	}
+}
+
+static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level, struct ck_tensor *t,
+		struct ck_error *err)
+{
+	if (v->kind == CK_MADE)
+		return take_made(v->made, r->archive, t, err);
+	if (r->flat && level)
+		return ck_fail(err, CK_ERR_CORRUPT, "it is made of a tensor that is none");
+	return make_call(r, v->call->callee.i, &v->call->args, level, t, err);
+}
+
+int ck_rebuild(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, struct ck_error *err)
+{
 	int rc;
 
 	*t = (struct ck_tensor){ 0 };
-	rc = unwrap(&v, t, &function, &args, err);
-	if (!rc && v->kind == CK_MADE)
-		return take_made(v->made, archive, t, err);
-	if (!rc)
-		rc = take_args(function, args, &r, err);
-	if (!rc)
-		rc = take_storage(r.storage, archive, t, err);
-	if (!rc)
-		rc = int_array(r.size, "size", shape, &ndim, err);
-	if (!rc)
-		rc = int_array(r.stride, "stride", strides, &nstrides, err);
-	if (rc)
-		return rc;
-	if (ndim != nstrides)
-		return ck_fail(err, CK_ERR_CORRUPT, "%" PRIu32 " sizes and %" PRIu32 " strides", ndim, nstrides);
-	if (r.offset->kind != CK_INT || r.offset->i < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "its offset is no int from 0 on");
-	if (r.dtype) {
-		if (r.dtype->kind != CK_GLOBAL || r.dtype->i < CK_G_DTYPE || r.dtype->i >= CK_G_STORAGE)
-			return ck_fail(err, CK_ERR_CORRUPT, "its dtype is none");
-		t->stored_dtype = (uint8_t)(r.dtype->i - CK_G_DTYPE);
-	}
-	if (r.requires_grad && r.requires_grad->kind == CK_BOOL && !t->parameter)
-		t->requires_grad = r.requires_grad->i;
-	t->dtype = t->stored_dtype;
-	t->swap = big_endian && ck_dtype_info(t->dtype)->swap > 1;
-	t->conj = flag(r.metadata, "conj");
-	t->neg = flag(r.metadata, "neg");
-	t->ndim = (uint8_t)ndim;
-	t->offset = (uint64_t)r.offset->i;
-	t->shape = shape;
-	t->strides = strides;
-	rc = ck_shape_numel(shape, ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
-	if (!rc)
-		rc = check_reach(t, err);
-	return rc ? rc : keep_geometry(t, arena, err);
+	r->missing = false;
+	rc = make(r, v, 0, t, err);
+	if (rc && !r->missing)
+		ck_error_refused(err);
+	return rc;
 }

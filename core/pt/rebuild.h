@@ -1,6 +1,9 @@
 /*
- * rebuild - what torch.save writes for a tensor (a call of torch._utils._rebuild_*), as a tensor.
- * Source: torch/_utils.py and torch/serialization.py, 1.6 to 2.10.
+ * rebuild - what torch.save writes for a tensor (a call of torch._utils._rebuild_*) or for a storage (a persistent
+ * id), as a tensor. Source: torch/_utils.py and torch/serialization.py, 1.6 to 2.10.
+ *
+ * A call that makes a tensor which is no array (sparse, quantized, nested, on the device meta) is one too: `unshown`
+ * says why. What torch refuses is refused.
  */
 #ifndef CK_REBUILD_H
 #define CK_REBUILD_H
@@ -8,13 +11,32 @@
 #include "core/tensor/tensor.h"
 #include "core/base/value.h"
 
+/* What a file declares of a storage, where it does so first. torch goes by that; a file that declares two things of
+   one storage has been made to be read in two ways. */
+struct ck_declared {
+	uint64_t numel;
+	uint8_t dtype;
+	bool seen;
+};
+
+/* What a tensor is rebuilt from and with. */
+struct ck_rebuilder {
+	struct ck_archive *archive;     /* borrowed by the tensors */
+	bool big_endian;                /* as the file's `byteorder` says */
+	struct ck_arena *arena;         /* of shapes and strides, the latter only where they aren't contiguous */
+	struct ck_declared *declared;   /* one for each entry of ARCHIVE */
+	/* Calls inside of V are CK_MADE, or couldn't be made: they aren't tried again, however deep they are. */
+	bool flat;
+	bool missing;                   /* a result: the last failure is a record's, which is missing or short */
+};
+
 /* What a call came to, in few bytes: a tensor of an archive without its key. */
 struct ck_made {
 	uint64_t offset;
 	const int64_t *shape, *strides;
 	uint32_t entry;
 	uint8_t stored_dtype, ndim;
-	bool swap : 1, conj : 1, neg : 1, requires_grad : 1, parameter : 1;
+	uint8_t unshown : 3, swap : 1, conj : 1, neg : 1, requires_grad : 1, parameter : 1;
 };
 
 /* A CK_MADE of T, which ck_rebuild made, in ARENA. CK_ERR_LIMIT. */
@@ -24,12 +46,16 @@ int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_val
 bool ck_is_tensor(const struct ck_value *v);
 
 /*
- * Fills T but for its key from V, which is one: the storage is found in ARCHIVE (borrowed by T) and must
- * hold exactly the declared elements; the tensor must lie inside it. BIG_ENDIAN as the file's
- * `byteorder` says. Shape and strides are allocated in ARENA (strides only where they aren't
- * contiguous). CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected.
+ * Fills T but for its key from V, which is one: its storage must hold the declared elements, and the tensor must lie
+ * inside of these. CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected; but for a storage whose
+ * record is missing or short they are marked `refused`.
  */
-int ck_rebuild(const struct ck_value *v, struct ck_archive *archive, bool big_endian, struct ck_arena *arena,
-	       struct ck_tensor *t, struct ck_error *err);
+int ck_rebuild(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, struct ck_error *err);
+
+/* The same of V, a CK_PERSID: the 1-d tensor that a bare storage is. */
+int ck_rebuild_storage(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, struct ck_error *err);
+
+/* Whether it would succeed. */
+int ck_rebuild_check(struct ck_rebuilder *r, const struct ck_value *v, struct ck_error *err);
 
 #endif

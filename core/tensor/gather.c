@@ -54,11 +54,27 @@ static void collapse(struct box *b, const struct ck_tensor *t)
 	}
 }
 
+/* One element N > 0 times: what is there already is copied behind itself. */
+static void repeat(const struct box *b, char *dst, const char *src, uint64_t n)
+{
+	size_t all = (size_t)(n * b->to), done = b->to, part;
+
+	ck_convert(&b->conversion, dst, src, 1);
+	for (; done < all; done += part) {
+		part = done < all - done ? done : all - done;
+		memcpy(dst + done, dst, part);
+	}
+}
+
 static void convert_run(const struct box *b, char *dst, uint64_t dst_stride, const char *src, uint64_t src_stride,
 			uint64_t n)
 {
 	if (src_stride == b->from && dst_stride == b->to) {
 		ck_convert(&b->conversion, dst, src, n);
+		return;
+	}
+	if (src_stride == 0 && dst_stride == b->to) {
+		repeat(b, dst, src, n);
 		return;
 	}
 	for (uint64_t i = 0; i < n; i++)

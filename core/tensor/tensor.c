@@ -1,3 +1,4 @@
+/* What a tensor is (tensor.h): sizes, reach, place. */
 #include "core/tensor/tensor.h"
 
 #include "core/base/buf.h"
@@ -110,4 +111,26 @@ void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim)
 	for (unsigned i = 0; i < ndim; i++)
 		ck_buf_printf(out, "%s%" PRId64, i ? "," : "", shape[i]);
 	ck_buf_byte(out, ']');
+}
+
+const char *ck_tensor_unshown(const struct ck_tensor *t)
+{
+	static const char *const why[] = {
+		[CK_UNSHOWN_SPARSE] = "a sparse tensor, whose elements are no array",
+		[CK_UNSHOWN_QUANTIZED] = "a quantized tensor, whose elements have scales that NumPy has no place for",
+		[CK_UNSHOWN_NESTED] = "a nested tensor, whose parts have different shapes",
+		[CK_UNSHOWN_META] = "a tensor on the device meta, which has a shape and no elements",
+		[CK_UNSHOWN_DTYPE] = "a tensor of a dtype that NumPy lacks",
+		[CK_UNSHOWN_LARGE] = "a tensor expanded to more bytes than a file can have",
+	};
+
+	return why[t->unshown];
+}
+
+void ck_tensor_shape_text(struct ck_buf *out, const struct ck_tensor *t)
+{
+	if (t->unshown == CK_UNSHOWN_NESTED)
+		ck_buf_byte(out, '-');
+	else
+		ck_shape_text(out, t->shape, t->ndim);
 }

@@ -16,6 +16,20 @@ enum ck_source {
 	CK_SRC_FILL,        /* every element is the same: nanochat's patched lambdas */
 };
 
+/* Why a tensor is not shown as an array. Of such a tensor key, dtype and shape are known, and nothing is read. */
+enum ck_unshown {
+	CK_SHOWN,
+	CK_UNSHOWN_SPARSE,
+	CK_UNSHOWN_QUANTIZED,
+	CK_UNSHOWN_NESTED,          /* its shape isn't known either */
+	CK_UNSHOWN_META,
+	CK_UNSHOWN_DTYPE,           /* behind CK_DTYPE_ARRAYS */
+	CK_UNSHOWN_LARGE,           /* expanded to more bytes than a file can have */
+};
+
+/* The most bytes of a tensor that is shown: bfloat16 may double, a header comes in front. */
+#define CK_SHOWN_BYTES (UINT64_C(1) << 61)
+
 struct ck_tensor {
 	/* UTF-8, may hold any byte; NUL-terminated behind key_len bytes */
 	const char *key;
@@ -24,8 +38,10 @@ struct ck_tensor {
 	uint8_t stored_dtype;       /* enum ck_dtype: as stored */
 	uint8_t ndim;
 	uint8_t source;             /* enum ck_source */
+	uint8_t unshown;            /* enum ck_unshown */
 	bool swap, conj, neg;       /* of the stored elements: see ck_conversion */
 	bool requires_grad, parameter;
+	bool storage;               /* the value is a bare storage, shown as the 1-d tensor that it is */
 	const int64_t *shape;       /* ndim entries, each >= 0 */
 	const int64_t *strides;     /* ndim entries, in elements; NULL: C-contiguous */
 	uint64_t numel;             /* product of shape */
@@ -66,8 +82,12 @@ int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, s
    ck_origin_release(). */
 int ck_tensor_locate(const struct ck_tensor *t, struct ck_origin *origin, struct ck_error *err);
 
-/* Appends the shape as "[32768,768]". */
+/* Why T is not shown, for a person. NULL: it is shown. */
+const char *ck_tensor_unshown(const struct ck_tensor *t);
+
+/* Appends the shape as "[32768,768]"; ck_tensor_shape_text: that of T, "-" where it isn't known. */
 struct ck_buf;
 void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim);
+void ck_tensor_shape_text(struct ck_buf *out, const struct ck_tensor *t);
 
 #endif

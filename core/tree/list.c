@@ -305,6 +305,7 @@ int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struc
 bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out)
 {
 	const struct listed *item;
+	enum ck_form form;
 
 	if (position < 2) {
 		*out = (struct ck_dirent){ position ? ".." : ".", position ? dir->parent : dir->self, S_IFDIR, false };
@@ -312,9 +313,11 @@ bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out)
 	}
 	position -= 2;
 	if (dir->tensors) {
-		if (position >= ck_checkpoint_count(dir->tensors))
+		form = dir->first == LOCAL_NPY_0 ? CK_FORM_NPY : CK_FORM_RAW;
+		if (position >= ck_checkpoint_files(dir->tensors, form))
 			return false;
-		ck_checkpoint_name(dir->tensors, position, dir->first == LOCAL_NPY_0 ? ".npy" : "", dir->name);
+		position = ck_checkpoint_at(dir->tensors, form, position);
+		ck_checkpoint_name(dir->tensors, position, form, dir->name);
 		*out = (struct ck_dirent){
 			dir->name,
 			(dir->self & ~(ck_ino)((1u << LOCAL_BITS) - 1)) | (dir->first + position),

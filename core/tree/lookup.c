@@ -29,21 +29,36 @@ static int not_found(struct ck_error *err)
 	return ck_fail(err, CK_ERR_NOENT, "no such name");
 }
 
+/* PATH and *ST of the file NAME in DIR. Where rank 0 isn't there, it may have its old name, which *NAME becomes. */
+static int stat_stored(const struct ck_tree *tree, const char *dir, bool exact, struct ck_file_name *name, char *path,
+		       struct stat *st, struct ck_error *err)
+{
+	char text[64];
+
+	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
+		return too_long(err);
+	if (tree_stat(tree, path, st) == 0)
+		return S_ISREG(st->st_mode) ? CK_OK : not_found(err);
+	if (errno == ENOENT && !exact && name->kind == CK_FILE_OPTIM && name->rank == 0 && !name->bare) {
+		name->bare = true;
+		return stat_stored(tree, dir, true, name, path, st, err);
+	}
+	return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
+}
+
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
 		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
 {
-	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step };
+	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step }, stored = *name;
 	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
 	struct stat st;
+	int rc;
 
 	path_of_tag(step, dir);
-	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
-		return too_long(err);
-	if (tree_stat(tree, path, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
-	if (!S_ISREG(st.st_mode))
-		return not_found(err);
-	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = tree_ident(tree, &st) };
+	rc = stat_stored(tree, dir, type == NODE_NATIVE, &stored, path, &st, err);
+	if (rc)
+		return rc;
+	*key = (struct node_key){ .type = type, .path = path, .name = stored, .ident = tree_ident(tree, &st) };
 	key->parent = ino_of(step, LOCAL_SELF);
 	if (type == NODE_OPTIM)
 		key->parent = ino_of(step, LOCAL_OPTIM);
@@ -305,7 +320,7 @@ static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, co
 
 	if (rc)
 		return rc;
-	i = ck_checkpoint_find(c, name, raw ? "" : ".npy");
+	i = ck_checkpoint_find(c, name, raw ? CK_FORM_RAW : CK_FORM_NPY);
 	ck_checkpoint_unref(c);
 	if (i < 0)
 		return not_found(err);

@@ -76,8 +76,11 @@ bool ck_file_name_parse(const char *name, struct ck_file_name *out)
 		return false;
 	if (!take_number(&name, 6, &n.step))
 		return false;
-	if (n.kind == CK_FILE_OPTIM && !(take(&name, "_rank") && take_number(&name, 1, &n.rank)))
-		return false;
+	if (n.kind == CK_FILE_OPTIM) {
+		n.bare = strcmp(name, ".pt") == 0;
+		if (!n.bare && !(take(&name, "_rank") && take_number(&name, 1, &n.rank)))
+			return false;
+	}
 	if (strcmp(name, n.kind == CK_FILE_META ? ".json" : ".pt") != 0)
 		return false;
 	*out = n;
@@ -94,7 +97,10 @@ const char *ck_file_name_format(const struct ck_file_name *n, char *buf, size_t 
 		snprintf(buf, size, "meta_%06" PRIu64 ".json", n->step);
 		break;
 	case CK_FILE_OPTIM:
-		snprintf(buf, size, "optim_%06" PRIu64 "_rank%" PRIu64 ".pt", n->step, n->rank);
+		if (n->bare)
+			snprintf(buf, size, "optim_%06" PRIu64 ".pt", n->step);
+		else
+			snprintf(buf, size, "optim_%06" PRIu64 "_rank%" PRIu64 ".pt", n->step, n->rank);
 		break;
 	}
 	return buf;
@@ -247,7 +253,11 @@ static int list_numbers(const char *path, struct numbers *n, uint64_t **out, siz
 	if (n->count > 0)
 		qsort(n->data, n->count, sizeof(*n->data), by_number);
 	*out = n->data;
-	*count = n->count;
+	/* Rank 0 may be there under two names. */
+	*count = 0;
+	for (size_t i = 0; i < n->count; i++)
+		if (i == 0 || n->data[i] != n->data[i - 1])
+			n->data[(*count)++] = n->data[i];
 	return CK_OK;
 }
 

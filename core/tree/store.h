@@ -32,10 +32,13 @@ struct ck_file_name {
 	enum ck_file_kind kind;
 	uint64_t step;
 	uint64_t rank;          /* OPTIM only */
+	/* OPTIM of rank 0: optim_000500.pt, as nanochat wrote it until November 2025. Where both are there, the file with
+	   the rank is the shard. */
+	bool bare;
 };
 
 /* Parses NAME: true only for the canonical spelling (":06d": six digits, more only without leading
-   zeros; ranks without leading zeros). */
+   zeros; ranks without leading zeros, or none at all). */
 bool ck_file_name_parse(const char *name, struct ck_file_name *out);
 /* The name, into BUF of SIZE (64 is enough). Returns BUF. */
 const char *ck_file_name_format(const struct ck_file_name *n, char *buf, size_t size);

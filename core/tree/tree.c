@@ -202,7 +202,7 @@ int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck
 	}
 	*form = local < LOCAL_RAW_0 ? CK_FORM_NPY : CK_FORM_RAW;
 	*i = local - (local < LOCAL_RAW_0 ? LOCAL_NPY_0 : LOCAL_RAW_0);
-	if (*i < ck_checkpoint_count(*out))
+	if (*i < ck_checkpoint_count(*out) && !(*form == CK_FORM_RAW && ck_checkpoint_tensor(*out, *i)->unshown))
 		return CK_OK;
 	ck_checkpoint_unref(*out);
 	return ck_fail(err, CK_ERR_STALE, "no such tensor");

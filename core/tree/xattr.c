@@ -12,7 +12,7 @@ static void put_dtype(struct ck_buf *out, const struct ck_tensor *t)
 {
 	ck_buf_str(out, ck_dtype_info(t->dtype)->torch);
 }
-static void put_shape(struct ck_buf *out, const struct ck_tensor *t) { ck_shape_text(out, t->shape, t->ndim); }
+static void put_shape(struct ck_buf *out, const struct ck_tensor *t) { ck_tensor_shape_text(out, t); }
 static void put_stored(struct ck_buf *out, const struct ck_tensor *t)
 {
 	ck_buf_str(out, ck_dtype_info(t->stored_dtype)->torch);
@@ -40,7 +40,8 @@ static bool is_pickle(const struct node *n)
 	return (n->type == NODE_FILE || n->type == NODE_NATIVE) && n->name.kind != CK_FILE_META;
 }
 
-/* "safe" when our reader, which knows only data, takes the whole file; else why it doesn't. */
+/* "safe" when our reader, which knows only data, takes the whole file; else whether the pickle or the file is to blame,
+   and why. */
 static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *out, struct ck_error *err)
 {
 	enum node_type type = file->name.kind == CK_FILE_MODEL ? NODE_MODEL : NODE_OPTIM;
@@ -57,11 +58,12 @@ static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *o
 		ck_buf_str(out, "safe");
 	else if (rc == CK_ERR_NOENT)
 		return ck_fail(err, CK_ERR_STALE, "the file is gone");
-	else if (node_error_is_shown(&why))
-		ck_buf_printf(out, "refused: %s", ck_error_line(&why, line, sizeof(line)));
+	else if (node_error_is_shown(&why) && rc != CK_ERR_SYS)
+		ck_buf_printf(out, "%s: %s", why.refused ? "refused" : "damaged",
+			      ck_error_line(&why, line, sizeof(line)));
 	else if (err)
 		*err = why;
-	return rc && !node_error_is_shown(&why) ? rc : CK_OK;
+	return rc && (!node_error_is_shown(&why) || rc == CK_ERR_SYS) ? rc : CK_OK;
 }
 
 static int put_of_tensor(struct ck_tree *tree, struct node *n, uint32_t local, const char *name, struct ck_buf *out,

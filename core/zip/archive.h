@@ -36,7 +36,7 @@ struct ck_entry {
 #define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
 
 /*
- * Opens FILE (a reference is taken). CK_ERR_CORRUPT: no zip, an entry outside the file, two entries
+ * Opens FILE (a reference is taken), which may have up to 64 KiB behind the zip's end. CK_ERR_CORRUPT: no zip, an entry outside the file, two entries
  * of one name, entries that overlap, not exactly one directory with a data.pkl; CK_ERR_UNSUPPORTED:
  * encryption, a method other than stored and deflated, a legacy torch file (a pickle or a tar:
  * named in the message); CK_ERR_LIMIT; CK_ERR_SYS; CK_ERR_CHANGED. *OUT is the caller's reference.
@@ -55,7 +55,10 @@ int64_t ck_archive_find(const struct ck_archive *archive, const char *name);
 
 struct ck_file *ck_archive_file(const struct ck_archive *archive);  /* borrowed: the .pt */
 
-/* The whole entry I of at most MAX bytes, its CRC checked. *OUT is malloc'ed (free()), with a NUL
+/* Whether the file's CRCs say something: torch.save can be told to compute none, then each is 0. */
+bool ck_archive_has_crcs(const struct ck_archive *archive);
+
+/* The whole entry I of at most MAX bytes, its CRC checked where there are any. *OUT is malloc'ed (free()), with a NUL
    behind it. */
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
 		    struct ck_error *err);

@@ -56,37 +56,39 @@ static int no_zip(struct ck_zipsource *src, struct ck_error *err)
 	return ck_fail(err, CK_ERR_CORRUPT, "not a zip file: no end of central directory (is it truncated?)");
 }
 
-/* Where the end record starts: the one place whose comment ends where the file ends. */
+/*
+ * Where the end record starts: the last one is what torch and other readers go by. What is behind it and its comment
+ * is no part of the zip (a newline, the zeros of a rounded upload), and is cut off. A second record with a comment that
+ * ends where the file ends is what a reader that minds comments would go by: such a file is refused.
+ */
 static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err)
 {
-	uint64_t size = ck_zipsource_size(src);
-	size_t len = size < END_MAX ? (size_t)size : END_MAX;
+	uint64_t size = ck_zipsource_size(src), found = UINT64_MAX, other = UINT64_MAX;
+	size_t len = size < END_MAX ? (size_t)size : END_MAX, comment = 0;
 	const uint8_t *tail;
-	uint64_t stray = 0;
-	bool found = false;
 	int rc = ck_zipsource_peek(src, size - len, len, &tail, err);
 
 	if (rc)
 		return rc;
 	for (size_t i = 0; i + END_SIZE <= len; i++) {
-		size_t comment_len = (size_t)(tail[i + 20] | tail[i + 21] << 8), left = len - i - END_SIZE;
-
 		if (peek_u32(tail + i) != SIG_END)
 			continue;
-		if (comment_len < left)
-			stray = left - comment_len;
-		if (comment_len != left)
-			continue;
-		if (found)
-			return ck_fail(err, CK_ERR_CORRUPT,
-				       "two ends of central directory, at %" PRIu64 " and %" PRIu64, *at,
-				       size - len + i);
-		found = true;
-		*at = size - len + i;
+		if (found != UINT64_MAX && found + END_SIZE + comment == size)
+			other = found;
+		found = size - len + i;
+		comment = (size_t)(tail[i + 20] | tail[i + 21] << 8);
 	}
-	if (!found && stray)
-		return ck_fail(err, CK_ERR_CORRUPT, "%" PRIu64 " bytes behind the end of central directory", stray);
-	return found ? CK_OK : no_zip(src, err);
+	if (found == UINT64_MAX)
+		return no_zip(src, err);
+	if (other != UINT64_MAX)
+		return ck_fail(err, CK_ERR_CORRUPT, "two ends of central directory, at %" PRIu64 " and %" PRIu64, other,
+			       found);
+	if (comment > size - found - END_SIZE)
+		return ck_fail(err, CK_ERR_CORRUPT, "a comment of %zu bytes behind the end of central directory, found %"
+			       PRIu64, comment, size - found - END_SIZE);
+	ck_zipsource_cut(src, found + END_SIZE + comment);
+	*at = found;
+	return CK_OK;
 }
 
 /* The zip64 end record that the locator in front of AT names, if there is one. *AT becomes its

@@ -40,7 +40,7 @@ struct ck_ziprecord {
 };
 
 /*
- * Finds the central directory. The file has exactly one end record and nothing behind it but its comment.
+ * Finds the central directory by the file's last end record. Bytes behind that and its comment are cut off SRC.
  * A file that is not a zip is named by its first bytes: CK_ERR_UNSUPPORTED for legacy torch files, bare pickles
  * and tars, CK_ERR_CORRUPT for the rest.
  */

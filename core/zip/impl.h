@@ -38,6 +38,7 @@ struct ck_archive {
 	size_t top_len;                 /* of "TOP/" */
 	uint32_t *index;                /* open addressing: slot numbers, at most half full */
 	size_t mask;
+	bool no_crcs;                   /* every one is 0: they were turned off, torch.serialization.set_crc32_options */
 	struct ck_hash_key key;         /* of the index */
 	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
 	struct ck_inflater *inflater;   /* made for the first deflated entry */

@@ -149,6 +149,7 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 		return ck_fail(err, CK_ERR_CORRUPT, "two entries %s", strcmp(archive->slots[*at].entry.name, slot->entry.name) ?
 			       "whose names differ only in capital letters" : "of this name");
 	extent->slot = *at = (uint32_t)archive->count++;
+	archive->no_crcs &= rec->crc == 0;
 	return CK_OK;
 }
 
@@ -324,6 +325,7 @@ static struct ck_archive *archive_new(struct ck_file *file)
 	pthread_mutex_init(&archive->inflating, NULL);
 	archive->file = ck_file_ref(file);
 	archive->key = ck_hash_key_new();
+	archive->no_crcs = true;
 	return archive;
 }
 

@@ -50,6 +50,14 @@ uint64_t ck_zipsource_size(const struct ck_zipsource *src)
 	return src->size;
 }
 
+void ck_zipsource_cut(struct ck_zipsource *src, uint64_t size)
+{
+	if (size < src->size)
+		src->size = size;
+	if (src->start + src->filled > src->size)
+		src->filled = src->start < src->size ? (size_t)(src->size - src->start) : 0;
+}
+
 void ck_zipsource_mark(struct ck_zipsource *src)
 {
 	src->first_read = UINT64_MAX;

@@ -20,7 +20,9 @@ struct ck_zipsource;
 int ck_zipsource_new(struct ck_file *file, struct ck_zipsource **out, struct ck_error *err);
 void ck_zipsource_free(struct ck_zipsource *src);       /* after the zip_t; NULL is allowed */
 
+/* The size of the file, or where it was cut: what is behind SIZE is then no part of the source. */
 uint64_t ck_zipsource_size(const struct ck_zipsource *src);
+void ck_zipsource_cut(struct ck_zipsource *src, uint64_t size);
 
 /* Opens the source with libzip. *OUT is for zip_discard(), before ck_zipsource_free(). */
 int ck_zipsource_open(struct ck_zipsource *src, zip_t **out, struct ck_error *err);

@@ -191,7 +191,7 @@ def storage_short(path):
 
 @case
 def storage_long(path):
-    model(path, MODEL, {"0": FLOATS, "1": FLOATS + b"\0\0\0\0"})
+    model(path, MODEL, {"0": FLOATS, "1": STORAGES["1"] + b"\0\0\0\0"})
 
 
 @case

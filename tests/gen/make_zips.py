@@ -273,7 +273,13 @@ def geometry():
          .replace(b"\0\0archive/a11111111", b"\xff\0archive/a11111111", 1), "do not end before the next entry")
     emit("prefix.pt", build(usual(), prefix=b"#!/bin/sh\n"), "bytes in front of the zip")
     emit("prefix-adjusted.pt", build(usual(), prefix=b"#!/bin/sh\n", base=10), "10 bytes in front of the first entry")
-    emit("suffix.pt", build(usual()) + b"junk", "4 bytes behind the end of central directory")
+    emit("suffix.pt", build(usual()) + b"junk", "ok")
+    emit("suffix-newline.pt", build(usual()) + b"\n", "ok")
+    emit("suffix-comment.pt", build(usual(), comment=b"a comment") + bytes(300), "ok")
+    emit("suffix-longest.pt", build(usual()) + bytes(65535), "ok")
+    emit("suffix-too-long.pt", build(usual()) + bytes(65536), "no end of central directory")
+    emit("suffix-end.pt", build(usual()) + end(0, 0, 0)[:-2] + b"\1\0x", "does not end at")
+    emit("comment-cut.pt", build(usual(), comment=b"a comment")[:-1], "a comment of 9 bytes")
 
 
 def ends():

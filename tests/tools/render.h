@@ -78,10 +78,6 @@ static void render_call(struct ck_buf *out, const struct ck_call *call)
 {
 	render_value(out, &call->callee);
 	render_items(out, "", call->args.items, call->args.len);
-	if (call->state.kind != CK_NONE) {
-		ck_buf_str(out, "+");
-		render_value(out, &call->state);
-	}
 }
 
 static void render_scalar(struct ck_buf *out, const struct ck_value *v)

@@ -86,7 +86,7 @@ static void every_dtype_swaps_its_words(void)
 
 	for (size_t i = 0; i < sizeof(in); i++)
 		in[i] = (uint8_t)(i * 7 + i / 256);
-	for (enum ck_dtype d = 0; d < CK_DTYPE_COUNT; d++) {
+	for (enum ck_dtype d = 0; d < CK_DTYPE_ARRAYS; d++) {
 		size_t width = ck_dtype_info(d)->width;
 		size_t word = d == CK_C64 ? 4 : d == CK_C128 ? 8 : width;
 
@@ -152,7 +152,7 @@ static void complex_conjugates_and_negates(void)
 
 static void identity_is_told(void)
 {
-	for (enum ck_dtype d = 0; d < CK_DTYPE_COUNT; d++) {
+	for (enum ck_dtype d = 0; d < CK_DTYPE_ARRAYS; d++) {
 		bool complex = d == CK_C64 || d == CK_C128;
 
 		CHECK(ck_conversion_identity(&(struct ck_conversion){ .from = d, .to = d }));

@@ -36,20 +36,22 @@ static void names_both_ways(void)
 		const char *name;
 		struct ck_file_name n;
 	} good[] = {
-		{ "model_000500.pt", { CK_FILE_MODEL, 500, 0 } },
-		{ "model_000000.pt", { CK_FILE_MODEL, 0, 0 } },
-		{ "model_1234567.pt", { CK_FILE_MODEL, 1234567, 0 } },
-		{ "meta_000500.json", { CK_FILE_META, 500, 0 } },
-		{ "optim_000500_rank0.pt", { CK_FILE_OPTIM, 500, 0 } },
-		{ "optim_999999_rank12.pt", { CK_FILE_OPTIM, 999999, 12 } },
-		{ "model_18446744073709551615.pt", { CK_FILE_MODEL, UINT64_MAX, 0 } },
+		{ "model_000500.pt", { CK_FILE_MODEL, 500, 0, false } },
+		{ "model_000000.pt", { CK_FILE_MODEL, 0, 0, false } },
+		{ "model_1234567.pt", { CK_FILE_MODEL, 1234567, 0, false } },
+		{ "meta_000500.json", { CK_FILE_META, 500, 0, false } },
+		{ "optim_000500_rank0.pt", { CK_FILE_OPTIM, 500, 0, false } },
+		{ "optim_999999_rank12.pt", { CK_FILE_OPTIM, 999999, 12, false } },
+		{ "optim_000500.pt", { CK_FILE_OPTIM, 500, 0, true } },
+		{ "model_18446744073709551615.pt", { CK_FILE_MODEL, UINT64_MAX, 0, false } },
 	};
 	struct ck_file_name n;
 	char buf[64];
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		CHECK(ck_file_name_parse(good[i].name, &n));
-		CHECK(n.kind == good[i].n.kind && n.step == good[i].n.step && n.rank == good[i].n.rank);
+		CHECK(n.kind == good[i].n.kind && n.step == good[i].n.step && n.rank == good[i].n.rank &&
+		      n.bare == good[i].n.bare);
 		CHECK_STR(ck_file_name_format(&good[i].n, buf, sizeof(buf)), good[i].name);
 	}
 }
@@ -60,7 +62,7 @@ static void other_spellings_are_no_names(void)
 		"model_500.pt", "model_0000500.pt", "model_00050a.pt", "model_000500.pt.tmp", "model_000500",
 		"model_.pt",
 		"model_-00500.pt", "model_ 00500.pt", "model_+00500.pt", "Model_000500.pt", "model_000500.json",
-		"meta_000500.pt", "optim_000500.pt", "optim_000500_rank.pt", "optim_000500_rank01.pt",
+		"meta_000500.pt", "optim_500.pt", "optim_000500_.pt", "optim_000500_rank.pt", "optim_000500_rank01.pt",
 		"optim_000500_rank-1.pt", "optim_500_rank0.pt", "model_000500_rank0.pt", "",
 		"model_18446744073709551616.pt",
 		".model_000500.pt",

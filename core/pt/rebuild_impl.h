@@ -1,0 +1,47 @@
+/*
+ * rebuild_impl - the parts of rebuild: rebuild.c takes calls apart and makes plain tensors, rebuild_storage.c finds
+ * their storages, rebuild_odd.c makes the tensors that are no arrays.
+ */
+#ifndef CK_REBUILD_IMPL_H
+#define CK_REBUILD_IMPL_H
+
+#include "core/pickle/pickle.h"
+#include "core/pt/rebuild.h"
+
+#include <inttypes.h>
+
+/* Where a tensor lies: its arguments in all the functions that have them. */
+struct ck_geometry {
+	const struct ck_value *offset, *size, *stride;
+};
+
+/* Records CK_ERR_CORRUPT for a call of FUNCTION. */
+int ck_rebuild_bad_args(int64_t function, struct ck_error *err);
+
+/*
+ * The storage of V, which must be the persistent id ('storage', type, key, location, numel): archive, entry and dtype
+ * of T, and the number of elements that it declares. Errors are marked, see ck_rebuild.
+ */
+int ck_rebuild_find(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, uint64_t *numel,
+		    struct ck_error *err);
+
+/* A tuple or a list of ints, or a torch.Size. */
+int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[static CK_MAX_DIMS], uint32_t *len,
+		    struct ck_error *err);
+
+/* Shape, strides, numel and offset of T by G. NUMEL: the elements that its storage has, which it must stay inside of;
+   NULL: it has none. */
+int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const uint64_t *numel, struct ck_tensor *t,
+		     struct ck_error *err);
+
+/* torch.float32; -1 when V is no dtype. */
+int ck_rebuild_dtype(const struct ck_value *v);
+
+/* requires_grad of T, which only numbers with a fraction have. */
+int ck_rebuild_grad(const struct ck_value *v, struct ck_tensor *t, struct ck_error *err);
+
+/* T of a call of FUNCTION, one of CK_G_REBUILD_SPARSE to CK_G_REBUILD_NESTED. */
+int ck_rebuild_odd(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, struct ck_tensor *t,
+		   struct ck_error *err);
+
+#endif
