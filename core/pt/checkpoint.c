@@ -356,10 +356,11 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	values = ck_arena_new_within(&c->budget);
 	rc = values && r.rebuilder.declared ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
 	r.rebuilder.flat = false;
-	if (!rc)
+	if (!rc) {
 		rc = take_values(&r, patch, &root, err);
-	if (rc == CK_ERR_LIMIT)
-		ck_error_refused(err);
+		if (rc == CK_ERR_LIMIT)
+			ck_error_refused(err);
+	}
 	many = values && ck_arena_used(values) > MANY_VALUES;
 	free(r.rebuilder.declared);
 	ck_budget_give(&c->budget, storages);

@@ -123,6 +123,10 @@ torch._utils._rebuild_qtensor torch._utils._rebuild_sparse_tensor torch._utils._
 torch._utils._rebuild_device_tensor_from_numpy torch._utils._rebuild_meta_tensor_no_storage torch.serialization._get_layout torch.from_file
 transformers.AutoModel.from_pretrained""".split()
 
+# Of a file's torch these are harmless as values; called with what they don't take they are refused like the others.
+KNOWN = """torch._utils._rebuild_qtensor torch._utils._rebuild_sparse_tensor torch._utils._rebuild_meta_tensor_no_storage
+torch.serialization._get_layout""".split()
+
 
 def spelled(module, name):
     """One global called with 'touch' and the canary's path, by everything that a pickle has for that."""
@@ -154,7 +158,8 @@ def foreign():
     for i, dotted in enumerate(MORE_FOREIGN):
         module, name = dotted.rsplit(".", 1)
         bad("name-%02d" % i, call(globl(module, name), text("x")), dotted)
-        bad("name-%02d-stacked" % i, text(module) + text(name) + b"\x93", dotted)
+        if dotted not in KNOWN:
+            bad("name-%02d-stacked" % i, text(module) + text(name) + b"\x93", dotted)
     for width, code in (1, b"\x82"), (2, b"\x83"), (4, b"\x84"):
         for which, what in (0, "zero"), (1, "one"), ((1 << 8 * width) - 1, "ones"):
             bad("extension-%d-%s" % (width, what), code + which.to_bytes(width, "little"), "EXT%d" % width)
@@ -171,7 +176,7 @@ def disguised():
             ("", "posix.system"), ("posix.system", ""), ("torch._utils ", "_rebuild_tensor_v2"), ("torch._utils", " _rebuild_tensor_v2"),
             ("torch._utils", "_rebuild_tensor_v2\r"), ("Torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_Rebuild_Tensor_V2"),
             ("t\u043erch", "FloatStorage"), ("torch", "FloatStorage\0"), ("torch\0", "FloatStorage"), ("torch", "Float\u0405torage"),
-            ("torch", "__dict__"), ("torch", "float"), ("torch.cuda", "FloatStorage"), ("torch.sparse", "FloatTensor"), ("torch", "%s%n%s%n"),
+            ("torch", "__dict__"), ("torch", "float"), ("torch.cuda", "QInt8Storage"), ("torch.sparse", "BoolTensor"), ("torch", "%s%n%s%n"),
             ("a" * 100000, "b" * 100000), ("torch", "FloatStorage" * 1000), ("\x1b[2J\x1b[31m", "\x07\x08"), ("torch", "\u202egnp.exe"))):
         bad("like-%02d-global" % i, globl(module, name), "GLOBAL")
         bad("like-%02d-stacked" % i, text(module) + text(name) + b"\x93", "STACK_GLOBAL")

@@ -146,6 +146,9 @@ def floods():
 def tensors():
     def faulty(name, value, *words, **more):
         bad("tensor-" + name, dict_of((text("good"), tensor()), (text("faulty"), value)), "faulty", *words, **more)
+
+    def shown(name, value):
+        write("tensor-" + name, PROTO2 + dict_of((text("good"), tensor()), (text("odd"), value)) + STOP, "ok")
     big = 1 << 62
     faulty("negative-size", tensor(size=ints(-2, 3)), "-2")
     faulty("negative-behind-zero", tensor(size=ints(0, -3)), "-3")
@@ -159,20 +162,21 @@ def tensors():
     faulty("bigint-offset", tensor(offset=number(1 << 64)), "offset")
     faulty("late-offset", tensor(offset=number(1)), "storage has 6")
     faulty("wrapping-size", tensor(size=ints(big, 4), stride=ints(0, 0)), "2^63")
-    faulty("wrapping-bytes", tensor(size=ints(big, 1), stride=ints(0, 0)), "2^63")
+    shown("wrapping-bytes", tensor(size=ints(big, 1), stride=ints(0, 0)))
     faulty("wrapping-reach", tensor(size=ints(big, 1), stride=ints(4, 1)), "")
     faulty("wrapping-sum", tensor(offset=number(6), size=ints(2, 2), stride=ints((1 << 63) - 1, (1 << 63) - 1)), "")
     faulty("bigint-size", tensor(size=ints(1 << 64, 1)), "int")
     faulty("float-size", tensor(size=tuple_of(b"G" + bytes(8), number(1))), "int")
-    faulty("list-size", tensor(size=LIST + MARK + number(2) + number(3) + APPENDS), "size")
+    shown("list-size", tensor(size=LIST + MARK + number(2) + number(3) + APPENDS))
     faulty("nested-size", tensor(size=tuple_of(ints(2, 3))), "size")
     faulty("few-strides", tensor(stride=ints(1)), "strides")
     faulty("dims-1000", tensor(size=ints(*[1] * 1000), stride=ints(*[1] * 1000)), "1000 dimensions")
     faulty("dims-65", tensor(size=ints(*[1] * 65), stride=ints(*[1] * 65)), "65 dimensions")
     faulty("wide-stride", tensor(stride=ints(4, 1)), "storage has 6")
     faulty("too-large", tensor(size=ints(1 << 40), stride=ints(1)), "storage has 6")
-    faulty("expanded-huge", tensor(size=ints(1 << 50), stride=ints(0)), "expanded")
-    faulty("expanded-twice", tensor(size=ints(1 << 25, 1 << 25), stride=ints(0, 0)), "expanded")
+    # More than memory, and more than a file can have: the others are shown, and nothing is read of these.
+    shown("expanded-huge", tensor(size=ints(1 << 50), stride=ints(0)))
+    shown("expanded-twice", tensor(size=ints(1 << 25, 1 << 25), stride=ints(0, 0)))
     faulty("storage-list", tensor(LIST), "storage")
     faulty("storage-int", tensor(number(7) + b"Q"), "storage")
     faulty("storage-short-id", tensor(tuple_of(text("storage")) + b"Q"), "storage")
@@ -181,7 +185,7 @@ def tensors():
     faulty("storage-type-text", tensor(storage(text("FloatStorage"))), "type")
     faulty("storage-type-dtype", tensor(storage(globl("torch", "float32"))), "type")
     faulty("storage-wider", tensor(storage(globl("torch", "DoubleStorage"))), "24 bytes")
-    faulty("storage-narrower", tensor(storage(globl("torch", "ByteStorage"))), "24 bytes")
+    faulty("storage-narrower", tensor(storage(globl("torch", "ByteStorage"))), "declared twice")
     faulty("storage-numel-more", tensor(storage(numel=number(7))), "24 bytes")
     faulty("storage-numel-wraps", tensor(storage(numel=number((1 << 62) + 6))), "")
     faulty("storage-numel-negative", tensor(storage(numel=number(-6))), "storage")
@@ -203,10 +207,10 @@ def tensors():
     faulty("type-of-itself", call(typed, typed, globl("torch", "Tensor"), EMPTY_TUPLE, DICT), "")
     faulty("type-empty-args", call(typed, globl("torch._utils", "_rebuild_tensor_v2"), globl("torch", "Tensor"), EMPTY_TUPLE, DICT), "arguments")
     v3 = globl("torch._utils", "_rebuild_tensor_v3")
-    untyped = storage(globl("torch.storage", "UntypedStorage"), numel=number(24))
+    untyped = storage(globl("torch.storage", "UntypedStorage"), key=text("1"), numel=number(24))
     for name, dtype, word in (("text", text("float32"), "dtype"), ("storage", globl("torch", "FloatStorage"), "dtype"),
                               ("wider", globl("torch", "complex128"), "storage has 1")):
-        faulty("v3-dtype-" + name, call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, dtype), word)
+        faulty("v3-dtype-" + name, call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, dtype), word, entries=[("data/1", FLOATS)])
     for name, text_ in (("middle", b"middle"), ("empty", b""), ("long", b"little" * 100), ("nul", b"big\0x"), ("upper", b"BIG")):
         bad("byteorder-" + name, dict_of((text("a"), tensor())), "byteorder", entries=[("byteorder", text_)])
     write("byteorder-big", PROTO2 + dict_of((text("a"), tensor())) + STOP, "ok", entries=[("byteorder", b"big")])
