@@ -210,7 +210,7 @@ def tensors():
     untyped = storage(globl("torch.storage", "UntypedStorage"), key=text("1"), numel=number(24))
     for name, dtype, word in (("text", text("float32"), "dtype"), ("storage", globl("torch", "FloatStorage"), "dtype"),
                               ("wider", globl("torch", "complex128"), "storage has 1")):
-        faulty("v3-dtype-" + name, call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, dtype), word, entries=[("data/1", FLOATS)])
+        faulty("v3-dtype-" + name, call(v3, untyped, number(0), ints(6), ints(1), b"\x89", NONE, dtype), word, entries=[("data/1", bytes(24))])
     for name, text_ in (("middle", b"middle"), ("empty", b""), ("long", b"little" * 100), ("nul", b"big\0x"), ("upper", b"BIG")):
         bad("byteorder-" + name, dict_of((text("a"), tensor())), "byteorder", entries=[("byteorder", text_)])
     write("byteorder-big", PROTO2 + dict_of((text("a"), tensor())) + STOP, "ok", entries=[("byteorder", b"big")])
