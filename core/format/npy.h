@@ -19,7 +19,8 @@ uint64_t ck_npy_size(const struct ck_tensor *t);
 int ck_npy_view(struct ck_view *view, const struct ck_tensor *t, struct ck_error *err);
 
 /*
- * Reads the header of the .npy FILE and checks that the data fill the rest of it exactly. Fills T:
+ * Reads the header of the .npy FILE, in every spelling that numpy.load takes of the types that a tensor can have, and
+ * checks that the data are there; as for numpy.load, more may follow. Fills T:
  * dtype, stored_dtype, ndim, shape and strides (SHAPE and STRIDES are the caller's, CK_MAX_DIMS
  * each), numel, source CK_SRC_FILE, file (borrowed), offset, swap; strides are set for Fortran
  * order. The key is the caller's business. CK_ERR_INVALID says what is wrong: magic, version,

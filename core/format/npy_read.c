@@ -1,3 +1,4 @@
+/* Reading the headers of .npy files, as numpy.load does (npy.h). */
 #include "core/format/npy.h"
 
 #include "core/base/cursor.h"
@@ -60,13 +61,15 @@ static bool take_word(struct literal *l, const char *word)
 	return true;
 }
 
-/* A string in either quotes without escapes, of at most SIZE - 1 bytes. */
+/* A string in either quotes without escapes, of at most SIZE - 1 bytes. Python 2 put a u before one. */
 static int parse_string(struct literal *l, char *out, size_t size, const char *what)
 {
 	char quote = peek(l);
 	const char *close;
 	size_t len;
 
+	if ((quote == 'u' || quote == 'U') && l->end - l->at > 1 && (l->at[1] == '\'' || l->at[1] == '"'))
+		quote = *++l->at;
 	if (quote != '\'' && quote != '"')
 		return expected(l, what);
 	close = memchr(l->at + 1, quote, (size_t)(l->end - l->at - 1));
@@ -198,23 +201,55 @@ static int parse_dict(struct literal *l, struct array *a)
 	return l->at == l->end ? CK_OK : expected(l, "nothing behind the dict");
 }
 
-/* DESCR is a byte order and a name, "<f4"; the table's own spellings differ from it in the order at most. */
+/* NumPy's other names of the types: one letter, which may have a byte order in front, or a word, which may not. */
+static const struct {
+	const char *name;
+	enum ck_dtype dtype;
+} aliases[] = {
+	{ "?", CK_BOOL8 }, { "b", CK_I8 }, { "B", CK_U8 }, { "h", CK_I16 }, { "H", CK_U16 }, { "i", CK_I32 },
+	{ "I", CK_U32 }, { "l", CK_I64 }, { "L", CK_U64 }, { "q", CK_I64 }, { "Q", CK_U64 }, { "p", CK_I64 },
+	{ "P", CK_U64 }, { "e", CK_F16 }, { "f", CK_F32 }, { "d", CK_F64 }, { "F", CK_C64 }, { "D", CK_C128 },
+	{ "bool", CK_BOOL8 }, { "bool_", CK_BOOL8 }, { "int8", CK_I8 }, { "byte", CK_I8 }, { "uint8", CK_U8 },
+	{ "ubyte", CK_U8 }, { "int16", CK_I16 }, { "short", CK_I16 }, { "uint16", CK_U16 }, { "ushort", CK_U16 },
+	{ "int32", CK_I32 }, { "intc", CK_I32 }, { "uint32", CK_U32 }, { "uintc", CK_U32 }, { "int64", CK_I64 },
+	{ "int", CK_I64 }, { "int_", CK_I64 }, { "intp", CK_I64 }, { "longlong", CK_I64 }, { "uint64", CK_U64 },
+	{ "uint", CK_U64 }, { "uintp", CK_U64 }, { "ulonglong", CK_U64 }, { "float16", CK_F16 }, { "half", CK_F16 },
+	{ "float32", CK_F32 }, { "single", CK_F32 }, { "float64", CK_F64 }, { "float", CK_F64 },
+	{ "double", CK_F64 }, { "complex64", CK_C64 }, { "csingle", CK_C64 }, { "complex128", CK_C128 },
+	{ "complex", CK_C128 }, { "cdouble", CK_C128 },
+};
+
+static bool find_alias(const char *name, bool ordered, enum ck_dtype *dtype)
+{
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (strcmp(aliases[i].name, name) == 0 && !(ordered && name[1])) {
+			*dtype = aliases[i].dtype;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * DESCR is a byte order and a name, "<f4"; the table's own spellings differ from it in the order at most. To NumPy the
+ * bytes of a void have no order: ">V2" is what "<V2" is.
+ */
 static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct ck_error *err)
 {
 	const char *name = strchr("<>=|", *descr) && *descr ? descr + 1 : descr;
 
-	*big = *descr == '>';
 	if (strcmp(name, "V1") == 0 || strcmp(name, "f1") == 0)
 		return ck_fail(err, CK_ERR_INVALID, "npy descr '%s' doesn't say which float8 it is: "
 			       "use safetensors for float8", descr);
+	*big = *descr == '>' && *name != 'V';
 	for (enum ck_dtype i = 0; i < CK_DTYPE_ARRAYS; i++) {
-		if (strcmp(name, ck_dtype_info(i)->numpy + 1) != 0)
-			continue;
-		if (i == CK_BF16 && *big)
-			break;
-		*dtype = i;
-		return CK_OK;
+		if (strcmp(name, ck_dtype_info(i)->numpy + 1) == 0) {
+			*dtype = i;
+			return CK_OK;
+		}
 	}
+	if (find_alias(name, name != descr, dtype))
+		return CK_OK;
 	return ck_fail(err, CK_ERR_INVALID, "npy descr '%s'%s is no dtype of a tensor", descr,
 		       strchr("OSUMmaV", *name) && *name ? " (objects, strings, dates, structures)" : "");
 }
@@ -262,7 +297,8 @@ static int check_size(const struct ck_file *file, uint64_t at, const struct ck_t
 	uint64_t have = ck_file_size(file) - at;
 	uint64_t want = ck_tensor_nbytes(t);
 
-	if (have == want)
+	/* numpy.load looks at nothing behind the data. */
+	if (have >= want)
 		return CK_OK;
 	return ck_fail(err, CK_ERR_INVALID, "expected %" PRIu64 " bytes of data behind the npy header, found %" PRIu64,
 		       want, have);

@@ -1,5 +1,5 @@
 /* From the calls that a pickle holds to tensors (rebuild.h): taking them apart, and the plain tensors. */
-#include "core/pt/rebuild_impl.h"
+#include "core/pt/impl.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
- * Tensors that are no arrays (rebuild_impl.h): sparse, quantized, nested, on the device meta. What is known of them is
+ * Tensors that are no arrays (impl.h): sparse, quantized, nested, on the device meta. What is known of them is
  * a dtype and a shape. The calls are checked as far as that goes without reading a tensor's elements.
  */
-#include "core/pt/rebuild_impl.h"
+#include "core/pt/impl.h"
 
 /* T becomes one of which nothing lies anywhere. */
 static void unplaced(struct ck_tensor *t, int dtype, enum ck_unshown why)

@@ -1,5 +1,5 @@
-/* Storages: from the persistent id of one to its record in the zip (rebuild_impl.h, rebuild.h). */
-#include "core/pt/rebuild_impl.h"
+/* Storages: from the persistent id of one to its record in the zip (impl.h, rebuild.h). */
+#include "core/pt/impl.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
- * rebuild_impl - the parts of rebuild: rebuild.c takes calls apart and makes plain tensors, rebuild_storage.c finds
+ * impl - the parts of rebuild: rebuild.c takes calls apart and makes plain tensors, rebuild_storage.c finds
  * their storages, rebuild_odd.c makes the tensors that are no arrays.
  */
-#ifndef CK_REBUILD_IMPL_H
-#define CK_REBUILD_IMPL_H
+#ifndef CK_PT_IMPL_H
+#define CK_PT_IMPL_H
 
 #include "core/pickle/pickle.h"
 #include "core/pt/rebuild.h"
