@@ -124,8 +124,8 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 		ck_error_set(&why, CK_ERR_STALE, "the file was replaced");
 	if (why.code) {
 		/* A file that is gone or was replaced keeps, for whoever still holds it, the
-		   attributes that it had. */
-		if (identity && seen)
+		   attributes that it had. So does the root: a mount whose store is away can be unmounted. */
+		if ((identity || n == tree->root) && seen)
 			return CK_OK;
 		if (err && !err->code)
 			*err = why;
