@@ -4,7 +4,11 @@
 #ifndef CKPTFS_FS_H
 #define CKPTFS_FS_H
 
+#include "core/draft/change.h"
+#include "core/draft/dirs.h"
 #include "core/draft/draft.h"
+#include "core/draft/file.h"
+#include "core/draft/numbers.h"
 #include "core/tree/tree.h"
 #include "buffers.h"
 #include "log.h"

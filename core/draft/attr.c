@@ -1,9 +1,19 @@
-#include "core/draft/private.h"
+#include "core/draft/change.h"
 
+#include "core/draft/dirs.h"
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
+#include "core/draft/native.h"
+#include "core/draft/open.h"
+#include "core/draft/report.h"
+#include "core/draft/successor.h"
+#include "core/draft/use.h"
 #include "core/file/real.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -191,7 +201,7 @@ static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change
 static int change_published(struct ck_drafts *d, struct dnode *node, const struct ck_change *change,
 			    struct ck_attr *out, struct ck_error *err)
 {
-	ck_ino ino = alias_of_file(d, node);
+	ck_ino ino = successor_of_file(d, node);
 	int rc;
 
 	if (!ino)
@@ -213,7 +223,7 @@ int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 	if (!ck_is_draft(ino)) {
 		replacement = native_find(d, ino, change->pid);
 		/* What wasn't written to is still the stored one. */
-		if (replacement && (change->size || !native_has_old(replacement)))
+		if (replacement && (change->size || !draft_file_has_old(replacement)))
 			rc = change_replacement(d, ino, replacement, change, out, err);
 		else
 			rc = change_stored(d, ino, change, out, err);

@@ -1,14 +1,13 @@
-#include "core/draft/private.h"
+/* The table of drafts' inodes. Implements dnode.h and a part of numbers.h. */
+#include "core/draft/dnode.h"
+
+#include "core/draft/alias.h"
+#include "core/draft/numbers.h"
+#include "core/draft/table.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* cp and others write as much at once: each write is a request, and brings another along (the
-   kernel asks for security.capability before it). */
-#define DRAFT_BLOCK (1 << 20)
 
 /* Marks the numbers that are counted, not computed. */
 #define OWN_NUMBER ((ck_ino)1 << 62)
@@ -91,7 +90,7 @@ static void release(struct ck_drafts *d, struct dnode *node)
 }
 
 /* With the lock held. */
-static int place(struct ck_drafts *d, struct dnode *node, struct draft *draft, struct dnode *parent, const char *name)
+static int put_in(struct ck_drafts *d, struct dnode *node, struct draft *draft, struct dnode *parent, const char *name)
 {
 	char *copy;
 	struct dnode *old = node->parent;
@@ -126,7 +125,7 @@ static struct dnode *add_node(struct ck_drafts *d, struct draft *draft, struct d
 
 	if (!node)
 		return NULL;
-	if (place(d, node, draft, parent, name) < 0) {
+	if (put_in(d, node, draft, parent, name) < 0) {
 		free(node);
 		return NULL;
 	}
@@ -152,7 +151,7 @@ static struct dnode *get(struct ck_drafts *d, struct draft *draft, struct dnode 
 	}
 	if (!node)
 		node = add_node(d, draft, parent, name, st);
-	else if (place(d, node, draft, parent, name) < 0)
+	else if (put_in(d, node, draft, parent, name) < 0)
 		node = NULL;
 	if (node)
 		node->refs++;
@@ -274,17 +273,6 @@ void dnode_revive(struct ck_drafts *d, struct dnode *node)
 	pthread_mutex_unlock(&d->lock);
 }
 
-int dnode_dup(struct ck_drafts *d, struct dnode *node)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&d->lock);
-	if (node->dead && node->open)
-		fd = fcntl(node->open->fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&d->lock);
-	return fd;
-}
-
 void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft, struct dnode *parent, const char *name)
 {
 	struct dnode *node;
@@ -293,7 +281,7 @@ void dnode_move(struct ck_drafts *d, const struct stat *st, struct draft *draft,
 	d->moves++;
 	node = find_file(d, st);
 	/* Without memory for the name the inode is lost to the kernel, not the file. */
-	if (node && place(d, node, draft, parent, name) < 0)
+	if (node && put_in(d, node, draft, parent, name) < 0)
 		kill_node(d, node);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -308,69 +296,4 @@ void draft_set_gone(struct ck_drafts *d, struct draft *draft)
 	if (node->draft == draft)
 		kill_node(d, node);
 	pthread_mutex_unlock(&d->lock);
-}
-
-/* Prepends "/NAME" to the path that ends at *AT. */
-static bool prepend(char *path, size_t *at, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len + 1 > *at)
-		return false;
-	*at -= len;
-	memcpy(path + *at, name, len);
-	path[--*at] = '/';
-	return true;
-}
-
-bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path)
-{
-	char tail[PATH_MAX], base[PATH_MAX];
-	size_t at = sizeof(tail) - 1;
-	const struct draft *draft = node->draft;
-	bool fits;
-
-	tail[at] = '\0';
-	fits = !name || prepend(tail, &at, name);
-	pthread_mutex_lock(&d->lock);
-	for (; node->parent && fits; node = node->parent)
-		fits = prepend(tail, &at, node->name);
-	/* A staged file has no parent, but a name; an ordinary one of a tag or a source has its path for one. */
-	if (fits && (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN))
-		fits = prepend(tail, &at, node->name);
-	pthread_mutex_unlock(&d->lock);
-	if (!fits)
-		errno = ENAMETOOLONG;
-	if (!fits || !draft_files_path(d, draft, base))
-		return false;
-	/* TAIL begins with a slash, where there is one. */
-	return tail[at] ? ck_path_join(path, base, tail + at + 1) : strcpy(path, base) != NULL;
-}
-
-ck_ino dnode_parent_number(struct ck_drafts *d, const struct dnode *node)
-{
-	ck_ino ino;
-
-	pthread_mutex_lock(&d->lock);
-	ino = node->parent ? node->parent->ino : 0;
-	pthread_mutex_unlock(&d->lock);
-	return ino;
-}
-
-void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat *st, struct ck_attr *out)
-{
-	bool entrance, ours;
-	double timeout;
-
-	pthread_mutex_lock(&d->lock);
-	entrance = !node->parent && node->draft->kind != DRAFT_PLAIN;
-	ours = entrance || node->report;
-	pthread_mutex_unlock(&d->lock);
-	/* The way into a draft is asked for each time: publishing turns it into a step. So is DRAFT.error. */
-	timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
-	*out = (struct ck_attr){ .st = *st,
-				 .entry_timeout = timeout,
-				 .attr_timeout = entrance ? CK_TIMEOUT_CHANGING : timeout };
-	out->st.st_ino = node->ino;
-	out->st.st_blksize = DRAFT_BLOCK;
 }

@@ -1,17 +1,23 @@
-/* Files under nanochat's own names, from open to close: core/draft/private.h. */
-#include "core/draft/private.h"
+/* Files under nanochat's own names, from open to close. Implements native.h. */
+#include "core/draft/native.h"
 
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
 #include "core/draft/judge.h"
+#include "core/draft/open.h"
+#include "core/draft/table.h"
+#include "core/draft/use.h"
+#include "core/draft/where.h"
 #include "core/file/real.h"
-#include "core/tensor/view.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. It is random:
@@ -39,49 +45,13 @@ int native_create(struct ck_drafts *d, const char *tag, const struct ck_file_nam
 		return rc;
 	rc = staged_name(native, name, sizeof(name), err);
 	if (!rc)
-		rc = draft_create_at(d, &w, name, mode, flags | O_EXCL, owner, attr, out, err);
+		rc = draft_file_create(d, &w, name, mode, flags | O_EXCL, owner, attr, out, err);
 	where_put(d, &w);
 	if (!rc) {
 		(*out)->native = *native;
 		(*out)->has_native = true;
 	}
 	return rc;
-}
-
-/* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is
- * emptied. */
-int native_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)
-{
-	struct ck_view *view = NULL;
-	int rc = CK_OK;
-
-	pthread_mutex_lock(&file->old_lock);
-	if (!file->old)
-		goto out;
-	if (wanted) {
-		view = ck_view_new();
-		rc = view ? ck_view_add_range(view, file->old, 0, ck_file_size(file->old), err) : ck_fail_nomem(err);
-		if (!rc)
-			rc = ck_view_save(view, file->fd, 0, NULL, err);
-		ck_view_unref(view);
-	}
-	if (!rc) {
-		ck_file_unref(file->old);
-		file->old = NULL;
-	}
-out:
-	pthread_mutex_unlock(&file->old_lock);
-	return rc;
-}
-
-bool native_has_old(struct ck_draft_file *file)
-{
-	bool has;
-
-	pthread_mutex_lock(&file->old_lock);
-	has = file->old != NULL;
-	pthread_mutex_unlock(&file->old_lock);
-	return has;
 }
 
 int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, int flags, struct ck_owner owner,
@@ -203,7 +173,7 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 
 	if (rc)
 		return rc;
-	if (file->published || native_has_old(file)) {
+	if (file->published || draft_file_has_old(file)) {
 		draft_end(draft);
 		return CK_OK;
 	}

@@ -11,6 +11,14 @@
 #include "core/base/error.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
+
+/* Who asks: new files are theirs where the daemon may give files away. */
+struct ck_owner {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;      /* who opens a file is expected to close it */
+};
 
 /* The file FD, which is empty, gets the owner and group of LIKE, and MODE; without the group also none of the group's rights
    in MODE, unless everyone has them. A file that holds something or has a second name is left alone: somebody may have put

@@ -1,9 +1,22 @@
-/* rename(2) in the mount: of drafts, of files in them, and of the store's ordinary files; draft.h. */
-#include "core/draft/private.h"
+/* rename(2) in the mount: of drafts, of files in them, and of the store's ordinary files; draft.h. */#include "core/draft/change.h"
 
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
+#include "core/draft/log.h"
+#include "core/draft/native.h"
+#include "core/draft/note.h"
+#include "core/draft/open.h"
+#include "core/draft/remove.h"
+#include "core/draft/report.h"
+#include "core/draft/table.h"
+#include "core/draft/trigger.h"
+#include "core/draft/use.h"
+#include "core/draft/where.h"
 #include "core/file/real.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +68,12 @@ static int rename_native(struct ck_drafts *d, struct where *w, const char *name,
 	if (!node)
 		return ck_fail_nomem(err);
 	/* Whoever has it open still must not change what has been checked. */
-	draft_set_published(d, node, true);
+	draft_file_set_published(d, node, true);
 	rc = native_publish(tag, path, native, err);
 	if (!rc)
 		dnode_put(d, dnode_kill(d, &st));
 	else
-		draft_set_published(d, node, false);
+		draft_file_set_published(d, node, false);
 	dnode_put(d, node);
 	return rc;
 }

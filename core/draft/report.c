@@ -1,14 +1,17 @@
 /*
  * DRAFT.error, the one line that stands in every draft and says, as of now, what the draft has, what it lacks or waits
  * for, and how it is published. It is a file of no disk: its text is made when somebody asks. Implements private.h.
- */
-#include "core/draft/private.h"
+ */#include "core/draft/report.h"
 
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
 #include "core/draft/plan.h"
 #include "core/file/real.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,14 +1,25 @@
-/*
- * When a draft is published: what a close, a rename and an fsync mean for it. Implements private.h; publish.h does it.
- */
-#include "core/draft/private.h"
+/* When a draft is published: what a close, a rename and an fsync mean for it. Implements trigger.h and a part of
+ * change.h; publish.h does it. */
+#include "core/draft/trigger.h"
 
+#include "core/draft/change.h"
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
+#include "core/draft/lock.h"
+#include "core/draft/log.h"
+#include "core/draft/note.h"
 #include "core/draft/plan.h"
 #include "core/draft/publish.h"
+#include "core/draft/report.h"
+#include "core/draft/successor.h"
+#include "core/draft/table.h"
+#include "core/draft/use.h"
+#include "core/draft/where.h"
 #include "core/file/real.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +146,7 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 	} else {
 		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, &why);
 		if (!rc)
-			alias_published(d, draft);
+			successor_add(d, draft);
 		if (!rc && draft->kind == CK_DRAFT_OPTIM)
 			shrink(d, draft);
 		else if (!rc || rc == CK_ERR_STALE)
@@ -277,4 +288,46 @@ void draft_released(struct ck_drafts *d, struct dnode *node)
 	/* A failure is logged, and DRAFT.error has it: nobody is there to be told. */
 	if (is_waiting(d, node->draft))
 		draft_arrived(d, node, 0, NULL);
+}
+
+/* Whether fsync of the directory publishes: of a draft's own, or of optim/ of one for shards. */
+static bool is_door(struct ck_drafts *d, const struct where *w)
+{
+	bool door;
+
+	pthread_mutex_lock(&d->lock);
+	door = w->draft->kind == CK_DRAFT_OPTIM ||
+	       (w->draft->kind == CK_DRAFT_STEP && !w->draft->partial && !w->dir->parent);
+	pthread_mutex_unlock(&d->lock);
+	return door;
+}
+
+int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
+{
+	struct ck_place place;
+	char path[PATH_MAX];
+	struct where w;
+	int rc;
+
+	if (!ck_is_draft(ino)) {
+		rc = ck_tree_place(d->tree, ino, &place, err);
+		if (rc || place.kind == CK_PLACE_OTHER)
+			return rc;
+		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, NULL, &w, NULL))
+			return ck_real_sync(place.path, err);
+	} else {
+		rc = where_find(d, ino, NULL, &w, err);
+		if (rc)
+			return rc;
+	}
+	if (is_door(d, &w)) {
+		rc = draft_publish(d, w.draft, -1, 0, 0, err);
+	} else {
+		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
+						  : ck_fail_long_path(err);
+		if (!rc && w.draft->kind != DRAFT_PLAIN)
+			rc = draft_sync(d, w.draft, true, err);
+	}
+	where_put(d, &w);
+	return rc;
 }

@@ -1,9 +1,12 @@
-/* Extended attributes of what is not the tree's: draft.h. */
-#include "core/draft/private.h"
+/* Extended attributes of what is not the tree's: draft.h. */#include "core/draft/dirs.h"
 
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
 #include "core/draft/judge.h"
 #include "core/file/real.h"
+#include "core/tree/tree.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -20,39 +20,11 @@
 #ifndef CK_TREE_H
 #define CK_TREE_H
 
-#include "core/base/error.h"
-#include "core/file/scratch.h"
-#include "core/tree/store.h"
 #include "core/tensor/view.h"
+#include "core/tree/store.h"
+#include "core/tree/types.h"
 
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-
-typedef uint64_t ck_ino;
-#define CK_ROOT_INO ((ck_ino)1)
-#define CK_INO_DRAFT ((ck_ino)1 << 63)  /* set in no number of the tree's: those of drafts have it */
-
-enum ck_device { CK_DEVICE_CPU, CK_DEVICE_MPS, CK_DEVICE_CUDA };
-
-struct ck_tree_options {
-	const char *store;      /* absolute path */
-	enum ck_level level;
-	enum ck_device device;
-	bool native;            /* list nanochat's own names too */
-	bool may_delete;        /* stored checkpoints may be removed under nanochat's own names, and renamed */
-	bool read_only;
-	/* a link that leads out of the store can't be opened: Permission denied */
-	bool contain;
-	struct ck_scratch *scratch;     /* where deflated entries are unpacked; borrowed; NULL: each has its own */
-	/* Called, if not NULL, with the line for a stored file that turned out to be unusable; once
-	   for each load. From any thread. */
-	void (*log)(void *arg, const char *line);
-	void *log_arg;
-	/* Whether who asked has given up: asked, if not NULL, by calls that wait for another's. They end
-	   with CK_ERR_SYS EINTR. Under locks; from any thread. */
-	bool (*gave_up)(void *arg);
-	void *gave_up_arg;
-};
 
 struct ck_tree;
 
@@ -65,17 +37,6 @@ uint64_t ck_tree_thing(struct ck_tree *tree, ck_ino ino, const char *name);
 
 /* Gives back what nobody has asked for in a while: to be called now and then. */
 void ck_tree_tidy(struct ck_tree *tree);
-
-/* How long the kernel may rely on an answer, in seconds. What a store's change can alter: less than
-   the second in which the contract promises to show it. */
-#define CK_TIMEOUT_CHANGING 0.5
-#define CK_TIMEOUT_FIXED 86400.0
-
-struct ck_attr {
-	struct stat st;         /* st_ino is the inode number */
-	double entry_timeout;   /* of the name, attr_timeout of the attributes */
-	double attr_timeout;
-};
 
 /* Finds NAME in the directory PARENT and counts one lookup of it. CK_ERR_NOENT; CK_ERR_STALE when
    PARENT is gone; CK_ERR_SYS. On CK_ERR_NOENT OUT->entry_timeout says how long the absence holds. */

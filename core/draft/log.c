@@ -1,9 +1,17 @@
-/* What is said of a name that can't become a draft's. Implements a part of private.h. */
-#include "core/draft/private.h"
+/* Lines for the log: errors, and why a name was refused. Implements log.h. */
+#include "core/draft/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+void draft_say(struct ck_drafts *d, const struct ck_error *err)
+{
+	char line[768];
+
+	if (d->log)
+		d->log(d->log_arg, ck_error_line(err, line, sizeof(line)));
+}
 
 /* The canonical name of the step that NAME, digits and perhaps ".partial", spells otherwise. */
 static bool canonical_name(const char *name, char *buf, size_t size)

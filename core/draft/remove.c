@@ -1,147 +1,26 @@
-/* The changes of a directory but for rename (core/draft/rename.c): mkdir, unlink, rmdir, fsync; draft.h. */
-#include "core/draft/private.h"
+/* unlink(2) and rmdir(2) in the mount. Implements remove.h and a part of change.h. */
+#include "core/draft/remove.h"
 
-#include "core/draft/owner.h"
-#include "core/draft/plan.h"
+#include "core/draft/change.h"
+#include "core/draft/dnode.h"
+#include "core/draft/dnode_path.h"
+#include "core/draft/lock.h"
+#include "core/draft/log.h"
 #include "core/draft/publish.h"
 #include "core/draft/recover.h"
+#include "core/draft/report.h"
+#include "core/draft/table.h"
+#include "core/draft/use.h"
+#include "core/draft/where.h"
 #include "core/file/real.h"
 #include "core/tree/plain.h"
+#include "core/tree/tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-/* ---- mkdir ---- */
-
-static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct ck_error *err)
-{
-	if (ck_real_mkdir(path, mode & 0777) < 0)
-		return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "the name is taken") : ck_fail_sys(err, "mkdir");
-	/* MODE is what the writer's umask left of it; ours has no say. */
-	return ck_give_made(path, owner.uid, owner.gid, mode, err);
-}
-
-/* nanochat makes a source's directory when it first saves there. It and its tags are fsynced at once: publishing relies
-   on the way to a tag being on disk. */
-static int make_source(const char *source, struct ck_owner owner, struct ck_error *err)
-{
-	char home[PATH_MAX];
-	int rc;
-
-	if (ck_real_mkdir(source, 0777) < 0)
-		return errno == EEXIST ? CK_OK : ck_fail_sys(err, "mkdir");
-	rc = ck_give_made(source, owner.uid, owner.gid, 0755, err);
-	return !rc && ck_path_join(home, source, "..") ? ck_real_sync(home, err) : rc;
-}
-
-int where_make(const struct where *w, struct ck_owner owner, struct ck_error *err)
-{
-	return w->base && w->kind == CK_PLACE_SOURCE ? make_source(w->base, owner, err) : CK_OK;
-}
-
-static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, const char *name, mode_t mode,
-		    struct ck_owner owner, struct ck_attr *out, struct ck_error *err)
-{
-	char path[PATH_MAX];
-	int rc;
-
-	if (strcmp(name, "largest") == 0)
-		return draft_refuse_tag(d, source, name, err);
-	if (!ck_path_join(path, source, name))
-		return ck_fail_long_path(err);
-	rc = make_source(source, owner, err);
-	if (!rc)
-		rc = make_dir(path, mode, owner, err);
-	if (!rc)
-		rc = ck_real_sync(source, err);
-	return rc ? rc : ck_tree_lookup(d->tree, parent, name, out, err);
-}
-
-static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place *place, const char *name, mode_t mode,
-		      struct ck_owner owner, struct ck_attr *out, struct ck_error *err)
-{
-	enum ck_draft_kind kind;
-	char path[PATH_MAX];
-	struct draft *draft;
-	uint64_t step;
-	int rc;
-
-	if (!ck_draft_parse(name, &kind, &step) || kind == CK_DRAFT_OPTIM)
-		return draft_refuse_name(d, place->path, name, err);
-	if (ck_drafts_lookup(d, parent, name, out, NULL) == CK_OK) {
-		ck_drafts_forget(d, out->st.st_ino, 1);
-		return ck_fail(err, CK_ERR_EXIST, "the draft is there already");
-	}
-	rc = draft_get(d, place->path, kind, step, &owner, &draft, err);
-	if (rc)
-		return rc;
-	/* What we keep beside its files is for those who may write to them. */
-	if (draft_files_path(d, draft, path)) {
-		rc = ck_give_made(path, owner.uid, owner.gid, mode, err);
-		*strrchr(path, '/') = '\0';
-		if (!rc)
-			rc = ck_give_made(path, owner.uid, owner.gid, mode | 0700, err);
-	}
-	if (!rc)
-		rc = ck_drafts_lookup(d, parent, name, out, err);
-	draft_put(d, draft);
-	return rc;
-}
-
-static int make_at(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner,
-		   struct ck_attr *out, struct ck_error *err)
-{
-	char path[PATH_MAX];
-	struct where w;
-	int rc = where_find(d, parent, &owner, &w, err);
-
-	if (rc)
-		return rc;
-	rc = draft_begin(w.draft, err);
-	if (!rc) {
-		draft_changed(w.draft);
-		rc = where_allows(d, parent, &w, name, err);
-		if (!rc)
-			rc = where_make(&w, owner, err);
-		if (!rc)
-			rc = where_path(d, &w, name, path) ? make_dir(path, mode, owner, err)
-							   : ck_fail_long_path(err);
-		draft_end(w.draft);
-	}
-	where_put(d, &w);
-	return rc ? rc : ck_drafts_lookup(d, parent, name, out, err);
-}
-
-int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t mode, struct ck_owner owner,
-		    struct ck_attr *out, struct ck_error *err)
-{
-	struct ck_place place = { .kind = CK_PLACE_OTHER };
-	struct where w;
-	int rc = ck_is_draft(parent) ? CK_OK : ck_tree_place(d->tree, parent, &place, err);
-
-	if (rc)
-		return rc;
-	if (place.kind == CK_PLACE_SOURCE && (name[0] != '.' || !ck_plain_in_source(name)))
-		return make_tag(d, parent, place.path, name, mode, owner, out, err);
-	if (place.kind == CK_PLACE_TAG && !ck_plain_in_tag(name))
-		return make_draft(d, parent, &place, name, mode, owner, out, err);
-	if (place.kind != CK_PLACE_STEP || strcmp(name, "optim") != 0)
-		return make_at(d, parent, name, mode, owner, out, err);
-	/* optim/ of a step that has none: the draft for its shards brings it along. */
-	place.kind = CK_PLACE_OPTIM;
-	rc = shards_find(d, &place, &owner, &w, err);
-	if (rc)
-		return rc;
-	where_put(d, &w);
-	return ck_drafts_lookup(d, parent, name, out, err);
-}
-
-/* ---- unlink and rmdir ---- */
 
 /*
  * The kernel asks for a name that it has found. In a directory of the tree, where that is not among the drafts' names and
@@ -364,48 +243,4 @@ int ck_drafts_rmdir(struct ck_drafts *d, ck_ino parent, const char *name, struct
 	else
 		rc = remove_at(d, parent, name, true, &why);
 	return draft_or_published(&place, name, rc, &why, err);
-}
-
-/* ---- fsync of a directory ---- */
-
-/* Whether fsync of the directory publishes: of a draft's own, or of optim/ of one for shards. */
-static bool is_door(struct ck_drafts *d, const struct where *w)
-{
-	bool door;
-
-	pthread_mutex_lock(&d->lock);
-	door = w->draft->kind == CK_DRAFT_OPTIM ||
-	       (w->draft->kind == CK_DRAFT_STEP && !w->draft->partial && !w->dir->parent);
-	pthread_mutex_unlock(&d->lock);
-	return door;
-}
-
-int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
-{
-	struct ck_place place;
-	char path[PATH_MAX];
-	struct where w;
-	int rc;
-
-	if (!ck_is_draft(ino)) {
-		rc = ck_tree_place(d->tree, ino, &place, err);
-		if (rc || place.kind == CK_PLACE_OTHER)
-			return rc;
-		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, NULL, &w, NULL))
-			return ck_real_sync(place.path, err);
-	} else {
-		rc = where_find(d, ino, NULL, &w, err);
-		if (rc)
-			return rc;
-	}
-	if (is_door(d, &w)) {
-		rc = draft_publish(d, w.draft, -1, 0, 0, err);
-	} else {
-		rc = where_path(d, &w, ".", path) ? ck_real_sync(path, err)
-						  : ck_fail_long_path(err);
-		if (!rc && w.draft->kind != DRAFT_PLAIN)
-			rc = draft_sync(d, w.draft, true, err);
-	}
-	where_put(d, &w);
-	return rc;
 }
