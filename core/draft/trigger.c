@@ -263,7 +263,8 @@ static bool is_time(struct ck_drafts *d, struct dnode *node, int64_t *rank)
 	return node->draft->kind == CK_DRAFT_STEP || (*rank >= 0 && is_shard_waiting(d, node->draft, *rank));
 }
 
-int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err)
+/* TOLD: somebody is there to be told of a failure. Of another the last writer's close is told, when it tries again. */
+static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers, bool told, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	struct draft *draft = node->draft;
@@ -275,7 +276,8 @@ int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers,
 		return CK_OK;
 	rc = draft_publish(d, draft, rank, own_writers, CK_PLAN_COMPLETE, &why);
 	busy = rc == CK_ERR_SYS && why.sys == EBUSY;
-	set_waiting(d, draft, busy);
+	if (busy || told || rc != CK_ERR_SYS)
+		set_waiting(d, draft, busy);
 	if (rc == CK_OK || busy || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || rc == CK_ERR_AGAIN)
 		return CK_OK;
 	if (err && !err->code)
@@ -283,11 +285,16 @@ int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers,
 	return rc;
 }
 
+int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err)
+{
+	return arrive(d, node, own_writers, true, err);
+}
+
 void draft_released(struct ck_drafts *d, struct dnode *node)
 {
-	/* A failure is logged, and DRAFT.error has it: nobody is there to be told. */
+	/* A failure is logged, and DRAFT.error has it. */
 	if (is_waiting(d, node->draft))
-		draft_arrived(d, node, 0, NULL);
+		arrive(d, node, 0, false, NULL);
 }
 
 /* Whether fsync of the directory publishes: of a draft's own, or of optim/ of one for shards. */
