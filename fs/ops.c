@@ -1,5 +1,7 @@
 #include "fs.h"
 
+#include "core/tree/list.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

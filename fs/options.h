@@ -4,7 +4,6 @@
 #ifndef CKPTFS_OPTIONS_H
 #define CKPTFS_OPTIONS_H
 
-#include "core/tree/store.h"
 #include "core/tree/tree.h"
 #include "sandbox.h"
 

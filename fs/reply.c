@@ -1,6 +1,9 @@
 /* Implements the replies of fs.h: an error as an errno and a line in the log, and the bytes of a read. */
 #include "fs.h"
 
+#include "core/tree/place.h"
+
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

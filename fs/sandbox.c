@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <linux/capability.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>

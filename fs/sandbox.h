@@ -13,7 +13,7 @@
 #ifndef CKPTFS_SANDBOX_H
 #define CKPTFS_SANDBOX_H
 
-#include "core/tree/store.h"
+#include "core/tree/level.h"
 #include "log.h"
 #include "unmounter.h"
 

@@ -1,8 +1,10 @@
 /* Implements sandbox_files of sandbox_layers.h: the Landlock rules. */
 #include "sandbox.h"
-#include "sandbox_layers.h"
 
 #include "core/file/scratch.h"
+#include "core/tree/names.h"
+#include "core/tree/store.h"
+#include "sandbox_layers.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,6 +8,8 @@
 #include "core/draft/table.h"
 #include "core/draft/where.h"
 #include "core/file/real.h"
+#include "core/tree/list.h"
+#include "core/tree/store.h"
 #include "core/tree/tree.h"
 
 #include <errno.h>

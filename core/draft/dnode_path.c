@@ -2,7 +2,7 @@
 #include "core/draft/dnode_path.h"
 
 #include "core/draft/table.h"
-#include "core/tree/store.h"
+#include "core/file/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,6 +7,7 @@
 #include "core/draft/private.h"
 #include "core/draft/table.h"
 #include "core/file/real.h"
+#include "core/tree/store.h"
 #include "core/tree/tree.h"
 
 #include <errno.h>

@@ -3,7 +3,9 @@
 #include "core/base/buf.h"
 #include "core/base/cursor.h"
 #include "core/draft/owner.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
+#include "core/tree/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

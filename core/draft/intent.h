@@ -10,7 +10,7 @@
 #define CK_INTENT_H
 
 #include "core/file/io.h"
-#include "core/tree/store.h"
+#include "core/tree/names.h"
 
 struct ck_intended {
 	struct ck_ident ident;          /* dev is 0: it may be another after a remount */

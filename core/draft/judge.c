@@ -3,6 +3,7 @@
 
 #include "core/format/meta.h"
 #include "core/pt/checkpoint.h"
+#include "core/tree/names.h"
 #include "core/zip/whole.h"
 
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #define CK_JUDGE_H
 
 #include "core/file/io.h"
-#include "core/tree/store.h"
+#include "core/tree/names.h"
 
 /* CK_ERR_INVALID and why FILE must not be a KIND; CK_ERR_SYS, CK_ERR_NOMEM. */
 int ck_judge(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err);

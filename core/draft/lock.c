@@ -3,8 +3,9 @@
 
 #include "core/draft/owner.h"
 #include "core/draft/recover.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
-#include "core/tree/store.h"
+#include "core/tree/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* Lines for the log: errors, and why a name was refused. Implements log.h. */
 #include "core/draft/log.h"
 
+#include "core/tree/names.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

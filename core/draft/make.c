@@ -7,6 +7,7 @@
 #include "core/draft/table.h"
 #include "core/draft/use.h"
 #include "core/draft/where.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/tree/plain.h"
 #include "core/tree/tree.h"

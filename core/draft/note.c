@@ -1,7 +1,7 @@
 /* Keeps the order of a draft's files as programs make and rename them. Implements note.h; order.h has the file's format. */
 #include "core/draft/note.h"
 
-#include "core/draft/plan.h"
+#include "core/draft/order.h"
 #include "core/file/real.h"
 
 #include <limits.h>

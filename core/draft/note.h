@@ -1,5 +1,5 @@
 /*
- * note - keeps a draft's order (plan.h: the order in which its files were made) as programs make and rename files.
+ * note - keeps a draft's order (order.h: the order in which its files were made) as programs make and rename files.
  */
 #ifndef CK_DRAFT_NOTE_H
 #define CK_DRAFT_NOTE_H

@@ -1,10 +1,14 @@
 /*
- * Implements plan_private.h: the forms in which a model may be in a draft, which of them is taken, and whether single
+ * Implements plan_model.h: the forms in which a model may be in a draft, which of them is taken, and whether single
  * tensors are complete.
  */
-#include "core/draft/plan_private.h"
+#include "core/draft/plan_model.h"
 
+#include "core/draft/plan_parts.h"
+#include "core/draft/plan_same.h"
+#include "core/draft/plan_tensors.h"
 #include "core/base/buf.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/format/safetensors.h"
 

@@ -1,8 +1,8 @@
 /*
- * Implements plan_private.h: whether two forms of one model, or of one shard, show the same. They are matched by the
+ * Implements plan_same.h: whether two forms of one model, or of one shard, show the same. They are matched by the
  * names that their tensors have as files, and compared as they are shown on the CPU: bfloat16 as float32.
  */
-#include "core/draft/plan_private.h"
+#include "core/draft/plan_same.h"
 
 #include "core/base/keyname.h"
 #include "core/format/safetensors.h"

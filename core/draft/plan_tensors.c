@@ -1,10 +1,14 @@
 /*
- * Implements plan_private.h: a directory of .npy files as the tensors of one .pt, and the outline of a shard that
+ * Implements plan_tensors.h: a directory of .npy files as the tensors of one .pt, and the outline of a shard that
  * refers to them.
  */
-#include "core/draft/plan_private.h"
+#include "core/draft/plan_tensors.h"
 
 #include "core/base/keyname.h"
+#include "core/base/text.h"
+#include "core/draft/order.h"
+#include "core/draft/plan_parts.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/format/npy.h"
 #include "core/format/outline.h"
@@ -65,12 +69,7 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 	return t->key && part->files[i] ? CK_OK : ck_fail_nomem(d->err);
 }
 
-static bool is_npy(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len >= 4 && strcmp(name + len - 4, ".npy") == 0;
-}
+static bool is_npy(const char *name) { return ck_ends_with(name, ".npy"); }
 
 int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut)
 {

@@ -5,8 +5,9 @@
 #ifndef CK_DRAFT_PRIVATE_H
 #define CK_DRAFT_PRIVATE_H
 
-#include "core/tree/store.h"
-#include "core/tree/tree.h"
+#include "core/tree/names.h"
+#include "core/tree/place.h"
+#include "core/tree/types.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

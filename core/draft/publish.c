@@ -2,9 +2,11 @@
 
 #include "core/draft/intent.h"
 #include "core/draft/owner.h"
-#include "core/file/io.h"
+#include "core/draft/order.h"
 #include "core/draft/plan.h"
+#include "core/file/io.h"
 #include "core/file/real.h"
+#include "core/tree/store.h"
 
 #include <errno.h>
 #include <inttypes.h>

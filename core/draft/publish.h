@@ -13,7 +13,7 @@
 #define CK_PUBLISH_H
 
 #include "core/base/error.h"
-#include "core/tree/store.h"
+#include "core/tree/names.h"
 
 /* Paths are real (real.h). */
 

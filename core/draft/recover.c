@@ -1,7 +1,7 @@
 /* What a crash leaves in TAG/.ckptfs, and how it is cleared: implements recover.h. */
 #include "core/draft/recover.h"
 
-#include "core/draft/plan.h"
+#include "core/draft/order.h"
 #include "core/draft/publish.h"
 #include "core/file/real.h"
 #include "core/tree/store.h"

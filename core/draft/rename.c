@@ -1,4 +1,5 @@
-/* rename(2) in the mount: of drafts, of files in them, and of the store's ordinary files; draft.h. */#include "core/draft/change.h"
+/* rename(2) in the mount: of drafts, of files in them, and of the store's ordinary files; draft.h. */
+#include "core/draft/change.h"
 
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"
@@ -12,6 +13,7 @@
 #include "core/draft/trigger.h"
 #include "core/draft/use.h"
 #include "core/draft/where.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/tree/tree.h"
 

@@ -1,12 +1,17 @@
 /*
  * DRAFT.error, the one line that stands in every draft and says, as of now, what the draft has, what it lacks or waits
  * for, and how it is published. It is a file of no disk: its text is made when somebody asks. Implements private.h.
- */#include "core/draft/report.h"
+ */
+#include "core/draft/report.h"
 
+#include "core/base/clock.h"
+#include "core/base/text.h"
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"
 #include "core/draft/plan.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
+#include "core/tree/list.h"
 #include "core/tree/tree.h"
 
 #include <errno.h>
@@ -43,14 +48,12 @@ static size_t count_tensors(const char *files)
 {
 	struct ck_names names;
 	char path[PATH_MAX];
-	size_t count = 0, len;
+	size_t count = 0;
 
 	if (!ck_path_join(path, files, "model") || ck_list_real_dir(path, &names, NULL))
 		return 0;
-	for (size_t i = 0; i < names.count; i++) {
-		len = strlen(names.names[i]);
-		count += len > 4 && strcmp(names.names[i] + len - 4, ".npy") == 0;
-	}
+	for (size_t i = 0; i < names.count; i++)
+		count += ck_ends_with(names.names[i], ".npy");
 	ck_names_free(&names);
 	return count;
 }
@@ -210,20 +213,12 @@ static void make_text(struct ck_drafts *d, struct draft *draft, struct text *t)
 	put_how(t, draft);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* A listing asks for the size again and again: the text is kept until something changes, and no longer than another
    mount may have changed something. With the lock held. */
 static bool is_fresh(const struct draft *draft, uint64_t changes)
 {
 	return draft->report && draft->report_at == changes && draft->report_writers == draft->writers &&
-	       now_ms() - draft->report_ms < FRESH_MS;
+	       ck_now_ms() - draft->report_ms < FRESH_MS;
 }
 
 /* LINE takes REPORT_MAX bytes. */
@@ -259,7 +254,7 @@ void report_text(struct ck_drafts *d, struct draft *draft, char *line)
 	draft->report = t.passing ? NULL : strdup(line);
 	draft->report_at = changes;
 	draft->report_writers = writers;
-	draft->report_ms = now_ms();
+	draft->report_ms = ck_now_ms();
 	pthread_mutex_unlock(&d->lock);
 }
 

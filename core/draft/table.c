@@ -4,6 +4,7 @@
 #include "core/draft/lock.h"
 #include "core/draft/owner.h"
 #include "core/draft/private.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 
 #include <errno.h>

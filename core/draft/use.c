@@ -1,13 +1,11 @@
 /* Who may use a draft at the same time: the tag's lock and the draft's own. Implements use.h. */
 #include "core/draft/use.h"
 
+#include "core/base/clock.h"
 #include "core/draft/lock.h"
 
 #include <errno.h>
 #include <time.h>
-
-/* So often who waits looks whether who asked has given up. */
-#define GAVE_UP_NS 50000000
 
 /* Waits with WAIT, a timed lock, in small steps: who asked may give up. */
 static int wait_for_lock(struct draft *draft, int (*wait)(pthread_rwlock_t *, const struct timespec *),
@@ -22,10 +20,7 @@ static int wait_for_lock(struct draft *draft, int (*wait)(pthread_rwlock_t *, co
 			errno = EINTR;
 			return ck_fail_sys(err, "waiting for the draft");
 		}
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += GAVE_UP_NS;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
+		until = ck_time_in(CK_LOOK_NS);
 		rc = wait(&draft->lock, &until);
 	} while (rc == ETIMEDOUT);
 	errno = rc;

@@ -1,11 +1,13 @@
 /* Directories of the mount in which something may be written. Implements where.h; begin with where_find(). */
 #include "core/draft/where.h"
 
+#include "core/base/text.h"
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"
 #include "core/draft/lock.h"
-#include "core/draft/plan.h"
+#include "core/draft/plan_shards.h"
 #include "core/draft/table.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/tree/plain.h"
 #include "core/tree/tree.h"
@@ -169,16 +171,11 @@ bool where_moved(struct ck_drafts *d, const struct where *w, const char *name, c
 static bool is_temporary(const char *name)
 {
 	static const char *const ends[] = { "~", ".tmp", ".temp", ".part", ".swp" };
-	size_t len = strlen(name), end;
+	bool is = name[0] == '.';
 
-	if (name[0] == '.')
-		return true;
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
-		end = strlen(ends[i]);
-		if (len > end && strcmp(name + len - end, ends[i]) == 0)
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends) && !is; i++)
+		is = ck_ends_with(name, ends[i]);
+	return is;
 }
 
 /* Whether NAME at W, one of the tree's directories, is an ordinary one of the store's. */

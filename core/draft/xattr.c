@@ -1,4 +1,5 @@
-/* Extended attributes of what is not the tree's: draft.h. */#include "core/draft/dirs.h"
+/* Extended attributes of what is not the tree's: draft.h. */
+#include "core/draft/dirs.h"
 
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"

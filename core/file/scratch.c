@@ -1,6 +1,8 @@
 /* scratch - the temporary space of a mount. Implements core/file/scratch.h, which says how it works. */
 #include "core/file/scratch.h"
 
+#include "core/base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -67,14 +69,6 @@ int ck_unnamed_file(int *fd, struct ck_error *err)
 	}
 	unlink(path);
 	return CK_OK;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 struct ck_scratch *ck_scratch_new(uint64_t max)
@@ -168,7 +162,7 @@ static int fail_full(uint64_t size, uint64_t max, struct ck_error *err)
 /* Waits without the lock until the block that was read longest ago is in use no more. False: every block is held. */
 static bool wait_for_idle(struct ck_scratch *s)
 {
-	int64_t left = s->oldest ? IN_USE_MS - (now_ms() - s->oldest->used_ms) : -1;
+	int64_t left = s->oldest ? IN_USE_MS - (ck_now_ms() - s->oldest->used_ms) : -1;
 	struct timespec t;
 
 	if (!s->oldest)
@@ -194,7 +188,7 @@ static int open_file(struct ck_scratch *s, struct ck_error *err)
 /* Room for SIZE bytes. A block that is read all the time is in use longer than we wait. */
 static int find_room(struct ck_scratch *s, uint64_t size, struct ck_error *err)
 {
-	const int64_t deadline = now_ms() + 2 * IN_USE_MS;
+	const int64_t deadline = ck_now_ms() + 2 * IN_USE_MS;
 	uint64_t max;
 	int rc;
 
@@ -205,11 +199,11 @@ static int find_room(struct ck_scratch *s, uint64_t size, struct ck_error *err)
 		max = limit(s);
 		if (size > max)
 			return fail_full(size, max, err);
-		give_back(s, now_ms() - IN_USE_MS, size, max);
+		give_back(s, ck_now_ms() - IN_USE_MS, size, max);
 		/* Without a block there is no file any more. */
 		if (s->file && s->used <= max && size <= max - s->used)
 			return CK_OK;
-		if (s->file && (now_ms() >= deadline || !wait_for_idle(s)))
+		if (s->file && (ck_now_ms() >= deadline || !wait_for_idle(s)))
 			return fail_full(size, max, err);
 	}
 }
@@ -284,7 +278,7 @@ void ck_scratch_drop(struct ck_scratch *s, struct ck_block **place)
 void ck_scratch_tidy(struct ck_scratch *s)
 {
 	pthread_mutex_lock(&s->lock);
-	give_back(s, now_ms() - CK_SCRATCH_IDLE_MS, UINT64_MAX, 0);
+	give_back(s, ck_now_ms() - CK_SCRATCH_IDLE_MS, UINT64_MAX, 0);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -306,7 +300,7 @@ void ck_block_release(struct ck_block *block)
 		return;
 	pthread_mutex_lock(&s->lock);
 	if (--block->holders == 0) {
-		block->used_ms = now_ms();
+		block->used_ms = ck_now_ms();
 		if (block->place)
 			link_idle(s, block);
 		else

@@ -238,7 +238,7 @@ static int read_layout(struct reader *r, struct ck_value *arg, struct ck_value *
 	memcpy(name, "torch.", sizeof("torch.") - 1);
 	memcpy(name + sizeof("torch.") - 1, arg->s, arg->len);
 	if (!ck_is_layout(name, len))
-		return ck_fail(r->err, CK_ERR_INVALID, "outline: \"%.*s\" is no layout that torch knows",
+		return ck_fail(r->err, CK_ERR_INVALID, "outline: expected a layout that torch knows, found \"%.*s\"",
 			       clip(arg->len), arg->s);
 	rc = make_call(r, CK_G_LAYOUT, 1, out);
 	if (!rc)

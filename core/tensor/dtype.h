@@ -29,7 +29,8 @@ struct ck_dtype_info {
 	const char *storage;
 	/* the descr of .npy: "<f4"; "<V2" for bfloat16, "|V1" for float8 and float4; NULL behind CK_DTYPE_ARRAYS */
 	const char *numpy;
-	/* "BF16"; NULL where the format has none (complex128). F4 counts half bytes: float4_e2m1fn_x2 has two an element */
+	/* "BF16"; NULL where the format has none (complex128). F4 counts half bytes: float4_e2m1fn_x2 has two for each
+	   element */
 	const char *safetensors;
 	unsigned rank;           /* place in safetensors' order, the highest first in a file */
 	unsigned width;          /* bytes of an element */

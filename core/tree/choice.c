@@ -1,5 +1,10 @@
 /* latest and largest: as nanochat chooses, among what it can load. Implements a part of private.h. */
-#include "core/tree/private.h"
+#include "core/tree/choice.h"
+
+#include "core/tree/key.h"
+#include "core/tree/node_load.h"
+#include "core/tree/store.h"
+#include "core/tree/tree.h"
 
 #include <limits.h>
 #include <stdlib.h>

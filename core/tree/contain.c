@@ -1,4 +1,5 @@
-#include "core/tree/private.h"
+/* Opening and looking at what lies in the store, where links must not lead out of it. Implements contain.h. */
+#include "core/tree/contain.h"
 
 #include "core/file/real.h"
 
@@ -101,7 +102,7 @@ int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st)
 	return -1;
 }
 
-int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err)
+int tree_real(const struct ck_tree *tree, char *path, struct ck_error *err)
 {
 	char real[PATH_MAX];
 
@@ -120,4 +121,12 @@ int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct c
 		return CK_OK;
 	/* A directory that isn't there is for others to judge. */
 	return resolve(tree, n->path, real) < 0 && errno == EXDEV ? fail_outside(n->path, err) : CK_OK;
+}
+
+struct ck_ident tree_ident(const struct ck_tree *tree, const struct stat *st)
+{
+	struct ck_ident ident = ck_ident_of(st);
+
+	ck_moves_ident(tree->moves, &ident);
+	return ident;
 }

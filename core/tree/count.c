@@ -1,8 +1,14 @@
 /* Link counts of the tree's directories: how many subdirectories each shows. Implements a part of private.h. */
-#include "core/tree/private.h"
+#include "core/tree/count.h"
 
+#include "core/base/clock.h"
 #include "core/file/real.h"
+#include "core/tree/contain.h"
+#include "core/tree/form.h"
+#include "core/tree/node_load.h"
+#include "core/tree/place.h"
 #include "core/tree/plain.h"
+#include "core/tree/store.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -52,7 +58,7 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 	free(steps);
 	*count = found;
 	strcpy(path, tag->path);
-	if (ck_tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &drafts, NULL) == CK_OK) {
+	if (tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &drafts, NULL) == CK_OK) {
 		*count += drafts.count;
 		ck_names_free(&drafts);
 	}
@@ -132,7 +138,7 @@ static int by_number(const void *left, const void *right)
 /* Whether the step has any shard. The tag is listed once for all steps that are asked for at a time. */
 static bool has_shards(struct ck_tree *tree, const char *tag, uint64_t step)
 {
-	struct ck_sharded *memo = &tree->sharded, fresh = { .seen_ms = tree_now_ms() }, old;
+	struct ck_sharded *memo = &tree->sharded, fresh = { .seen_ms = ck_now_ms() }, old;
 	bool known, has;
 
 	pthread_mutex_lock(&tree->lock);
@@ -159,7 +165,7 @@ static bool path_of_written(const struct ck_tree *tree, const struct node *step,
 	struct stat st;
 
 	path_of_tag(step, path);
-	return ck_tree_real(tree, path, NULL) == CK_OK && ck_path_join(path, path, CK_DRAFT_DIR) &&
+	return tree_real(tree, path, NULL) == CK_OK && ck_path_join(path, path, CK_DRAFT_DIR) &&
 	       ck_path_join(path, path, ck_draft_format(CK_DRAFT_OPTIM, step->name.step, name, sizeof(name))) &&
 	       ck_path_join(path, path, "files/optim") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }

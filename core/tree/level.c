@@ -1,6 +1,9 @@
 /* Implements level.h. */
 #include "core/tree/level.h"
 
+#include "core/file/dir.h"
+#include "core/tree/names.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

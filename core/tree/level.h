@@ -5,7 +5,11 @@
 #ifndef CK_LEVEL_H
 #define CK_LEVEL_H
 
-#include "core/tree/store.h"
+#include "core/base/error.h"
+
+#include <stdbool.h>
+
+enum ck_level { CK_LEVEL_BASE, CK_LEVEL_SOURCE, CK_LEVEL_TAG };
 
 /*
  * The first of these that holds decides: PATH has a *_checkpoints directory: BASE. It has a canonical

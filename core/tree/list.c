@@ -1,6 +1,12 @@
-#include "core/tree/private.h"
+#include "core/tree/list.h"
 
 #include "core/base/buf.h"
+#include "core/tree/choice.h"
+#include "core/tree/contain.h"
+#include "core/tree/form.h"
+#include "core/tree/key.h"
+#include "core/tree/node_load.h"
+#include "core/tree/store.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,97 +1,23 @@
-#include "core/tree/private.h"
+/* Names to nodes: what is found under a name. Implements ck_tree_lookup of tree.h. */
+#include "core/tree/tree.h"
+
+#include "core/tree/attr.h"
+#include "core/tree/choice.h"
+#include "core/tree/contain.h"
+#include "core/tree/form.h"
+#include "core/tree/key.h"
+#include "core/tree/node.h"
+#include "core/tree/node_load.h"
+#include "core/tree/store.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- paths and keys ---- */
-
-void path_of_tag(const struct node *n, char *path)
-{
-	size_t len = strlen(n->path);
-
-	if (n->type != NODE_TAG)
-		len = (size_t)(strrchr(n->path, '/') - n->path);
-	memcpy(path, n->path, len);
-	path[len] = '\0';
-}
-
-static int too_long(struct ck_error *err)
-{
-	errno = ENAMETOOLONG;
-	return ck_fail_sys(err, "the path in the store");
-}
 
 static int not_found(struct ck_error *err)
 {
 	return ck_fail(err, CK_ERR_NOENT, "no such name");
-}
-
-/* PATH and *ST of the file NAME in DIR. Where rank 0 isn't there, it may have its old name, which *NAME becomes. */
-static int stat_stored(const struct ck_tree *tree, const char *dir, bool exact, struct ck_file_name *name, char *path,
-		       struct stat *st, struct ck_error *err)
-{
-	char text[64];
-
-	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
-		return too_long(err);
-	if (tree_stat(tree, path, st) == 0)
-		return S_ISREG(st->st_mode) ? CK_OK : not_found(err);
-	if (errno == ENOENT && !exact && name->kind == CK_FILE_OPTIM && name->rank == 0 && !name->bare) {
-		name->bare = true;
-		return stat_stored(tree, dir, true, name, path, st, err);
-	}
-	return errno == ENOENT || errno == ENOTDIR ? not_found(err) : ck_fail_sys(err, "stat");
-}
-
-int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
-		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
-{
-	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step }, stored = *name;
-	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
-	struct stat st;
-	int rc;
-
-	path_of_tag(step, dir);
-	rc = stat_stored(tree, dir, type == NODE_NATIVE, &stored, path, &st, err);
-	if (rc)
-		return rc;
-	*key = (struct node_key){ .type = type, .path = path, .name = stored, .ident = tree_ident(tree, &st) };
-	key->parent = ino_of(step, LOCAL_SELF);
-	if (type == NODE_OPTIM)
-		key->parent = ino_of(step, LOCAL_OPTIM);
-	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
-	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
-	    tree_stat(tree, meta_path, &st) == 0)
-		key->meta = tree_ident(tree, &st);
-	return CK_OK;
-}
-
-void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key)
-{
-	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
-	char text[64];
-
-	/* That the path fits was seen when the directory was read: the names in it fit. */
-	if (!ck_path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
-		path[0] = '\0';
-	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };
-}
-
-void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key)
-{
-	if (!ck_path_join(path, source->path, name))
-		path[0] = '\0';
-	*key = (struct node_key){ .type = NODE_TAG, .path = path, .parent = ino_of(source, LOCAL_SELF) };
-}
-
-void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key)
-{
-	if (!ck_path_join(path, tree->store, ck_sources[i].dir))
-		path[0] = '\0';
-	*key = (struct node_key){ .type = NODE_SOURCE, .path = path, .parent = ino_of(base, LOCAL_SELF) };
 }
 
 static int get_child(struct ck_tree *tree, const struct node_key *key, struct node **child, struct ck_error *err)
@@ -120,15 +46,6 @@ static int child_of_base(struct ck_tree *tree, struct node *base, const char *na
 	return not_found(err);
 }
 
-/* A further name of NODE itself: latest, largest, optim. */
-static struct node *same_node(struct ck_tree *tree, struct node *n)
-{
-	pthread_mutex_lock(&tree->lock);
-	n->refs++;
-	pthread_mutex_unlock(&tree->lock);
-	return n;
-}
-
 static int child_of_source(struct ck_tree *tree, struct node *source, const char *name, struct node **child,
 			   uint32_t *local, struct ck_error *err)
 {
@@ -141,7 +58,7 @@ static int child_of_source(struct ck_tree *tree, struct node *source, const char
 		return not_found(err);
 	key_of_tag(source, name, path, &key);
 	if (!path[0])
-		return too_long(err);
+		return ck_fail_long_path(err);
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return get_child(tree, &key, child, err);
 	if (strcmp(name, "largest") != 0)
@@ -149,7 +66,7 @@ static int child_of_source(struct ck_tree *tree, struct node *source, const char
 	rc = tree_largest(tree, source, target, err);
 	if (rc)
 		return rc;
-	*child = same_node(tree, source);
+	*child = node_ref(tree, source);
 	*local = LOCAL_LINK;
 	return CK_OK;
 }
@@ -167,7 +84,7 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 	if (ck_step_parse(name, &step)) {
 		key_of_step(tag, step, path, &key);
 		if (!path[0])
-			return too_long(err);
+			return ck_fail_long_path(err);
 		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err)
 									      : not_found(err);
 	}
@@ -180,19 +97,10 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 	rc = tree_latest(tree, tag, &step, err);
 	if (rc)
 		return rc;
-	*child = same_node(tree, tag);
+	*child = node_ref(tree, tag);
 	*local = LOCAL_LINK;
 	return CK_OK;
 }
-
-const struct tree_form tree_forms[TREE_FORMS] = {
-	{ "", LOCAL_SELF, S_IFDIR, -1 },
-	{ ".json", LOCAL_OUTLINE, S_IFREG, CK_FORM_OUTLINE },
-	{ ".raw", LOCAL_RAW, S_IFDIR, -1 },
-	{ ".safetensors", LOCAL_SAFETENSORS, S_IFREG, CK_FORM_SAFETENSORS },
-	{ ".tsv", LOCAL_TSV, S_IFREG, -1 },
-	{ ".error", LOCAL_ERROR, S_IFREG, -1 },
-};
 
 /* Whether the loaded node shows LOCAL: an .error file exactly when it can't be shown. */
 static int check_shown(struct ck_tree *tree, struct node *n, uint32_t local, int form, struct ck_error *err)
@@ -294,7 +202,7 @@ static int child_of_step(struct ck_tree *tree, struct node *step, const char *na
 		return child_meta(tree, step, name, child, local, err);
 	if (strcmp(name, "optim") != 0 || !has_ranks(step))
 		return not_found(err);
-	*child = same_node(tree, step);
+	*child = node_ref(tree, step);
 	*local = LOCAL_OPTIM;
 	return CK_OK;
 }
@@ -324,12 +232,12 @@ static int child_tensor(struct ck_tree *tree, struct node *n, uint32_t local, co
 	ck_checkpoint_unref(c);
 	if (i < 0)
 		return not_found(err);
-	*child = same_node(tree, n);
+	*child = node_ref(tree, n);
 	*child_local = (raw ? LOCAL_RAW_0 : LOCAL_NPY_0) + (uint32_t)i;
 	return CK_OK;
 }
 
-int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
+static int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local, const char *name, struct node **child,
 	       uint32_t *child_local, struct ck_error *err)
 {
 	int rc = tree_check_inside(tree, parent, err);

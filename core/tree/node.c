@@ -1,6 +1,8 @@
-#include "core/tree/private.h"
+/* The table of nodes and the cache of their contents. Implements node.h; node_load.c makes the contents. */
+#include "core/tree/node.h"
 
-#include "core/base/keyname.h"
+#include "core/base/clock.h"
+#include "core/tree/key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,49 +11,6 @@
 
 #define FIRST_BUCKETS 64u
 #define BASE_END (CK_INO_DRAFT >> LOCAL_BITS)
-
-/*
- * A step's nodes have their numbers next to each other, in the order in which the step is listed: 22 bits that the tag
- * and the step give, 3 that are the node's rank in the listing, 18 of its hash. A shard's number has its rank in it.
- */
-#define REST_BITS 18
-#define GROUP_MASK ((UINT64_C(1) << 22) - 1)
-#define RANK_SHIFT 10
-#define RANK_MAX 255
-
-static uint64_t fold(uint64_t h) { return h ^ h >> 32; }
-
-static uint64_t base_in_step(const struct node_key *key, uint64_t h)
-{
-	/* optim/ is STEP's own, and comes behind model.pt. */
-	static const uint8_t order[] = {
-		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3, [NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
-	};
-	const char *slash = strrchr(key->path, '/');
-	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;
-	bool shard = key->name.kind == CK_FILE_OPTIM && (key->type == NODE_OPTIM || key->type == NODE_FILE);
-	uint64_t rest = fold(h) & ((1u << REST_BITS) - 1), rank = key->name.rank;
-
-	if (shard) {
-		rest &= (1u << (RANK_SHIFT - 1)) - 1;
-		rest |= (uint64_t)(key->type == NODE_FILE) << (RANK_SHIFT - 1);
-		rest |= (rank < RANK_MAX ? rank : RANK_MAX) << RANK_SHIFT;
-	}
-	return ((group & GROUP_MASK) << 3 | order[shard ? NODE_OPTIM : key->type]) << REST_BITS | rest;
-}
-
-uint64_t node_base(const struct node_key *key)
-{
-	uint64_t type = key->type, h;
-
-	h = ck_hash(&type, sizeof(type), 0);
-	h = ck_hash(key->path, strlen(key->path), h);
-	h = ck_hash(&key->name.step, sizeof(key->name.step), h);
-	h = ck_hash(&key->ident, sizeof(key->ident), h);
-	h = ck_hash(&key->meta, sizeof(key->meta), h);
-	h = key->type >= NODE_STEP ? base_in_step(key, h) : (h ^ h >> 43) & (BASE_END - 1);
-	return h ? h : 1;       /* 0 is the root's */
-}
 
 static bool node_is(const struct node *n, const struct node_key *key)
 {
@@ -176,7 +135,7 @@ static void unlink_content(struct ck_tree *tree, struct node *n)
 
 static void link_content(struct ck_tree *tree, struct node *n)
 {
-	n->used_ms = tree_now_ms();
+	n->used_ms = ck_now_ms();
 	n->newer = NULL;
 	n->older = tree->newest;
 	if (n->older)
@@ -278,7 +237,7 @@ static void shrink_cache(struct ck_tree *tree)
 
 size_t node_drop_unused(struct ck_tree *tree, int64_t ms)
 {
-	int64_t until = tree_now_ms() - ms;
+	int64_t until = ck_now_ms() - ms;
 	struct node *n, *newer;
 	size_t count = 0;
 
@@ -335,4 +294,13 @@ void node_table_free(struct ck_tree *tree)
 	}
 	free(tree->buckets);
 	free(tree->root);
+}
+
+/* A further name of NODE itself: latest, largest, optim. */
+struct node *node_ref(struct ck_tree *tree, struct node *n)
+{
+	pthread_mutex_lock(&tree->lock);
+	n->refs++;
+	pthread_mutex_unlock(&tree->lock);
+	return n;
 }

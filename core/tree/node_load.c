@@ -1,6 +1,9 @@
-#include "core/tree/private.h"
+#include "core/tree/node_load.h"
 
+#include "core/base/clock.h"
+#include "core/file/dir.h"
 #include "core/format/meta.h"
+#include "core/tree/contain.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -228,10 +231,7 @@ static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
 		errno = EINTR;
 		return ck_fail_sys(err, "waiting for a file to be read");
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += GAVE_UP_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	until = ck_time_in(CK_LOOK_NS);
 	pthread_cond_timedwait(&tree->loaded, &tree->lock, &until);
 	return CK_OK;
 }

@@ -1,6 +1,9 @@
 /* Which names belong to the store alone: plain.h. */
 #include "core/tree/plain.h"
 
+#include "core/file/dir.h"
+#include "core/tree/names.h"
+
 #include <string.h>
 #include <sys/stat.h>
 

@@ -5,7 +5,8 @@
 #ifndef CK_PLAIN_H
 #define CK_PLAIN_H
 
-#include "core/tree/store.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 /* Whether NAME in a tag's directory, or in a checkpoints directory, is an ordinary one. In the latter a directory that
    doesn't begin with a dot is a tag: that is for the caller to see. */

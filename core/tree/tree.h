@@ -21,7 +21,6 @@
 #define CK_TREE_H
 
 #include "core/tensor/view.h"
-#include "core/tree/store.h"
 #include "core/tree/types.h"
 
 #include <sys/statvfs.h>
@@ -62,58 +61,5 @@ int ck_tree_getxattr(struct ck_tree *tree, ck_ino ino, const char *name, char **
 int ck_tree_listxattr(struct ck_tree *tree, ck_ino ino, char **names, size_t *len, struct ck_error *err);
 
 int ck_tree_statfs(struct ck_tree *tree, struct statvfs *out, struct ck_error *err);
-
-/* Whether the store's directory is another than at the start: a sandbox knows that one. */
-bool ck_tree_is_replaced(const struct ck_tree *tree);
-
-/* Where an inode number stands in the store: for those who write beside the tree (draft.h). */
-enum ck_place_kind {
-	CK_PLACE_SOURCE,        /* a checkpoints directory */
-	CK_PLACE_TAG,
-	CK_PLACE_STEP,          /* a published step's directory */
-	CK_PLACE_OPTIM,         /* its optim/ */
-	CK_PLACE_NATIVE,        /* a stored file under nanochat's own name */
-	CK_PLACE_OTHER,         /* the root of a base store, and everything below a step */
-};
-struct ck_place {
-	enum ck_place_kind kind;
-	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
-	char path[4096];
-	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
-	ck_ino step;                    /* STEP, OPTIM: the step's directory */
-};
-int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
-
-/* The file or directory of the store whose attributes INO has: its real path, into PATH (PATH_MAX bytes). *VIEW: INO shows it
-   as something else. CK_ERR_PERM where there is none. */
-int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err);
-/* utimensat(2) of such a path: no change of content to this mount (moves.h). -1 with errno. */
-int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2]);
-/* Attributes of what INO shows were changed: they are looked at again. */
-void ck_tree_changed(struct ck_tree *tree, ck_ino ino);
-
-/* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
-   CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
-int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);
-
-/* An open directory: what it held when it was opened. Entry positions are 0 to count-1 and stay the
-   same; "." and ".." come first. Used by one thread at a time. */
-struct ck_dir;
-struct ck_dirent {
-	const char *name;       /* valid until the next call */
-	ck_ino ino;
-	mode_t type;            /* S_IFDIR, S_IFREG, S_IFLNK */
-	/* attributes cost no reading of the stored file: readdirplus may give them */
-	bool cheap;
-};
-int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err);
-bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out);
-/* An empty directory's listing, and one more name in a listing: for directories that hold what is
-   being written. */
-int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err);
-int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
-/* The same of a file whose attributes cost something. */
-int ck_dir_add_dear(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err);
-void ck_dir_close(struct ck_dir *dir);
 
 #endif

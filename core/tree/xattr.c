@@ -1,6 +1,7 @@
-#include "core/tree/private.h"
+#include "core/tree/tree.h"
 
 #include "core/base/buf.h"
+#include "core/tree/node_load.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -57,9 +57,9 @@ static int no_zip(struct ck_zipsource *src, struct ck_error *err)
 }
 
 /*
- * Where the end record starts: the last one is what torch and other readers go by. What is behind it and its comment
- * is no part of the zip (a newline, the zeros of a rounded upload), and is cut off. A second record with a comment that
- * ends where the file ends is what a reader that minds comments would go by: such a file is refused.
+ * Where the end record starts: torch and other readers go by the last one. Bytes behind the record and its comment (a
+ * newline, the zeros of a rounded upload) do not belong to the zip, and are cut off. Readers that mind comments go by a
+ * record whose comment ends where the file ends. A file with such a second record is refused.
  */
 static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err)
 {
@@ -84,8 +84,8 @@ static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err
 		return ck_fail(err, CK_ERR_CORRUPT, "two ends of central directory, at %" PRIu64 " and %" PRIu64, other,
 			       found);
 	if (comment > size - found - END_SIZE)
-		return ck_fail(err, CK_ERR_CORRUPT, "a comment of %zu bytes behind the end of central directory, found %"
-			       PRIu64, comment, size - found - END_SIZE);
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a comment of %zu bytes behind the end of central directory, "
+			       "found %" PRIu64, comment, size - found - END_SIZE);
 	ck_zipsource_cut(src, found + END_SIZE + comment);
 	*at = found;
 	return CK_OK;

@@ -1,5 +1,5 @@
 /* The order in which a draft's files were made: as the journal tells it, whatever was renamed or cut. */
-#include "core/draft/plan.h"
+#include "core/draft/order.h"
 #include "check.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 #include "core/tree/level.h"
+#include "core/tree/store.h"
 #include "check.h"
 
 #include <errno.h>

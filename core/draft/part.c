@@ -1,10 +1,11 @@
 /*
- * Implements plan.h: makes the files of a step from the parts of a plan.
+ * Implements part.h: makes the files of a step from the parts of a plan.
  */
-#include "core/draft/plan.h"
+#include "core/draft/part.h"
 
-#include "core/format/npy.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
+#include "core/format/npy.h"
 #include "core/pt/serializer.h"
 
 #include <errno.h>

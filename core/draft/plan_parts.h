@@ -1,11 +1,10 @@
 /*
- * plan_private - the inside of a plan, for the files that make it: plan.c (a step's parts), plan_tensors.c (a directory
- * of tensors), plan_model.c (the forms of a model), plan_same.c (whether two forms show the same).
+ * plan_parts - what the files that make a plan share: the draft's files, the parts so far, and what is unfit.
  */
-#ifndef CK_PLAN_PRIVATE_H
-#define CK_PLAN_PRIVATE_H
+#ifndef CK_PLAN_PARTS_H
+#define CK_PLAN_PARTS_H
 
-#include "core/draft/plan.h"
+#include "core/draft/part.h"
 #include "core/pt/checkpoint.h"
 
 #include <limits.h>
@@ -35,19 +34,5 @@ bool plan_exists(const char *dir, const char *name);
 bool plan_is_passing(const char *name);
 /* Opens the .pt at PATH: *OUT is the caller's. */
 int plan_open_pt(const char *path, const struct ck_patch *patch, struct ck_checkpoint **out, struct ck_error *err);
-
-/* Every .npy of the part's directory, in the order of creation; names that were cut only with CUT. */
-int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut);
-/* The outline at JSON, which refers to the part's tensors. */
-int plan_take_outline(struct draft_files *d, struct ck_part *part, const char *json);
-
-int plan_model(struct draft_files *d);
-
-/*
- * Whether OTHER shows what CHECKPOINT shows, or where that is NULL what PART holds: the same names, shapes and values.
- * CK_ERR_INVALID names the first tensor that differs.
- */
-int plan_same_tensors(struct ck_checkpoint *checkpoint, struct ck_part *part, struct ck_part *other,
-		      struct ck_error *err);
 
 #endif

@@ -1,0 +1,14 @@
+/*
+ * attr - attributes of what a node shows.
+ */
+#ifndef CK_TREE_ATTR_H
+#define CK_TREE_ATTR_H
+
+#include "core/tree/private.h"
+
+/* Attributes of the stored thing at the node's path, at most half a second old. CK_ERR_SYS ENOENT
+   for a directory or a step that is gone. */
+int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err);
+int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err);
+
+#endif

@@ -1,0 +1,131 @@
+/* What a node is: its key and the inode number that the key gives. Implements key.h. */
+#include "core/tree/key.h"
+
+#include "core/base/keyname.h"
+#include "core/file/dir.h"
+#include "core/tree/contain.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BASE_END (CK_INO_DRAFT >> LOCAL_BITS)
+
+/*
+ * A step's nodes have their numbers next to each other, in the order in which the step is listed: 22 bits that the tag
+ * and the step give, 3 that are the node's rank in the listing, 18 of its hash. A shard's number has its rank in it.
+ */
+#define REST_BITS 18
+#define GROUP_MASK ((UINT64_C(1) << 22) - 1)
+#define RANK_SHIFT 10
+#define RANK_MAX 255
+
+static uint64_t fold(uint64_t h) { return h ^ h >> 32; }
+
+static uint64_t base_in_step(const struct node_key *key, uint64_t h)
+{
+	/* optim/ is STEP's own, and comes behind model.pt. */
+	static const uint8_t order[] = {
+		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3, [NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
+	};
+	const char *slash = strrchr(key->path, '/');
+	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;
+	bool shard = key->name.kind == CK_FILE_OPTIM && (key->type == NODE_OPTIM || key->type == NODE_FILE);
+	uint64_t rest = fold(h) & ((1u << REST_BITS) - 1), rank = key->name.rank;
+
+	if (shard) {
+		rest &= (1u << (RANK_SHIFT - 1)) - 1;
+		rest |= (uint64_t)(key->type == NODE_FILE) << (RANK_SHIFT - 1);
+		rest |= (rank < RANK_MAX ? rank : RANK_MAX) << RANK_SHIFT;
+	}
+	return ((group & GROUP_MASK) << 3 | order[shard ? NODE_OPTIM : key->type]) << REST_BITS | rest;
+}
+
+uint64_t node_base(const struct node_key *key)
+{
+	uint64_t type = key->type, h;
+
+	h = ck_hash(&type, sizeof(type), 0);
+	h = ck_hash(key->path, strlen(key->path), h);
+	h = ck_hash(&key->name.step, sizeof(key->name.step), h);
+	h = ck_hash(&key->ident, sizeof(key->ident), h);
+	h = ck_hash(&key->meta, sizeof(key->meta), h);
+	h = key->type >= NODE_STEP ? base_in_step(key, h) : (h ^ h >> 43) & (BASE_END - 1);
+	return h ? h : 1;       /* 0 is the root's */
+}
+
+void path_of_tag(const struct node *n, char *path)
+{
+	size_t len = strlen(n->path);
+
+	if (n->type != NODE_TAG)
+		len = (size_t)(strrchr(n->path, '/') - n->path);
+	memcpy(path, n->path, len);
+	path[len] = '\0';
+}
+
+/* PATH and *ST of the file NAME in DIR. Where rank 0 isn't there, it may have its old name, which *NAME becomes. */
+static int stat_stored(const struct ck_tree *tree, const char *dir, bool exact, struct ck_file_name *name, char *path,
+		       struct stat *st, struct ck_error *err)
+{
+	char text[64];
+
+	if (!ck_path_join(path, dir, ck_file_name_format(name, text, sizeof(text))))
+		return ck_fail_long_path(err);
+	if (tree_stat(tree, path, st) == 0)
+		return S_ISREG(st->st_mode) ? CK_OK : ck_fail(err, CK_ERR_NOENT, "no such name");
+	if (errno == ENOENT && !exact && name->kind == CK_FILE_OPTIM && name->rank == 0 && !name->bare) {
+		name->bare = true;
+		return stat_stored(tree, dir, true, name, path, st, err);
+	}
+	return errno == ENOENT || errno == ENOTDIR ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
+}
+
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
+		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
+{
+	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step }, stored = *name;
+	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
+	struct stat st;
+	int rc;
+
+	path_of_tag(step, dir);
+	rc = stat_stored(tree, dir, type == NODE_NATIVE, &stored, path, &st, err);
+	if (rc)
+		return rc;
+	*key = (struct node_key){ .type = type, .path = path, .name = stored, .ident = tree_ident(tree, &st) };
+	key->parent = ino_of(step, LOCAL_SELF);
+	if (type == NODE_OPTIM)
+		key->parent = ino_of(step, LOCAL_OPTIM);
+	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
+	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
+	    tree_stat(tree, meta_path, &st) == 0)
+		key->meta = tree_ident(tree, &st);
+	return CK_OK;
+}
+
+void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key)
+{
+	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
+	char text[64];
+
+	/* That the path fits was seen when the directory was read: the names in it fit. */
+	if (!ck_path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };
+}
+
+void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key)
+{
+	if (!ck_path_join(path, source->path, name))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_TAG, .path = path, .parent = ino_of(source, LOCAL_SELF) };
+}
+
+void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key)
+{
+	if (!ck_path_join(path, tree->store, ck_sources[i].dir))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_SOURCE, .path = path, .parent = ino_of(base, LOCAL_SELF) };
+}

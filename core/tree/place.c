@@ -1,0 +1,88 @@
+/* Where an inode number stands in the store. Implements place.h. */
+#include "core/tree/place.h"
+
+#include "core/file/real.h"
+#include "core/tree/contain.h"
+#include "core/tree/key.h"
+#include "core/tree/node.h"
+
+#include <errno.h>
+#include <string.h>
+
+int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err) { return tree_real(tree, path, err); }
+
+int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err)
+{
+	static const enum ck_place_kind kinds[] = {
+		[NODE_BASE] = CK_PLACE_OTHER,  [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG,
+		[NODE_STEP] = CK_PLACE_STEP,   [NODE_META] = CK_PLACE_OTHER,    [NODE_MODEL] = CK_PLACE_OTHER,
+		[NODE_OPTIM] = CK_PLACE_OTHER, [NODE_FILE] = CK_PLACE_OTHER,    [NODE_NATIVE] = CK_PLACE_NATIVE,
+	};
+	struct node *n = node_find(tree, ino);
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	out->kind = kinds[n->type];
+	out->name = n->name;
+	out->step = ino_of(n, LOCAL_SELF);
+	out->path[0] = '\0';
+	if (out->kind == CK_PLACE_STEP && local_of(ino) == LOCAL_OPTIM)
+		out->kind = CK_PLACE_OPTIM;
+	else if (local_of(ino) != LOCAL_SELF)
+		out->kind = CK_PLACE_OTHER;
+	if (out->kind == CK_PLACE_SOURCE)
+		strcpy(out->path, n->path);
+	else if (out->kind != CK_PLACE_OTHER)
+		path_of_tag(n, out->path);
+	return out->kind == CK_PLACE_OTHER ? CK_OK : ck_tree_real(tree, out->path, err);
+}
+
+int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err)
+{
+	struct node *n = node_find(tree, ino);
+	uint32_t local = local_of(ino);
+
+	if (!n)
+		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	*view = n->type >= NODE_STEP && n->type != NODE_NATIVE;
+	/* The base's sources are ours, and so are the links. */
+	if (n->type == NODE_BASE || (!*view && local != LOCAL_SELF))
+		return ck_fail(err, CK_ERR_PERM, "it stands for no file or directory of the store");
+	strcpy(path, n->path);
+	return ck_tree_real(tree, path, err);
+}
+
+int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2])
+{
+	struct stat was, now;
+	int rc, error;
+
+	ck_moves_begin(tree->moves);
+	rc = ck_real_stat(path, &was);
+	if (rc == 0)
+		rc = ck_real_utimens(path, times);
+	error = errno;
+	ck_moves_end(tree->moves, &was, rc == 0 && ck_real_stat(path, &now) == 0 ? &now : NULL);
+	errno = error;
+	return rc;
+}
+
+void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
+{
+	struct node *n = node_find(tree, ino);
+
+	if (!n)
+		return;
+	pthread_mutex_lock(&tree->lock);
+	/* Long ago. Of a file that was replaced meanwhile the last look still counts. */
+	if (n->seen_ms)
+		n->seen_ms = 1;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+bool ck_tree_is_replaced(const struct ck_tree *tree)
+{
+	struct stat st;
+
+	return stat(tree->store, &st) == 0 && (st.st_dev != tree->store_dev || st.st_ino != tree->store_ino);
+}
