@@ -17,7 +17,7 @@
 #define LONGEST 32      /* a longer word is no misspelt option */
 
 /* The name at the start of TEXT, up to its value, with '_' for '-'. False where it is too long. */
-static bool take_name(const char *text, char name[LONGEST])
+static bool read_name(const char *text, char name[LONGEST])
 {
 	size_t len = strcspn(text, "=");
 
@@ -64,7 +64,7 @@ static const char *nearest(const char *name, option_name_fn names)
 	char known[LONGEST];
 
 	for (size_t i = 0; (option = names(i)); i++) {
-		unsigned d = take_name(option, known) ? distance(name, known) : UINT_MAX;
+		unsigned d = read_name(option, known) ? distance(name, known) : UINT_MAX;
 
 		if (d <= best && (!found || d < best)) {
 			found = option;
@@ -98,7 +98,7 @@ const char *advise_option(const char *arg, option_name_fn names, char *buf, size
 	const char *option, *text, *value = strchr(arg, '=');
 	char name[LONGEST];
 
-	if (take_name(arg + strspn(arg, "-"), name)) {
+	if (read_name(arg + strspn(arg, "-"), name)) {
 		text = translate(name);
 		if (text)
 			return text;
@@ -117,10 +117,10 @@ bool advise_is_option(const char *word, option_name_fn names)
 	char name[LONGEST], known[LONGEST];
 	const char *option;
 
-	if (!take_name(word, name))
+	if (!read_name(word, name))
 		return false;
 	for (size_t i = 0; (option = names(i)); i++)
-		if (take_name(option, known) && strcmp(name, known) == 0)
+		if (read_name(option, known) && strcmp(name, known) == 0)
 			return true;
 	return false;
 }

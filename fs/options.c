@@ -102,7 +102,7 @@ static const char *option_name(size_t i)
 	return i < own ? table[i].templ : i < own + FOREIGN ? foreign[i - own] : NULL;
 }
 
-static int take(void *data, const char *arg, int key, struct fuse_args *out)
+static int read_option(void *data, const char *arg, int key, struct fuse_args *out)
 {
 	struct options *o = data;
 	char advice[128];
@@ -377,7 +377,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	int device = CK_DEVICE_CPU, sandbox = SANDBOX_ON;
 
 	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv) };
-	if (fuse_opt_parse(&o->fuse, o, table, take) < 0)
+	if (fuse_opt_parse(&o->fuse, o, table, read_option) < 0)
 		return -1;
 	if (o->help || o->version)
 		return 0;

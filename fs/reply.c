@@ -3,7 +3,6 @@
 
 #include "core/tree/place.h"
 
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,14 +50,25 @@ void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *
 	fuse_reply_err(req, fs_errno(err));
 }
 
-void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, size_t len)
+/* Replies to a read with GOT bytes of BUF, or with ERR where RC says so. BUF goes back to the buffers. */
+static void reply_bytes(fuse_req_t req, char *buf, size_t len, size_t got, int rc, const struct ck_error *err)
 {
 	/* REQ is gone once it has its reply. */
 	struct buffers *buffers = &fs_of(req)->buffers;
+
+	if (rc)
+		fs_reply_error(req, "read", err);
+	else
+		fuse_reply_buf(req, buf, got);
+	buffers_put(buffers, buf, len);
+}
+
+void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, size_t len)
+{
 	struct ck_error err = CK_ERROR_INIT;
 	uint64_t size = ck_view_size(view);
+	size_t got = 0;
 	char *buf;
-	size_t got;
 	int rc;
 
 	if (offset >= size) {
@@ -67,33 +77,24 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	}
 	if (len > size - offset)
 		len = (size_t)(size - offset);
-	buf = buffers_get(buffers, len);
+	buf = buffers_get(&fs_of(req)->buffers, len);
 	rc = buf ? ck_view_read_now(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
 	/* Reading from the store may wait, and so may the log. */
 	if (rc)
 		loop_hand_on(fs_of(req)->loop);
 	if (rc == CK_ERR_AGAIN)
 		rc = ck_view_read(view, offset, buf, len, &got, &err);
-	if (rc)
-		fs_reply_error(req, "read", &err);
-	else
-		fuse_reply_buf(req, buf, got);
-	buffers_put(buffers, buf, len);
+	reply_bytes(req, buf, len, got, rc, &err);
 }
 
 void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset, size_t len)
 {
-	struct buffers *buffers = &fs_of(req)->buffers;
+	char *buf = buffers_get(&fs_of(req)->buffers, len);
 	struct ck_error err = CK_ERROR_INIT;
-	char *buf = buffers_get(buffers, len);
-	size_t got;
+	size_t got = 0;
 	int rc;
 
 	loop_hand_on(fs_of(req)->loop);
 	rc = buf ? ck_draft_read(file, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
-	if (rc)
-		fs_reply_error(req, "read", &err);
-	else
-		fuse_reply_buf(req, buf, got);
-	buffers_put(buffers, buf, len);
+	reply_bytes(req, buf, len, got, rc, &err);
 }

@@ -100,7 +100,7 @@ static struct block *new_block(size_t size, struct block **list)
 }
 
 /* SIZE bytes of the newest block, or of a new one. */
-static void *take(struct ck_arena *arena, size_t size)
+static void *reserve(struct ck_arena *arena, size_t size)
 {
 	struct block *b = arena->blocks;
 	void *at;
@@ -138,7 +138,7 @@ void *ck_arena_alloc(struct ck_arena *arena, size_t size)
 	if (!round_up(&size) || !ck_budget_take(arena->budget, size))
 		return NULL;
 	if (size < LARGE)
-		at = take(arena, size);
+		at = reserve(arena, size);
 	else
 		at = (own = new_block(size, &arena->large)) ? own->data : NULL;
 	if (!at)

@@ -1,16 +1,26 @@
 /* digits - implements digits.h. */
 #include "core/base/digits.h"
 
-bool ck_decimal(const char *s, size_t len, bool negative, int64_t *out)
+bool ck_unsigned(const char *s, size_t len, uint64_t *out)
 {
-	int64_t v = 0;
+	uint64_t v = 0;
 
-	/* Counted downwards, because INT64_MIN has no positive twin. */
 	for (size_t i = 0; i < len; i++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, s[i] - '0', &v))
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(s[i] - '0'), &v))
 			return false;
 	*out = v;
-	return negative || !__builtin_sub_overflow(0, v, out);
+	return true;
+}
+
+bool ck_decimal(const char *s, size_t len, bool negative, int64_t *out)
+{
+	uint64_t v;
+
+	/* INT64_MIN has no positive twin. */
+	if (!ck_unsigned(s, len, &v) || v > (uint64_t)INT64_MAX + negative)
+		return false;
+	*out = negative ? (int64_t)(0 - v) : (int64_t)v;
+	return true;
 }
 
 static int hex_digit(char c)

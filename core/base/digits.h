@@ -8,8 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The LEN decimal digits at S as an int64, or NEGATIVE as its negative; false where it doesn't fit. Other bytes than
-   digits are the caller's error. */
+/* The LEN decimal digits at S as a number; false where it doesn't fit. Other bytes than digits are the caller's
+   error. */
+bool ck_unsigned(const char *s, size_t len, uint64_t *out);
+
+/* The same as an int64, or NEGATIVE as its negative. */
 bool ck_decimal(const char *s, size_t len, bool negative, int64_t *out);
 
 /* The COUNT (at most 8) hexadecimal digits that begin the LEN bytes at S; -1 where they are fewer. */

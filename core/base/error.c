@@ -98,3 +98,9 @@ void ck_error_refused(struct ck_error *err)
 	if (err && (err->code == CK_ERR_CORRUPT || err->code == CK_ERR_UNSUPPORTED || err->code == CK_ERR_LIMIT))
 		err->refused = true;
 }
+
+void ck_error_copy(struct ck_error *err, const struct ck_error *why)
+{
+	if (err && !err->code)
+		*err = *why;
+}

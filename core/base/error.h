@@ -55,6 +55,9 @@ void ck_error_set(struct ck_error *err, enum ck_code code, const char *format, .
 /* The same with the present errno, as CK_ERR_SYS; the text is "WHAT: strerror". */
 void ck_error_set_sys(struct ck_error *err, const char *what);
 
+/* Makes ERR what WHY is, unless ERR already holds a message: for callers that look at WHY before they hand it on. */
+void ck_error_copy(struct ck_error *err, const struct ck_error *why);
+
 /* For `return ck_fail(...)`: the value is CODE itself, so that compilers and analysers, too, see that
    it is an error. CODE is evaluated twice. */
 #define ck_fail(err, code, ...) (ck_error_set((err), (code), __VA_ARGS__), (int)(code))

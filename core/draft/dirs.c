@@ -192,8 +192,7 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 	rc = list_at(d, &w, dir, &why);
 	/* A checkpoints directory that isn't made yet is shown empty. */
 	if (rc && !(rc == CK_ERR_SYS && why.sys == ENOENT)) {
-		if (err && !err->code)
-			*err = why;
+		ck_error_copy(err, &why);
 	} else {
 		rc = CK_OK;
 	}

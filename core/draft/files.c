@@ -129,7 +129,7 @@ static bool is_inherited(const struct ck_draft_file *file, pid_t closer)
 }
 
 /* FILE is complete. */
-static int settle(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
+static int complete(struct ck_drafts *d, struct ck_draft_file *file, struct ck_error *err)
 {
 	draft_file_set_closed(d, file);
 	return file->has_native ? native_flush(d, file, err) : draft_arrived(d, file->node, 1, err);
@@ -138,7 +138,7 @@ static int settle(struct ck_drafts *d, struct ck_draft_file *file, struct ck_err
 int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	int rc = !file->writable || is_inherited(file, closer) ? CK_OK : settle(d, file, &why);
+	int rc = !file->writable || is_inherited(file, closer) ? CK_OK : complete(d, file, &why);
 
 	/* A program that was killed while it waited: the release does it. */
 	if (rc == CK_ERR_SYS && why.sys == EINTR) {
@@ -146,8 +146,8 @@ int ck_draft_flush(struct ck_drafts *d, struct ck_draft_file *file, pid_t closer
 		file->pending = true;
 		pthread_mutex_unlock(&d->lock);
 	}
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -158,7 +158,7 @@ void ck_draft_release(struct ck_drafts *d, struct ck_draft_file *file)
 	struct ck_draft_file **at;
 
 	/* It was last written by a process that had it from its opener. */
-	if (draft_file_is_pending(d, file) && settle(d, file, &err) && err.code != CK_ERR_INVALID)
+	if (draft_file_is_pending(d, file) && complete(d, file, &err) && err.code != CK_ERR_INVALID)
 		draft_say(d, &err);
 	pthread_mutex_lock(&d->lock);
 	for (at = &file->node->open; *at != file; at = &(*at)->next)

@@ -47,8 +47,8 @@ static int judge_meta(const struct ck_file *file, struct ck_error *err)
 	if (rc == CK_ERR_CORRUPT)
 		rc = CK_ERR_INVALID;
 	why.code = (enum ck_code)rc;
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -83,8 +83,7 @@ int ck_judge(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err)
 		why.code = rc = CK_ERR_INVALID;
 	if (!rc)
 		return judge_content(file, kind, err);
-	if (err && !err->code)
-		*err = why;
+	ck_error_copy(err, &why);
 	return rc;
 }
 

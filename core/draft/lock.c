@@ -1,4 +1,4 @@
-/* A tag's lock: implements lock.h. The file is opened when the lock is taken; see take() and open_lock(). */
+/* A tag's lock: implements lock.h. The file is opened when the lock is taken; see lock_tag() and open_lock(). */
 #include "core/draft/lock.h"
 
 #include "core/draft/owner.h"
@@ -190,7 +190,7 @@ static bool is_current(int fd, const char *home)
 
 /* Opens the lock's file, and clears leftovers when no other mount holds the lock. With KEEP the lock is shared in the end,
    and in LOCK->fd. The caller has set CHANGING. */
-static int take(struct ck_lock *lock, bool create, bool keep, struct ck_error *err)
+static int lock_tag(struct ck_lock *lock, bool create, bool keep, struct ck_error *err)
 {
 	char home[PATH_MAX];
 	int fd, rc = CK_OK;
@@ -264,7 +264,7 @@ int ck_lock_hold(struct ck_lock *lock, bool create, struct ck_error *err)
 	/* In use, it is not looked at again: a file that is open for writing is written to many times. */
 	if (lock->uses == 0) {
 		pthread_mutex_unlock(&all->mutex);
-		rc = take(lock, create, true, err);
+		rc = lock_tag(lock, create, true, err);
 		pthread_mutex_lock(&all->mutex);
 	}
 	lock->uses += !rc;
@@ -290,7 +290,7 @@ int ck_lock_clear(struct ck_lock *lock, struct ck_error *err)
 	begin_change(lock);
 	pthread_mutex_unlock(&lock->all->mutex);
 	if (!lock->cleared)
-		rc = take(lock, false, false, err);
+		rc = lock_tag(lock, false, false, err);
 	pthread_mutex_lock(&lock->all->mutex);
 	end_change(lock);
 	pthread_mutex_unlock(&lock->all->mutex);

@@ -33,8 +33,7 @@ static int refuse(struct ck_drafts *d, const char *dir, struct ck_error *why, st
 {
 	ck_error_file(why, dir);
 	draft_say(d, why);
-	if (err && !err->code)
-		*err = *why;
+	ck_error_copy(err, why);
 	return CK_ERR_INVALID;
 }
 

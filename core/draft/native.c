@@ -194,7 +194,7 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 	if (rc && st.st_size && !atomic_load(&file->failed))
 		keep_rejected(d, file, path, &why);
 	draft_end(draft);
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }

@@ -130,7 +130,7 @@ bool ck_draft_is_report(const struct ck_draft_file *file) { return file->text !=
 
 /* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is
  * emptied. */
-int draft_file_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)
+int draft_file_copy_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)
 {
 	struct ck_view *view = NULL;
 	int rc = CK_OK;
@@ -167,7 +167,7 @@ bool draft_file_has_old(struct ck_draft_file *file)
 int ck_draft_read(struct ck_draft_file *file, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
 {
 	ssize_t n;
-	int rc = draft_file_take_old(file, true, err);
+	int rc = draft_file_copy_old(file, true, err);
 
 	if (rc)
 		return rc;
@@ -239,7 +239,7 @@ static int begin_change(struct ck_drafts *d, struct ck_draft_file *file, bool ke
 	if (rc)
 		return rc;
 	rc = file->published ? ck_fail(err, CK_ERR_STALE, "the file is in its place")
-			     : draft_file_take_old(file, keep, err);
+			     : draft_file_copy_old(file, keep, err);
 	if (rc)
 		draft_end(draft);
 	else
@@ -265,8 +265,7 @@ int ck_draft_write(struct ck_drafts *d, struct ck_draft_file *file, uint64_t off
 	if (!rc)
 		return CK_OK;
 	atomic_compare_exchange_strong(&file->failed, &none, why.sys);
-	if (err && !err->code)
-		*err = why;
+	ck_error_copy(err, &why);
 	return rc;
 }
 

@@ -24,7 +24,7 @@ int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t s
 
 /* Before FILE is first read or changed: it begins with the stored one's bytes, unless they aren't
    wanted. */
-int draft_file_take_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
+int draft_file_copy_old(struct ck_draft_file *file, bool wanted, struct ck_error *err);
 bool draft_file_has_old(struct ck_draft_file *file);
 
 /* FILE was closed, and is complete until it is written to again. */

@@ -70,8 +70,8 @@ int ck_order_sync(const char *dir, struct ck_error *err)
 
 	if (rc && why.sys == ENOENT)
 		return CK_OK;
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -129,7 +129,7 @@ struct placed {
 	uint64_t place;         /* counted from the journal's end: UINT64_MAX where it has none */
 };
 
-struct places {
+struct sequence {
 	struct placed *files;
 	size_t count, buckets;
 	struct placed **table;  /* by WAS */
@@ -137,7 +137,7 @@ struct places {
 	char sub[PATH_MAX];     /* the directory, as the records at hand know it */
 };
 
-static struct placed **find(struct places *p, const char *name)
+static struct placed **find(struct sequence *p, const char *name)
 {
 	struct placed **at = &p->table[ck_hash_keyed(&p->key, name, strlen(name)) & (p->buckets - 1)];
 
@@ -147,7 +147,7 @@ static struct placed **find(struct places *p, const char *name)
 }
 
 /* The name in the directory at hand, or NULL: PATH lies elsewhere. */
-static const char *name_in(const struct places *p, const char *path)
+static const char *name_in(const struct sequence *p, const char *path)
 {
 	size_t len = strlen(p->sub);
 
@@ -170,7 +170,7 @@ static void set_place(struct placed **at, uint64_t place)
 }
 
 /* Before this record the directory, or one above it, had the name OLD. */
-static void rename_directory(struct places *p, const char *old_name, const char *new_name)
+static void rename_directory(struct sequence *p, const char *old_name, const char *new_name)
 {
 	size_t len = strlen(new_name);
 	char path[PATH_MAX];
@@ -180,7 +180,7 @@ static void rename_directory(struct places *p, const char *old_name, const char 
 		strcpy(p->sub, path);
 }
 
-static int take_record(struct places *p, char *record, uint64_t place, struct ck_error *err)
+static int read_record(struct sequence *p, char *record, uint64_t place, struct ck_error *err)
 {
 	char *new_name = strstr(record, "//");
 	const char *name, *old_name;
@@ -222,7 +222,7 @@ static int take_record(struct places *p, char *record, uint64_t place, struct ck
 	return CK_OK;
 }
 
-static int read_journal(struct places *p, struct ck_file *file, struct ck_error *err)
+static int read_journal(struct sequence *p, struct ck_file *file, struct ck_error *err)
 {
 	struct journal *j = malloc(sizeof(*j));
 	uint64_t place = 0;
@@ -235,7 +235,7 @@ static int read_journal(struct places *p, struct ck_file *file, struct ck_error 
 	j->begin = ck_file_size(file);
 	j->len = 0;
 	while (!(rc = record_before(j, &record, err)) && record)
-		if ((rc = take_record(p, record, place++, err)))
+		if ((rc = read_record(p, record, place++, err)))
 			break;
 	free(j);
 	return rc;
@@ -252,11 +252,11 @@ static int by_place(const void *left, const void *right)
 	return a->place < b->place ? 1 : -1;
 }
 
-static int places_new(struct places *p, const char *sub, const struct ck_names *names, struct ck_error *err)
+static int sequence_new(struct sequence *p, const char *sub, const struct ck_names *names, struct ck_error *err)
 {
 	struct placed **at;
 
-	*p = (struct places){ .count = names->count, .buckets = 64, .key = ck_hash_key_new() };
+	*p = (struct sequence){ .count = names->count, .buckets = 64, .key = ck_hash_key_new() };
 	while (p->buckets < p->count)
 		p->buckets *= 2;
 	snprintf(p->sub, sizeof(p->sub), "%s", sub);
@@ -277,7 +277,7 @@ static int places_new(struct places *p, const char *sub, const struct ck_names *
 	return CK_OK;
 }
 
-static void places_free(struct places *p)
+static void sequence_free(struct sequence *p)
 {
 	for (size_t i = 0; p->files && i < p->count; i++)
 		free(p->files[i].was);
@@ -286,13 +286,13 @@ static void places_free(struct places *p)
 }
 
 /* The places of NAMES, in the directory SUB of DIR/files, in their order. P must be freed also on failure. */
-static int place_names(struct places *p, const char *dir, const char *sub, const struct ck_names *names,
+static int place_names(struct sequence *p, const char *dir, const char *sub, const struct ck_names *names,
 		       struct ck_error *err)
 {
 	struct ck_file *file = NULL;
 	char path[PATH_MAX];
 	struct stat st;
-	int rc = places_new(p, sub, names, err);
+	int rc = sequence_new(p, sub, names, err);
 
 	/* Without a journal (a draft made by hand) the order is by name. */
 	if (!rc && ck_path_join(path, dir, "order") && (ck_real_stat(path, &st) == 0 || errno != ENOENT))
@@ -307,12 +307,12 @@ static int place_names(struct places *p, const char *dir, const char *sub, const
 
 int ck_order_sort(const char *dir, const char *sub, struct ck_names *names, struct ck_error *err)
 {
-	struct places p;
+	struct sequence p;
 	int rc = place_names(&p, dir, sub, names, err);
 
 	for (size_t i = 0; !rc && i < names->count; i++)
 		names->names[i] = (char *)(uintptr_t)p.files[i].name;
-	places_free(&p);
+	sequence_free(&p);
 	return rc;
 }
 
@@ -320,7 +320,7 @@ int ck_order_complete(const char *dir, const char *sub, struct ck_error *err)
 {
 	char path[PATH_MAX], file[PATH_MAX];
 	struct ck_names names;
-	struct places p;
+	struct sequence p;
 	struct stat st;
 	int rc;
 
@@ -334,7 +334,7 @@ int ck_order_complete(const char *dir, const char *sub, struct ck_error *err)
 	for (size_t i = 0; i < names.count && !rc; i++)
 		if (p.files[i].place == UINT64_MAX && ck_path_join(file, sub, p.files[i].name))
 			rc = ck_order_append(dir, file, err);
-	places_free(&p);
+	sequence_free(&p);
 	ck_names_free(&names);
 	return rc;
 }

@@ -35,7 +35,7 @@ static int state_dict(struct ck_part *part, struct ck_error *err)
 	return rc;
 }
 
-static int take_safetensors(struct ck_part *part, struct ck_error *err)
+static int read_safetensors(struct ck_part *part, struct ck_error *err)
 {
 	int rc = ck_real_file(part->path, &part->file, err);
 
@@ -144,9 +144,9 @@ static const struct form {
 } forms[] = {{"model.pt", CK_PART_FILE}, {"model.safetensors", CK_PART_SAFETENSORS}, {"model", CK_PART_NPY}};
 #define FORMS (sizeof(forms) / sizeof(*forms))
 
-static int take_tensors(struct draft_files *d, struct ck_part *part, const struct form *form, bool cut)
+static int read_tensors(struct draft_files *d, struct ck_part *part, const struct form *form, bool cut)
 {
-	int rc = part->kind == CK_PART_NPY ? plan_take_npy(d, part, cut) : take_safetensors(part, d->err);
+	int rc = part->kind == CK_PART_NPY ? plan_read_npy(d, part, cut) : read_safetensors(part, d->err);
 
 	if (rc || part->count)
 		return rc;
@@ -155,7 +155,7 @@ static int take_tensors(struct draft_files *d, struct ck_part *part, const struc
 }
 
 /* The form that the step is made of; of a model.pt *PT is what it shows. */
-static int take_form(struct draft_files *d, struct ck_part *part, const struct form *form, struct ck_checkpoint **pt)
+static int read_form(struct draft_files *d, struct ck_part *part, const struct form *form, struct ck_checkpoint **pt)
 {
 	struct ck_patch patch = { .model = true, .n_layer = d->n_layer };
 	int rc;
@@ -165,7 +165,7 @@ static int take_form(struct draft_files *d, struct ck_part *part, const struct f
 		if (!rc && ck_checkpoint_count(*pt) == 0)
 			rc = plan_unfit(d, form->name, "a model without tensors");
 	} else {
-		rc = take_tensors(d, part, form, false);
+		rc = read_tensors(d, part, form, false);
 		if (!rc && part->kind == CK_PART_NPY && (d->flags & CK_PLAN_COMPLETE))
 			rc = check_complete(d, part);
 		if (!rc)
@@ -184,7 +184,7 @@ static int check_form(struct draft_files *d, struct ck_part *part, const struct 
 
 	if (!ck_path_join(path, d->files, form->name) || !(other.path = strdup(path)))
 		return ck_fail_nomem(d->err);
-	rc = take_tensors(d, &other, form, true);
+	rc = read_tensors(d, &other, form, true);
 	if (!rc && !(d->flags & CK_PLAN_QUICK))
 		rc = plan_same_tensors(pt, part, &other, d->err);
 	plan_part_free(&other);
@@ -209,7 +209,7 @@ int plan_model(struct draft_files *d)
 		part = ck_path_join(path, d->files, forms[i].name)
 			       ? plan_add(d, CK_FILE_MODEL, 0, forms[i].kind, path)
 			       : NULL;
-		rc = part ? take_form(d, part, &forms[i], &pt) : ck_fail_nomem(d->err);
+		rc = part ? read_form(d, part, &forms[i], &pt) : ck_fail_nomem(d->err);
 	}
 	ck_checkpoint_unref(pt);
 	if (part || rc)

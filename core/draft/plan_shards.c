@@ -19,18 +19,18 @@
 #include <unistd.h>
 
 /* A shard's rankN/ (without tensors it is its .json alone) and rankN.json. */
-static int take_rank(struct draft_files *d, struct ck_part *part, const char *json)
+static int read_rank(struct draft_files *d, struct ck_part *part, const char *json)
 {
 	struct stat st;
 	int rc;
 
 	if (ck_real_stat(part->path, &st) == 0) {
-		rc = plan_take_npy(d, part, true);
+		rc = plan_read_npy(d, part, true);
 	} else {
 		part->arena = ck_arena_new(MAX_PART);
 		rc = part->arena ? CK_OK : ck_fail_nomem(d->err);
 	}
-	return rc ? rc : plan_take_outline(d, part, json);
+	return rc ? rc : plan_read_outline(d, part, json);
 }
 
 /* What rankN.pt would be shown as, against the outline that was read. */
@@ -65,7 +65,7 @@ static int check_rank(struct draft_files *d, const struct ck_part *part, const c
 	int rc;
 
 	other.path = strndup(path, strlen(path) - strlen(".pt"));
-	rc = other.path ? take_rank(d, &other, json) : ck_fail_nomem(d->err);
+	rc = other.path ? read_rank(d, &other, json) : ck_fail_nomem(d->err);
 	if (!rc)
 		rc = plan_open_pt(path, &as_stored, &c, d->err);
 	if (!rc)
@@ -98,7 +98,7 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank)
 	if (!part)
 		return ck_fail_nomem(d->err);
 	if (!pt) {
-		rc = take_rank(d, part, json);
+		rc = read_rank(d, part, json);
 	} else {
 		rc = plan_open_pt(path, &as_stored, &c, d->err);
 		ck_checkpoint_unref(c);

@@ -22,7 +22,7 @@
 
 /* Reads the header of one .npy into tensor I; shape and strides move into the arena. The file is
    opened again when its bytes are written: so many files need so few descriptors. */
-static int take_npy(struct ck_part *part, size_t i, const char *path, struct ck_error *err)
+static int read_npy(struct ck_part *part, size_t i, const char *path, struct ck_error *err)
 {
 	int64_t shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
 	struct ck_tensor *t = &part->tensors[i];
@@ -44,7 +44,7 @@ static int take_npy(struct ck_part *part, size_t i, const char *path, struct ck_
 	return t->shape ? CK_OK : ck_fail_nomem(err);
 }
 
-static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, const char *name, bool cut)
+static int read_npy_name(struct draft_files *d, struct ck_part *part, size_t i, const char *name, bool cut)
 {
 	char key[CK_NAME_MAX + 1], path[PATH_MAX];
 	struct ck_tensor *t = &part->tensors[i];
@@ -57,7 +57,7 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 	if (!cut && ck_name_is_cut(name, ".npy"))
 		return plan_unfit(d, name,
 			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
-	rc = ck_path_join(path, part->path, name) ? take_npy(part, i, path, d->err)
+	rc = ck_path_join(path, part->path, name) ? read_npy(part, i, path, d->err)
 						  : ck_fail_long_path(d->err);
 	if (rc) {
 		ck_error_subject(d->err, name, strlen(name));
@@ -71,7 +71,7 @@ static int take_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 
 static bool is_npy(const char *name) { return ck_ends_with(name, ".npy"); }
 
-int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut)
+int plan_read_npy(struct draft_files *d, struct ck_part *part, bool cut)
 {
 	struct ck_names names;
 	int rc = ck_list_real_dir(part->path, &names, d->err);
@@ -88,7 +88,7 @@ int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut)
 		if (plan_is_passing(names.names[i]) && !is_npy(names.names[i]))
 			continue;
 		rc = part->count < CK_MAX_TENSORS
-			     ? take_npy_name(d, part, part->count, names.names[i], cut)
+			     ? read_npy_name(d, part, part->count, names.names[i], cut)
 			     : ck_fail(d->err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
 		part->count += !rc;
 	}
@@ -134,7 +134,7 @@ static int index_names(struct ck_part *part, struct ck_error *err)
 }
 
 /* Also notes that the tensor is referred to: its offset, which nothing else uses, becomes 1. */
-static void take_flags(void *arg, int64_t index, bool requires_grad, bool parameter)
+static void set_flags(void *arg, int64_t index, bool requires_grad, bool parameter)
 {
 	struct ck_tensor *t = &((struct ck_part *)arg)->tensors[index];
 
@@ -143,7 +143,7 @@ static void take_flags(void *arg, int64_t index, bool requires_grad, bool parame
 	t->offset = 1;
 }
 
-int plan_take_outline(struct draft_files *d, struct ck_part *part, const char *json)
+int plan_read_outline(struct draft_files *d, struct ck_part *part, const char *json)
 {
 	char *text = NULL;
 	size_t len;
@@ -155,7 +155,7 @@ int plan_take_outline(struct draft_files *d, struct ck_part *part, const char *j
 	if (!rc)
 		rc = load_text(json, &text, &len, d->err);
 	if (!rc)
-		rc = ck_outline_read(text, len, part->arena, find_tensor, take_flags, part, &part->root, d->err);
+		rc = ck_outline_read(text, len, part->arena, find_tensor, set_flags, part, &part->root, d->err);
 	free(text);
 	for (size_t i = 0; i < part->count && !rc; i++)
 		if (part->tensors[i].offset != 1)

@@ -7,8 +7,8 @@
 #include "core/draft/plan_parts.h"
 
 /* Every .npy of the part's directory, in the order of creation; names that were cut only with CUT. */
-int plan_take_npy(struct draft_files *d, struct ck_part *part, bool cut);
+int plan_read_npy(struct draft_files *d, struct ck_part *part, bool cut);
 /* The outline at JSON, which refers to the part's tensors. */
-int plan_take_outline(struct draft_files *d, struct ck_part *part, const char *json);
+int plan_read_outline(struct draft_files *d, struct ck_part *part, const char *json);
 
 #endif

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* The places that publishing deals with. */
-struct places {
+struct paths {
 	const char *tag;
 	const char *dir;        /* of the draft */
 	char home[PATH_MAX];    /* the directory that DIR is in */
@@ -26,7 +26,7 @@ struct places {
 	char intent[PATH_MAX];  /* DIR/intent */
 };
 
-static bool find_places(struct places *p, const char *tag, const char *dir)
+static bool make_paths(struct paths *p, const char *tag, const char *dir)
 {
 	p->tag = tag;
 	p->dir = dir;
@@ -35,7 +35,7 @@ static bool find_places(struct places *p, const char *tag, const char *dir)
 }
 
 /* Where the file of NAME is made, and where it goes. */
-static bool part_paths(const struct places *p, const struct ck_file_name *name, char *from, char *to)
+static bool part_paths(const struct paths *p, const struct ck_file_name *name, char *from, char *to)
 {
 	char text[64];
 
@@ -81,7 +81,7 @@ void ck_remove_tree(const char *path)
 }
 
 /* A draft is first renamed: no crash leaves one with files missing. */
-static void remove_draft(const char *dir)
+static void trash_draft(const char *dir)
 {
 	char trash[PATH_MAX], home[PATH_MAX];
 
@@ -97,7 +97,7 @@ static void remove_draft(const char *dir)
 
 /* The step's files belong to whom the draft belongs, where we may give them away, and are as
    readable as its meta.json; their owner may write, as nanochat's may. */
-static int give_to_owner(const struct places *p, const char *path, struct ck_error *err)
+static int give_to_owner(const struct paths *p, const char *path, struct ck_error *err)
 {
 	char files[PATH_MAX], meta[PATH_MAX];
 	mode_t mode = 0644;
@@ -116,7 +116,7 @@ static int give_to_owner(const struct places *p, const char *path, struct ck_err
 	return CK_OK;
 }
 
-static int write_parts(const struct places *p, const struct ck_plan *plan, uint64_t step, struct ck_error *err)
+static int write_parts(const struct paths *p, const struct ck_plan *plan, uint64_t step, struct ck_error *err)
 {
 	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
 	char top[64], from[PATH_MAX], to[PATH_MAX];
@@ -143,7 +143,7 @@ static int write_parts(const struct places *p, const struct ck_plan *plan, uint6
 
 /* The intent, the order of what is left if it is taken back, and the directories by which they are
    found again. A tag that was made through the mount is on disk since then. */
-static int sync_way(const struct places *p, struct ck_error *err)
+static int sync_way(const struct paths *p, struct ck_error *err)
 {
 	int rc = ck_order_sync(p->dir, err);
 
@@ -155,7 +155,7 @@ static int sync_way(const struct places *p, struct ck_error *err)
 }
 
 /* Takes the shards that are in place out of a draft that goes on. */
-static int remove_ranks(const struct places *p, const struct ck_intent *in, struct ck_error *err)
+static int remove_ranks(const struct paths *p, const struct ck_intent *in, struct ck_error *err)
 {
 	/* The last three are only ever shown. */
 	static const char *const suffixes[] = { "", ".json", ".pt", ".raw", ".safetensors", ".tsv" };
@@ -181,7 +181,7 @@ static int remove_ranks(const struct places *p, const struct ck_intent *in, stru
 }
 
 /* The intent is done with, and what was made for it. */
-static void clear_up(const struct places *p)
+static void clear_up(const struct paths *p)
 {
 	ck_real_unlink(p->intent);
 	ck_remove_tree(p->publish);
@@ -189,7 +189,7 @@ static void clear_up(const struct places *p)
 
 /* Where a file of the step is in neither place, or its place is another's, there is no step to
    be had; the draft has everything. */
-static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
+static int complete_step(const struct ck_intent *in, bool *gone, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
 	int rc = ck_intent_carry_out(in, &why);
@@ -197,8 +197,8 @@ static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
 	*gone = !rc;
 	if (rc == CK_ERR_NOENT || rc == CK_ERR_EXIST)
 		return ck_intent_take_back(in, err);
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -208,7 +208,7 @@ static int finish(const struct ck_intent *in, bool *gone, struct ck_error *err)
  * yet of the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was
  * published.
  */
-static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
+static int resolve_intent(const struct paths *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };
 	const struct ck_intended *last;
@@ -223,7 +223,7 @@ static int settle(const struct places *p, enum ck_draft_kind kind, bool *gone, s
 		if (!rc)
 			rc = remove_ranks(p, &in, err);
 	} else if (last->name.kind == CK_FILE_MODEL && ck_intent_in_place(&in, in.count - 1)) {
-		rc = finish(&in, gone, err);
+		rc = complete_step(&in, gone, err);
 	} else if (!ck_store_has_model(p->tag, last->name.step)) {
 		rc = ck_intent_take_back(&in, err);
 	}       /* else it is somebody else's step, that we keep our hands off */
@@ -236,7 +236,7 @@ out:
 
 /* What was made is renamed into place. When that fails it is taken back; when that fails too,
    the intent stays for the next try, or the next mount. */
-static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
+static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };
 	int rc = CK_OK;
@@ -253,7 +253,7 @@ static int carry_out(const struct places *p, const struct ck_plan *plan, enum ck
 		clear_up(p);
 	/* Published in any case: what can't be cleared now, the next mount clears. */
 	if (!rc && kind != CK_DRAFT_OPTIM)
-		remove_draft(p->dir);
+		trash_draft(p->dir);
 	else if (!rc && remove_ranks(p, &in, NULL) == CK_OK)
 		clear_up(p);
 	ck_intent_free(&in);
@@ -275,18 +275,18 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	       unsigned flags, struct ck_error *err)
 {
 	struct ck_plan plan = { 0 };
-	struct places p;
+	struct paths p;
 	bool gone = false;
 	int rc;
 
-	if (!find_places(&p, tag_path, dir))
+	if (!make_paths(&p, tag_path, dir))
 		return ck_fail_long_path(err);
 	rc = check_there(dir, err);
 	if (!rc)
-		rc = settle(&p, kind, &gone, err);
+		rc = resolve_intent(&p, kind, &gone, err);
 	/* An earlier try had failed after the step was in place. Now it is published. */
 	if (!rc && gone) {
-		remove_draft(dir);
+		trash_draft(dir);
 		return CK_OK;
 	}
 	if (!rc)
@@ -313,14 +313,14 @@ out:
 
 int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
 {
-	struct places p;
+	struct paths p;
 	int rc;
 
 	*gone = false;
-	if (!find_places(&p, tag_path, dir))
+	if (!make_paths(&p, tag_path, dir))
 		return ck_fail_long_path(err);
-	rc = settle(&p, kind, gone, err);
+	rc = resolve_intent(&p, kind, gone, err);
 	if (!rc && *gone)
-		remove_draft(dir);
+		trash_draft(dir);
 	return rc;
 }

@@ -29,7 +29,7 @@ static void say(const struct recovery *r, const struct ck_error *err)
 }
 
 /* A draft whose step came to be by another way gets a name by which it can be reached. */
-static void set_aside(const char *dir)
+static void rename_partial(const char *dir)
 {
 	char path[PATH_MAX];
 
@@ -101,7 +101,7 @@ static void recover_draft(const struct recovery *r, const char *path, enum ck_dr
 	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(r->tag, files, step))
 		ck_remove_tree(path);
 	else if (!gone && kind == CK_DRAFT_STEP && ck_store_has_model(r->tag, step))
-		set_aside(path);
+		rename_partial(path);
 }
 
 /* One entry of TAG/.ckptfs, of which no living mount knows. */

@@ -34,8 +34,8 @@ int draft_or_published(const struct ck_place *place, const char *name, int rc, c
 
 	if (place->kind != CK_PLACE_OTHER && !plain && (rc == CK_ERR_NOENT || (rc == CK_ERR_SYS && why->sys == ENOENT)))
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
-	if (rc && err && !err->code)
-		*err = *why;
+	if (rc)
+		ck_error_copy(err, why);
 	return rc;
 }
 

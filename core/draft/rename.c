@@ -109,8 +109,7 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 	/* What isn't there yet is another draft. */
 	if (rc && rc != CK_ERR_NOENT) {
 		where_put(d, &from);
-		if (err && !err->code)
-			*err = why;
+		ck_error_copy(err, &why);
 		return rc;
 	}
 	/* Nor is a directory renamed to a step's name: mv copies, and what it makes is a draft. */

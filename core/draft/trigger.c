@@ -30,7 +30,7 @@
 #define RELEASE_SECONDS 1
 
 /* The step came to be by another way. The draft is kept, under the name by which it can still be reached. */
-static void set_aside(struct ck_drafts *d, struct draft *draft)
+static void rename_partial(struct ck_drafts *d, struct draft *draft)
 {
 	char path[PATH_MAX];
 
@@ -157,13 +157,13 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 			report_failure(d, draft, &why);
 		}
 		if (rc == CK_ERR_EXIST)
-			set_aside(d, draft);
+			rename_partial(d, draft);
 	}
 	draft_end(draft);
 	if (lock >= 0)
 		close(lock);
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -281,8 +281,7 @@ static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers,
 		set_waiting(d, draft, busy);
 	if (rc == CK_OK || busy || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || rc == CK_ERR_AGAIN)
 		return CK_OK;
-	if (err && !err->code)
-		*err = why;
+	ck_error_copy(err, &why);
 	return rc;
 }
 

@@ -74,7 +74,7 @@ static int by_name(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-static int take_any(int dir, const struct dirent *entry, void *arg)
+static int add_any(int dir, const struct dirent *entry, void *arg)
 {
 	(void)dir;
 	return ck_names_add(arg, entry->d_name);
@@ -97,7 +97,7 @@ int ck_list_visited(DIR *dir, const char *path, ck_visit visit, struct ck_names 
 
 int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err)
 {
-	return ck_list_visited(opendir(path), path, take_any, out, err);
+	return ck_list_visited(opendir(path), path, add_any, out, err);
 }
 
 DIR *ck_real_opendir(const char *path)
@@ -112,7 +112,7 @@ DIR *ck_real_opendir(const char *path)
 
 int ck_list_real_dir(const char *path, struct ck_names *out, struct ck_error *err)
 {
-	return ck_list_visited(ck_real_opendir(path), path, take_any, out, err);
+	return ck_list_visited(ck_real_opendir(path), path, add_any, out, err);
 }
 
 void ck_names_free(struct ck_names *names)

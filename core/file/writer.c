@@ -122,8 +122,8 @@ static int wait_idle(struct ck_writer *w, struct ck_error *err)
 {
 	while (w->len)
 		pthread_cond_wait(&w->changed, &w->lock);
-	if (w->error.code && err && !err->code)
-		*err = w->error;
+	if (w->error.code)
+		ck_error_copy(err, &w->error);
 	return (int)w->error.code;
 }
 

@@ -2,6 +2,7 @@
 #include "core/format/npy.h"
 
 #include "core/base/cursor.h"
+#include "core/base/digits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static char peek(struct literal *l)
 	return l->at < l->end ? *l->at : '\0';
 }
 
-static bool take(struct literal *l, char c)
+static bool skip(struct literal *l, char c)
 {
 	if (peek(l) != c || l->at == l->end)
 		return false;
@@ -50,7 +51,7 @@ static bool take(struct literal *l, char c)
 	return true;
 }
 
-static bool take_word(struct literal *l, const char *word)
+static bool skip_word(struct literal *l, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -91,15 +92,16 @@ static int parse_string(struct literal *l, char *out, size_t size, const char *w
 static int parse_size(struct literal *l, int64_t *out)
 {
 	const char *begin;
-	int64_t n = 0;
+	int64_t n;
 
 	peek(l);
 	begin = l->at;
-	for (; l->at < l->end && *l->at >= '0' && *l->at <= '9'; l->at++)
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *l->at - '0', &n))
-			return ck_fail(l->err, CK_ERR_INVALID, "npy header: a size in shape passes 2^63");
+	while (l->at < l->end && *l->at >= '0' && *l->at <= '9')
+		l->at++;
 	if (l->at == begin)
 		return expected(l, "a size");
+	if (!ck_decimal(begin, (size_t)(l->at - begin), false, &n))
+		return ck_fail(l->err, CK_ERR_INVALID, "npy header: a size in shape passes 2^63");
 	if (*begin == '0' && l->at - begin > 1)
 		return ck_fail(l->err, CK_ERR_INVALID, "npy header: a size in shape with a leading zero");
 	if (l->python2 && l->at < l->end && *l->at == 'L')
@@ -113,9 +115,9 @@ static int parse_shape(struct literal *l, struct array *a)
 	bool comma = true;
 	int rc;
 
-	if (!take(l, '('))
+	if (!skip(l, '('))
 		return expected(l, "a tuple of ints for shape");
-	while (!take(l, ')')) {
+	while (!skip(l, ')')) {
 		if (!comma)
 			return expected(l, "',' or ')' in shape");
 		if (a->ndim == CK_MAX_DIMS)
@@ -124,7 +126,7 @@ static int parse_shape(struct literal *l, struct array *a)
 		if (rc)
 			return rc;
 		a->ndim++;
-		comma = take(l, ',');
+		comma = skip(l, ',');
 	}
 	if (a->ndim == 1 && !comma)
 		return ck_fail(l->err, CK_ERR_INVALID, "npy header: shape is an int in brackets, expected a tuple");
@@ -142,8 +144,8 @@ static int parse_descr(struct literal *l, struct array *a)
 
 static int parse_fortran(struct literal *l, struct array *a)
 {
-	a->fortran = take_word(l, "True");
-	if (!a->fortran && !take_word(l, "False"))
+	a->fortran = skip_word(l, "True");
+	if (!a->fortran && !skip_word(l, "False"))
 		return expected(l, "True or False for fortran_order");
 	return CK_OK;
 }
@@ -165,7 +167,7 @@ static int parse_item(struct literal *l, struct array *a, unsigned *seen)
 
 	if (rc)
 		return rc;
-	if (!take(l, ':'))
+	if (!skip(l, ':'))
 		return expected(l, "':' behind a key");
 	for (unsigned i = 0; i < ITEMS; i++) {
 		if (strcmp(key, items[i].key) != 0)
@@ -184,15 +186,15 @@ static int parse_dict(struct literal *l, struct array *a)
 	unsigned seen = 0;
 	int rc;
 
-	if (!take(l, '{'))
+	if (!skip(l, '{'))
 		return expected(l, "'{'");
-	while (!take(l, '}')) {
+	while (!skip(l, '}')) {
 		if (!comma)
 			return expected(l, "',' or '}'");
 		rc = parse_item(l, a, &seen);
 		if (rc)
 			return rc;
-		comma = take(l, ',');
+		comma = skip(l, ',');
 	}
 	for (unsigned i = 0; i < ITEMS; i++)
 		if (!(seen & 1u << i))

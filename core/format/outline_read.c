@@ -26,11 +26,6 @@ static int expected(struct reader *r, const char *what)
 	return ck_fail(r->err, CK_ERR_INVALID, "outline: expected %s", what);
 }
 
-static int no_room(struct reader *r)
-{
-	return ck_fail(r->err, CK_ERR_LIMIT, "the outline asks for more memory than one of its size may");
-}
-
 /* For "%.*s". */
 static int clip(uint32_t len)
 {
@@ -61,7 +56,7 @@ static int make_call(struct reader *r, enum ck_global g, uint32_t args, struct c
 	struct ck_call *call = ck_arena_alloc(r->arena, sizeof(*call));
 
 	if (!call)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	call->callee = (struct ck_value){ .kind = CK_GLOBAL, .i = g };
 	*out = (struct ck_value){ .kind = CK_CALL, .call = call };
 	return ck_tuple_new(r->arena, args, &call->args, r->err);
@@ -133,7 +128,7 @@ static int make_bytes(struct reader *r, enum ck_kind kind, const struct ck_value
 	if (arg->kind != CK_STR)
 		return expected(r, "a string for bytes");
 	if (!bytes)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	for (size_t i = 0, n; i < arg->len; i += n) {
 		n = ck_utf8_decode(arg->s + i, arg->len - i, &cp);
 		if (n == 0 || cp > 0xff)
@@ -234,7 +229,7 @@ static int read_layout(struct reader *r, struct ck_value *arg, struct ck_value *
 	if (arg->kind != CK_STR)
 		return expected(r, "a string for \"$layout\"");
 	if (!name)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	memcpy(name, "torch.", sizeof("torch.") - 1);
 	memcpy(name + sizeof("torch.") - 1, arg->s, arg->len);
 	if (!ck_is_layout(name, len))

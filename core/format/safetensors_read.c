@@ -24,11 +24,6 @@ struct reader {
 	struct ck_error *err;
 };
 
-static int no_room(const struct reader *r)
-{
-	return ck_fail(r->err, CK_ERR_LIMIT, "safetensors header: its tensors need more memory than a draft's may");
-}
-
 /* Reads the text of the header. jansson loses a NUL that stands behind a number ("[2\0,3]" is [2,3] to it). */
 static int load_header(struct reader *r)
 {
@@ -166,7 +161,7 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 			       CK_MAX_DIMS);
 	shape = ck_arena_alloc(r->arena, (ndim + 1) * sizeof(*shape));
 	if (!shape)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	json_array_foreach(sizes, i, size) {
 		if (!json_is_integer(size) || json_integer_value(size) < 0)
 			return ck_fail(r->err, CK_ERR_INVALID, "safetensors: size %zu in shape is no int >= 0", i);
@@ -220,7 +215,7 @@ static int grow(struct reader *r)
 		return CK_OK;
 	tensors = ck_arena_grow(r->arena, r->tensors, r->cap * sizeof(*tensors), cap * sizeof(*tensors));
 	if (!tensors)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	r->tensors = tensors;
 	r->cap = cap;
 	return CK_OK;
@@ -249,7 +244,7 @@ static int read_tensor(struct reader *r, const char *key, size_t len, const json
 	}
 	t->key = ck_arena_dup(r->arena, key, len);
 	if (!t->key)
-		return no_room(r);
+		return ck_fail_room(r->err);
 	t->key_len = (uint32_t)len;
 	r->count++;
 	return CK_OK;

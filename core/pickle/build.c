@@ -96,7 +96,7 @@ int ck_pickle_set_pairs(struct ck_pickle_build *b, struct ck_dict *dict, const s
 }
 
 /* Makes b->members those of SET. A pickle fills a set in batches, one right after another. */
-static int take_set(struct ck_pickle_build *b, struct ck_list *set, struct ck_error *err)
+static int read_set(struct ck_pickle_build *b, struct ck_list *set, struct ck_error *err)
 {
 	const struct ck_value none = ck_none();
 	struct ck_value members;
@@ -122,7 +122,7 @@ int ck_pickle_set_items(struct ck_pickle_build *b, struct ck_list *set, const st
 			struct ck_error *err)
 {
 	const struct ck_value none = ck_none();
-	int rc = take_set(b, set, err);
+	int rc = read_set(b, set, err);
 
 	for (size_t i = 0; i < count && !rc; i++) {
 		rc = set_pair(b, b->scratch, b->members, &items[i], &none, err);
@@ -209,7 +209,7 @@ static bool sequence(const struct ck_value *v, const struct ck_value **items, ui
 }
 
 /* dict.update of pairs, as OrderedDict takes them. */
-static int take_pairs(struct ck_pickle_build *b, struct ck_dict *dict, const struct ck_value *from,
+static int read_pairs(struct ck_pickle_build *b, struct ck_dict *dict, const struct ck_value *from,
 		      struct ck_error *err)
 {
 	const struct ck_value *pairs, *pair;
@@ -239,7 +239,7 @@ static int call_dict(struct ck_pickle_build *b, int global, const struct ck_valu
 		return rc;
 	out->dict->ordered = global == CK_G_ORDERED_DICT;
 	if (from && from->kind != CK_DICT)
-		return take_pairs(b, out->dict, from, err);
+		return read_pairs(b, out->dict, from, err);
 	for (uint32_t i = 0; from && i < from->dict->len && !rc; i++)
 		rc = set_pair(b, b->arena, out->dict, &from->dict->pairs[i].key, &from->dict->pairs[i].value, err);
 	return rc;

@@ -22,7 +22,7 @@ static int too_large(struct ck_error *err)
 	return ck_fail(err, CK_ERR_LIMIT, "memo entries that need more memory than opening a file may");
 }
 
-static int take(struct ck_pickle_memo *memo, size_t size, struct ck_budget *budget, struct ck_error *err)
+static int reserve(struct ck_pickle_memo *memo, size_t size, struct ck_budget *budget, struct ck_error *err)
 {
 	if (!ck_budget_take(budget, size))
 		return too_large(err);
@@ -39,7 +39,7 @@ int ck_memo_want(struct ck_pickle_memo *memo, uint64_t index, struct ck_budget *
 	if (word >= memo->words) {
 		while (words <= word)
 			words *= 2;
-		rc = take(memo, (words - memo->words) * sizeof(*grown), budget, err);
+		rc = reserve(memo, (words - memo->words) * sizeof(*grown), budget, err);
 		if (rc)
 			return rc;
 		grown = realloc(memo->wanted, words * sizeof(*grown));
@@ -59,7 +59,7 @@ int ck_memo_ready(struct ck_pickle_memo *memo, struct ck_budget *budget, struct 
 
 	if (!memo->words)
 		return CK_OK;
-	rc = take(memo, memo->words * sizeof(*memo->below), budget, err);
+	rc = reserve(memo, memo->words * sizeof(*memo->below), budget, err);
 	if (rc)
 		return rc;
 	memo->below = malloc(memo->words * sizeof(*memo->below));
@@ -69,7 +69,7 @@ int ck_memo_ready(struct ck_pickle_memo *memo, struct ck_budget *budget, struct 
 		memo->below[i] = (uint32_t)memo->count;
 		memo->count += (unsigned)__builtin_popcountll(memo->wanted[i]);
 	}
-	rc = take(memo, memo->count * sizeof(*memo->values), budget, err);
+	rc = reserve(memo, memo->count * sizeof(*memo->values), budget, err);
 	if (rc)
 		return rc;
 	memo->values = malloc(memo->count * sizeof(*memo->values));

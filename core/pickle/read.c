@@ -8,12 +8,12 @@
 
 #define TELL ((size_t)1 << 20)   /* bytes between two calls of a user's `passed` */
 
-static struct ck_span take(struct ck_cursor *in, uint64_t len)
+static struct ck_span read_bytes(struct ck_cursor *in, uint64_t len)
 {
 	return (struct ck_span){ (const char *)ck_cursor_take(in, len), (size_t)len };
 }
 
-static struct ck_span take_line(struct ck_cursor *in)
+static struct ck_span read_line(struct ck_cursor *in)
 {
 	struct ck_span line;
 
@@ -30,13 +30,13 @@ static int fetch_operand(struct ck_pickle_machine *m, struct ck_error *err)
 		m->number = ck_cursor_le(&m->in, m->op->width);
 		break;
 	case CK_OPERAND_COUNTED:
-		m->text = take(&m->in, ck_cursor_le(&m->in, m->op->width));
+		m->text = read_bytes(&m->in, ck_cursor_le(&m->in, m->op->width));
 		break;
 	case CK_OPERAND_LINE:
 	case CK_OPERAND_LINES:
-		m->text = take_line(&m->in);
+		m->text = read_line(&m->in);
 		if (m->op->operand == CK_OPERAND_LINES)
-			m->more = take_line(&m->in);
+			m->more = read_line(&m->in);
 		break;
 	}
 	if (!m->in.ok)

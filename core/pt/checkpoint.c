@@ -29,7 +29,7 @@ struct walk {
 	struct ck_error *err;
 };
 
-static int take_tensor(struct walk *w, struct ck_value *v)
+static int add_tensor(struct walk *w, struct ck_value *v)
 {
 	struct ck_checkpoint *c = w->c;
 	bool top = w->patch->model && w->depth == 1;
@@ -165,9 +165,9 @@ static int walk_value(struct walk *w, struct ck_value *v)
 	case CK_TUPLE:
 		return walk_items(w, v->items, v->len);
 	case CK_CALL: case CK_MADE:
-		return ck_is_tensor(v) ? take_tensor(w, v) : CK_OK;
+		return ck_is_tensor(v) ? add_tensor(w, v) : CK_OK;
 	case CK_PERSID:
-		return take_tensor(w, v);
+		return add_tensor(w, v);
 	default:
 		return CK_OK;
 	}
@@ -219,12 +219,6 @@ static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error
 		rc = ck_fail(err, CK_ERR_CORRUPT, "byteorder: 'little' or 'big' expected, found '%.16s'", text);
 	free(text);
 	return rc;
-}
-
-static int no_room(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_LIMIT, "more memory than the %zu MiB that opening a file may take",
-		       CK_OPEN_BYTES >> 20);
 }
 
 /* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
@@ -292,7 +286,7 @@ static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_val
 
 	if (rc)
 		return rc;
-	rc = ck_budget_take(&r->c->budget, r->len) ? CK_OK : no_room(err);
+	rc = ck_budget_take(&r->c->budget, r->len) ? CK_OK : ck_fail_room(err);
 	if (rc) {
 		free(r->pickle);
 		return rc;
@@ -311,7 +305,7 @@ static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_val
 }
 
 /* Takes the tensors of what was read. */
-static int take_values(struct reading *r, const struct ck_patch *patch, struct ck_value *root, struct ck_error *err)
+static int gather_values(struct reading *r, const struct ck_patch *patch, struct ck_value *root, struct ck_error *err)
 {
 	struct ck_checkpoint *c = r->c;
 	struct walk w = { .c = c, .patch = patch, .rebuilder = &r->rebuilder, .err = err };
@@ -351,13 +345,13 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	if (rc)
 		return rc;
 	if (!ck_budget_take(&c->budget, storages))
-		return no_room(err);
+		return ck_fail_room(err);
 	r.rebuilder.declared = calloc(1, storages);
 	values = ck_arena_new_within(&c->budget);
 	rc = values && r.rebuilder.declared ? read_pickle(&r, values, &root, err) : ck_fail_nomem(err);
 	r.rebuilder.flat = false;
 	if (!rc) {
-		rc = take_values(&r, patch, &root, err);
+		rc = gather_values(&r, patch, &root, err);
 		if (rc == CK_ERR_LIMIT)
 			ck_error_refused(err);
 	}
@@ -393,7 +387,7 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	if (!rc && patch->scratch)
 		ck_archive_set_scratch(c->archive, patch->scratch);
 	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
-		rc = no_room(err);
+		rc = ck_fail_room(err);
 	if (!rc)
 		rc = read_values(c, patch, err);
 	if (!rc)

@@ -29,11 +29,6 @@ int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, s
 	return c->count ? (int64_t)c->index[slot_of(c, key, len)] - 1 : -1;
 }
 
-static int no_room(struct ck_error *err)
-{
-	return ck_fail(err, CK_ERR_LIMIT, "tensors and keys that need more memory than opening a file may");
-}
-
 /* Room for one more tensor and for it in the index. */
 static int grow(struct ck_checkpoint *c, struct ck_error *err)
 {
@@ -47,7 +42,7 @@ static int grow(struct ck_checkpoint *c, struct ck_error *err)
 	if (c->count >= CK_MAX_TENSORS)
 		return ck_fail(err, CK_ERR_LIMIT, "more than %u tensors", CK_MAX_TENSORS);
 	if (!ck_budget_take(&c->budget, more))
-		return no_room(err);
+		return ck_fail_room(err);
 	tensors = realloc(c->tensors, cap * sizeof(*tensors));
 	if (!tensors)
 		return ck_fail_nomem(err);
@@ -70,7 +65,7 @@ static char *free_name(struct ck_checkpoint *c, const char *key, size_t *len, st
 	char *name = ck_arena_alloc(c->arena, *len + 16);
 
 	if (!name) {
-		no_room(err);
+		ck_fail_room(err);
 		return NULL;
 	}
 	if (*len)
@@ -103,7 +98,7 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 	} else {
 		kept = at >= 0 ? free_name(c, key, &len, err) : ck_arena_dup(c->arena, key, len);
 		if (!kept)
-			return no_room(err);
+			return ck_fail_room(err);
 		at = (int64_t)c->count;
 		c->index[slot_of(c, kept, len)] = (uint32_t)at + 1;
 		c->count++;

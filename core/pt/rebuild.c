@@ -47,7 +47,7 @@ int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_val
 	return CK_OK;
 }
 
-static int take_made(const struct ck_made *made, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
+static int read_made(const struct ck_made *made, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
 {
 	bool nowhere = made->unshown != CK_SHOWN && made->unshown < CK_UNSHOWN_DTYPE;
 
@@ -178,7 +178,7 @@ int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const 
 }
 
 /* The flags conj and neg; torch sets the first on complex tensors alone. */
-static int take_metadata(const struct ck_value *metadata, struct ck_tensor *t, struct ck_error *err)
+static int read_metadata(const struct ck_value *metadata, struct ck_tensor *t, struct ck_error *err)
 {
 	const struct ck_value *conj, *neg;
 
@@ -199,7 +199,7 @@ static int take_metadata(const struct ck_value *metadata, struct ck_tensor *t, s
 }
 
 /* The arguments of one of the _rebuild_tensor functions, by their places. */
-static int take_args(int64_t function, const struct ck_value *args, struct plain *p, struct ck_error *err)
+static int read_args(int64_t function, const struct ck_value *args, struct plain *p, struct ck_error *err)
 {
 	static const uint8_t least[] = {
 		[CK_G_REBUILD_TENSOR] = 4, [CK_G_REBUILD_TENSOR_V2] = 6, [CK_G_REBUILD_TENSOR_V3] = 7};
@@ -223,7 +223,7 @@ static int make_plain(struct ck_rebuilder *r, int64_t function, const struct ck_
 {
 	struct plain p = { 0 };
 	uint64_t numel = 0;
-	int dtype, rc = take_args(function, args, &p, err);
+	int dtype, rc = read_args(function, args, &p, err);
 
 	if (!rc)
 		rc = ck_rebuild_find(r, p.storage, t, &numel, err);
@@ -239,7 +239,7 @@ static int make_plain(struct ck_rebuilder *r, int64_t function, const struct ck_
 	if (!rc && p.requires_grad)
 		rc = ck_rebuild_grad(p.requires_grad, t, err);
 	if (!rc)
-		rc = take_metadata(p.metadata, t, err);
+		rc = read_metadata(p.metadata, t, err);
 	if (t->dtype >= CK_DTYPE_ARRAYS)
 		t->unshown = CK_UNSHOWN_DTYPE;
 	return rc;
@@ -344,7 +344,7 @@ static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level
 		struct ck_error *err)
 {
 	if (v->kind == CK_MADE)
-		return take_made(v->made, r->archive, t, err);
+		return read_made(v->made, r->archive, t, err);
 	if (r->flat && level)
 		return ck_fail(err, CK_ERR_CORRUPT, "it is made of a tensor that is none");
 	return make_call(r, v->call->callee.i, &v->call->args, level, t, err);

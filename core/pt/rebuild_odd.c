@@ -14,7 +14,7 @@ static void unplaced(struct ck_tensor *t, int dtype, enum ck_unshown why)
 }
 
 /* A part of such a tensor, which must be a whole tensor itself. */
-static int take_part(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *part, struct ck_error *err)
+static int read_part(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *part, struct ck_error *err)
 {
 	if (!ck_is_tensor(v) || (r->flat && v->kind != CK_MADE))
 		return ck_fail(err, CK_ERR_CORRUPT, "a part of it is no tensor");
@@ -43,7 +43,7 @@ static int make_sparse(struct ck_rebuilder *r, const struct ck_value *args, stru
 	    !(data->len == 4 || (coo && data->len == 3)))
 		return ck_rebuild_bad_args(CK_G_REBUILD_SPARSE, err);
 	for (int i = 0; i < (coo ? 2 : 3) && !rc; i++)
-		rc = take_part(r, &items[i], &parts[i], err);
+		rc = read_part(r, &items[i], &parts[i], err);
 	shape.size = &items[coo ? 2 : 3];
 	if (!rc)
 		rc = ck_rebuild_place(r, &shape, NULL, t, err);
@@ -73,8 +73,8 @@ static int check_quantizer(struct ck_rebuilder *r, const struct ck_value *q, str
 		return CK_OK;
 	if (!scheme || q->len != 4 || q->items[3].kind != CK_INT || q->items[0].i == CK_G_QSCHEME)
 		return ck_fail(err, CK_ERR_CORRUPT, "its quantizer is none that torch.save writes");
-	rc = take_part(r, &q->items[1], &part, err);
-	return rc ? rc : take_part(r, &q->items[2], &part, err);
+	rc = read_part(r, &q->items[1], &part, err);
+	return rc ? rc : read_part(r, &q->items[2], &part, err);
 }
 
 /* (storage, offset, size, stride, quantizer, requires_grad, hooks). */
@@ -133,7 +133,7 @@ static int make_nested(struct ck_rebuilder *r, const struct ck_value *args, stru
 	if (args->len != 4)
 		return ck_rebuild_bad_args(CK_G_REBUILD_NESTED, err);
 	for (int i = 0; i < 4 && !rc; i++)
-		rc = take_part(r, &args->items[i], &parts[i], err);
+		rc = read_part(r, &args->items[i], &parts[i], err);
 	if (rc)
 		return rc;
 	if (parts[0].ndim != 1 || parts[1].ndim != 2 || parts[2].ndim != 2 || parts[3].ndim != 1)

@@ -52,8 +52,7 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 		   attributes that it had. So does the root: a mount whose store is away can be unmounted. */
 		if ((identity || n == tree->root) && seen)
 			return CK_OK;
-		if (err && !err->code)
-			*err = why;
+		ck_error_copy(err, &why);
 		return (int)why.code;
 	}
 	*st = found;

@@ -158,8 +158,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	rc = CK_OK;
 	/* Neither the file nor an error of it could be shown: the list would be a lie. */
 	if (why.code == CK_ERR_SYS && !node_error_is_shown(&why)) {
-		if (err && !err->code)
-			*err = why;
+		ck_error_copy(err, &why);
 		rc = CK_ERR_SYS;
 	} else if (why.code && node_error_is_shown(&why)) {
 		snprintf(text, sizeof(text), "%s.error", stem);

@@ -1,6 +1,8 @@
 /* nanochat's names, taken apart and put together. Implements names.h. */
 #include "core/tree/names.h"
 
+#include "core/base/digits.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,7 @@ const struct ck_source_dir ck_sources[4] = {
 };
 
 /* Passes over PREFIX at *AT. */
-static bool take(const char **at, const char *prefix)
+static bool skip(const char **at, const char *prefix)
 {
 	size_t len = strlen(prefix);
 
@@ -25,18 +27,13 @@ static bool take(const char **at, const char *prefix)
 
 /* Passes over a number of at least WIDTH digits, more only without a leading zero, as printf's
    "%0*d" writes it. */
-static bool take_number(const char **at, size_t width, uint64_t *out)
+static bool read_number(const char **at, size_t width, uint64_t *out)
 {
 	size_t len = strspn(*at, "0123456789");
-	uint64_t n = 0;
 
-	if (len < width || (len > width && **at == '0'))
+	if (len < width || (len > width && **at == '0') || !ck_unsigned(*at, len, out))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)((*at)[i] - '0'), &n))
-			return false;
 	*at += len;
-	*out = n;
 	return true;
 }
 
@@ -44,19 +41,19 @@ bool ck_file_name_parse(const char *name, struct ck_file_name *out)
 {
 	struct ck_file_name n = { 0 };
 
-	if (take(&name, "model_"))
+	if (skip(&name, "model_"))
 		n.kind = CK_FILE_MODEL;
-	else if (take(&name, "meta_"))
+	else if (skip(&name, "meta_"))
 		n.kind = CK_FILE_META;
-	else if (take(&name, "optim_"))
+	else if (skip(&name, "optim_"))
 		n.kind = CK_FILE_OPTIM;
 	else
 		return false;
-	if (!take_number(&name, 6, &n.step))
+	if (!read_number(&name, 6, &n.step))
 		return false;
 	if (n.kind == CK_FILE_OPTIM) {
 		n.bare = strcmp(name, ".pt") == 0;
-		if (!n.bare && !(take(&name, "_rank") && take_number(&name, 1, &n.rank)))
+		if (!n.bare && !(skip(&name, "_rank") && read_number(&name, 1, &n.rank)))
 			return false;
 	}
 	if (strcmp(name, n.kind == CK_FILE_META ? ".json" : ".pt") != 0)
@@ -88,7 +85,7 @@ bool ck_step_parse(const char *name, uint64_t *step)
 {
 	uint64_t n;
 
-	if (!take_number(&name, 6, &n) || *name != '\0')
+	if (!read_number(&name, 6, &n) || *name != '\0')
 		return false;
 	*step = n;
 	return true;
@@ -98,7 +95,7 @@ bool ck_rank_parse(const char *name, uint64_t *rank, size_t *len)
 {
 	const char *at = name;
 
-	if (!take(&at, "rank") || !take_number(&at, 1, rank))
+	if (!skip(&at, "rank") || !read_number(&at, 1, rank))
 		return false;
 	*len = (size_t)(at - name);
 	return true;
@@ -115,7 +112,7 @@ static const char *const draft_suffixes[] = {
 
 bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step)
 {
-	if (!take_number(&name, 6, step))
+	if (!read_number(&name, 6, step))
 		return false;
 	for (size_t i = 0; i < sizeof(draft_suffixes) / sizeof(*draft_suffixes); i++) {
 		if (strcmp(name, draft_suffixes[i]) == 0) {

@@ -50,8 +50,8 @@ static int open_to_stay(struct ck_tree *tree, const char *path, struct ck_file *
 			break;
 		node_drop_unused(tree, 0);
 	}
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -71,8 +71,7 @@ static int open_same(struct ck_tree *tree, const char *path, const struct ck_ide
 		rc = ck_fail(&why, CK_ERR_STALE, "the file was replaced");
 		ck_error_file(&why, path);
 	}
-	if (err && !err->code)
-		*err = why;
+	ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -107,8 +106,7 @@ static int read_n_layer(struct ck_tree *tree, const struct node *n, int64_t *n_l
 		*n_layer = info.n_layer;
 	if (!rc || (node_error_is_shown(&why) && (rc != CK_ERR_SYS || why.sys == EACCES)))
 		return CK_OK;
-	if (err && !err->code)
-		*err = why;
+	ck_error_copy(err, &why);
 	return rc;
 }
 
@@ -276,8 +274,8 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	} else {
 		content_free(&old);
 	}
-	if (rc && err && !err->code)
-		*err = own;
+	if (rc)
+		ck_error_copy(err, &own);
 	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
 	if (n->state != LOAD_NONE)
 		content_loaded(tree, n);
@@ -303,8 +301,7 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 	content_used(tree, n);
 	if (n->state == LOAD_READY)
 		return CK_OK;
-	if (err && !err->code)
-		*err = *n->error;
+	ck_error_copy(err, n->error);
 	return (int)n->error->code;
 }
 

@@ -42,7 +42,7 @@ struct numbers {
 	size_t count, cap;
 };
 
-static int take_numbers(int dir, const struct dirent *entry, void *arg)
+static int add_number(int dir, const struct dirent *entry, void *arg)
 {
 	struct numbers *n = arg;
 	struct ck_file_name name;
@@ -72,7 +72,7 @@ static int by_number(const void *left, const void *right)
 
 static int list_numbers(const char *path, struct numbers *n, uint64_t **out, size_t *count, struct ck_error *err)
 {
-	int rc = ck_dir_visit(opendir(path), path, take_numbers, n, err);
+	int rc = ck_dir_visit(opendir(path), path, add_number, n, err);
 
 	if (rc) {
 		free(n->data);
@@ -110,14 +110,14 @@ int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct
 	return list_numbers(tag_path, &n, out, count, err);
 }
 
-static int take_tag(int dir, const struct dirent *entry, void *arg)
+static int add_tag(int dir, const struct dirent *entry, void *arg)
 {
 	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))
 		return CK_OK;
 	return ck_names_add(arg, entry->d_name);
 }
 
-static int take_draft(int dir, const struct dirent *entry, void *arg)
+static int add_draft(int dir, const struct dirent *entry, void *arg)
 {
 	enum ck_draft_kind kind;
 	uint64_t step;
@@ -129,7 +129,7 @@ static int take_draft(int dir, const struct dirent *entry, void *arg)
 
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err)
 {
-	return ck_list_visited(opendir(source_path), source_path, take_tag, out, err);
+	return ck_list_visited(opendir(source_path), source_path, add_tag, out, err);
 }
 
 /* A published step has the name; its draft, if there still is one, is being removed. One without
@@ -168,14 +168,14 @@ int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error 
 
 	*out = (struct ck_names){ 0 };
 	if (ck_path_join(path, tag_path, CK_DRAFT_DIR))
-		rc = ck_list_visited(ck_real_opendir(path), path, take_draft, out, &why);
+		rc = ck_list_visited(ck_real_opendir(path), path, add_draft, out, &why);
 	/* A link is none of ours. */
 	if (rc == CK_ERR_SYS && (why.sys == ENOENT || why.sys == ENOTDIR || why.sys == ELOOP)) {
 		*out = (struct ck_names){ 0 };
 		return CK_OK;
 	}
-	if (rc && err && !err->code)
-		*err = why;
+	if (rc)
+		ck_error_copy(err, &why);
 	if (!rc)
 		keep_shown_drafts(tag_path, path, out);
 	return rc;

@@ -240,8 +240,7 @@ static int refuse(struct ck_archive *archive, struct ck_slot *slot, const struct
 		if (!atomic_compare_exchange_strong(&slot->failure, &none, keep))
 			free(keep);
 	}
-	if (err && !err->code)
-		*err = own;
+	ck_error_copy(err, &own);
 	return (int)own.code;
 }
 
@@ -262,8 +261,7 @@ int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *or
 
 	origin->block = NULL;
 	if (failure) {
-		if (err && !err->code)
-			*err = *failure;
+		ck_error_copy(err, failure);
 		return (int)failure->code;
 	}
 	if (slot->entry.method == CK_ZIP_DEFLATED)

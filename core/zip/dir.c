@@ -84,8 +84,9 @@ static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err
 		return ck_fail(err, CK_ERR_CORRUPT, "two ends of central directory, at %" PRIu64 " and %" PRIu64, other,
 			       found);
 	if (comment > size - found - END_SIZE)
-		return ck_fail(err, CK_ERR_CORRUPT, "expected a comment of %zu bytes behind the end of central directory, "
-			       "found %" PRIu64, comment, size - found - END_SIZE);
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "expected a comment of %zu bytes behind the end of central directory, found %" PRIu64,
+			       comment, size - found - END_SIZE);
 	ck_zipsource_cut(src, found + END_SIZE + comment);
 	*at = found;
 	return CK_OK;

@@ -3,6 +3,7 @@
 
 #include "core/file/io.h"
 #include "core/file/writer.h"
+#include "core/zip/callback.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,33 +107,6 @@ static zip_int64_t sink_write(struct ck_zipsink *sink, const uint8_t *data, uint
 	return (zip_int64_t)done;
 }
 
-/* Within what was written: an archive has no holes. */
-static zip_int64_t sink_seek(struct ck_zipsink *sink, void *data, uint64_t len)
-{
-	uint64_t end = sink->start + sink->filled;
-	zip_int64_t pos = zip_source_seek_compute_offset(sink->pos, end, data, len, &sink->error);
-
-	if (pos < 0)
-		return -1;
-	sink->pos = (uint64_t)pos;
-	return 0;
-}
-
-/* Before it is written the archive is there, and empty. */
-static zip_int64_t sink_stat(struct ck_zipsink *sink, void *data, uint64_t len)
-{
-	zip_stat_t *st = data;
-
-	if (len < sizeof(*st)) {
-		zip_error_set(&sink->error, ZIP_ER_INVAL, 0);
-		return -1;
-	}
-	zip_stat_init(st);
-	st->size = 0;
-	st->valid = ZIP_STAT_SIZE;
-	return sizeof(*st);
-}
-
 /* What libzip wants to see before it writes to a source; in a new archive it neither reads, nor
    seeks, nor removes. */
 static zip_int64_t sink_supports(void)
@@ -153,13 +127,15 @@ static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_so
 	case ZIP_SOURCE_WRITE:
 		return sink_write(sink, data, len);
 	case ZIP_SOURCE_SEEK_WRITE:
-		return sink_seek(sink, data, len);
+		/* Within what was written: an archive has no holes. */
+		return ck_zip_seek(&sink->pos, sink->start + sink->filled, data, len, &sink->error);
 	case ZIP_SOURCE_TELL_WRITE:
 		return (zip_int64_t)sink->pos;
 	case ZIP_SOURCE_COMMIT_WRITE:
 		return finish(sink);
 	case ZIP_SOURCE_STAT:
-		return sink_stat(sink, data, len);
+		/* Before it is written the archive is there, and empty. */
+		return ck_zip_stat(0, data, len, &sink->error);
 	case ZIP_SOURCE_ERROR:
 		return zip_error_to_data(&sink->error, data, len);
 	case ZIP_SOURCE_SUPPORTS:
@@ -179,16 +155,11 @@ static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_so
 int ck_zipsink_open(struct ck_zipsink *sink, zip_t **out, struct ck_error *err)
 {
 	zip_error_t error;
-	zip_source_t *source;
-	int rc = CK_OK;
+	int rc;
 
 	zip_error_init(&error);
-	source = zip_source_function_create(sink_command, sink, &error);
-	*out = source ? zip_open_from_source(source, ZIP_CREATE | ZIP_TRUNCATE, &error) : NULL;
-	if (!*out) {
-		rc = ck_zipsink_fail(&error, err);
-		zip_source_free(source);
-	}
+	*out = ck_zip_open(sink_command, sink, ZIP_CREATE | ZIP_TRUNCATE, &error);
+	rc = *out ? CK_OK : ck_zipsink_fail(&error, err);
 	zip_error_fini(&error);
 	return rc;
 }

@@ -1,6 +1,8 @@
 /* Implements source.h: libzip's callbacks for reading, and the window that they read through. */
 #include "core/zip/source.h"
 
+#include "core/zip/callback.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -118,30 +120,6 @@ static zip_int64_t source_read(struct ck_zipsource *src, uint8_t *data, uint64_t
 	return (zip_int64_t)done;
 }
 
-static zip_int64_t source_seek(struct ck_zipsource *src, void *data, uint64_t len)
-{
-	zip_int64_t pos = zip_source_seek_compute_offset(src->pos, src->size, data, len, &src->error);
-
-	if (pos < 0)
-		return -1;
-	src->pos = (uint64_t)pos;
-	return 0;
-}
-
-static zip_int64_t source_stat(struct ck_zipsource *src, void *data, uint64_t len)
-{
-	zip_stat_t *st = data;
-
-	if (len < sizeof(*st)) {
-		zip_error_set(&src->error, ZIP_ER_INVAL, 0);
-		return -1;
-	}
-	zip_stat_init(st);
-	st->size = src->size;
-	st->valid = ZIP_STAT_SIZE;
-	return sizeof(*st);
-}
-
 /* libzip's zip_source_callback; the commands to write are not among what SUPPORTS names. */
 static zip_int64_t source_command(void *user, void *data, zip_uint64_t len, zip_source_cmd_t command)
 {
@@ -154,11 +132,11 @@ static zip_int64_t source_command(void *user, void *data, zip_uint64_t len, zip_
 	case ZIP_SOURCE_READ:
 		return source_read(src, data, len);
 	case ZIP_SOURCE_SEEK:
-		return source_seek(src, data, len);
+		return ck_zip_seek(&src->pos, src->size, data, len, &src->error);
 	case ZIP_SOURCE_TELL:
 		return (zip_int64_t)src->pos;
 	case ZIP_SOURCE_STAT:
-		return source_stat(src, data, len);
+		return ck_zip_stat(src->size, data, len, &src->error);
 	case ZIP_SOURCE_ERROR:
 		return zip_error_to_data(&src->error, data, len);
 	case ZIP_SOURCE_SUPPORTS:
@@ -178,16 +156,11 @@ static zip_int64_t source_command(void *user, void *data, zip_uint64_t len, zip_
 int ck_zipsource_open(struct ck_zipsource *src, zip_t **out, struct ck_error *err)
 {
 	zip_error_t error;
-	zip_source_t *source;
-	int rc = CK_OK;
+	int rc;
 
 	zip_error_init(&error);
-	source = zip_source_function_create(source_command, src, &error);
-	*out = source ? zip_open_from_source(source, ZIP_RDONLY, &error) : NULL;
-	if (!*out) {
-		rc = ck_zipsource_fail(src, &error, err);
-		zip_source_free(source);
-	}
+	*out = ck_zip_open(source_command, src, ZIP_RDONLY, &error);
+	rc = *out ? CK_OK : ck_zipsource_fail(src, &error, err);
 	zip_error_fini(&error);
 	return rc;
 }
@@ -197,8 +170,7 @@ int ck_zipsource_fail(struct ck_zipsource *src, zip_error_t *error, struct ck_er
 	int code = (int)src->cause.code;
 
 	if (code) {
-		if (err && !err->code)
-			*err = src->cause;
+		ck_error_copy(err, &src->cause);
 		ck_error_clear(&src->cause);
 		return code;
 	}

@@ -89,8 +89,7 @@ int ck_file_check_whole(const struct ck_file *file, struct ck_error *err)
 	if (rc || whole)
 		return rc;
 	if (why.code == CK_ERR_SYS) {
-		if (err && !err->code)
-			*err = why;
+		ck_error_copy(err, &why);
 		return CK_ERR_SYS;
 	}
 	return ck_fail(err, CK_ERR_CORRUPT, "not a zip file, or not all of one: no end of central directory");

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ck_tensor t;
 
 	if (fuzz_error(ck_npy_read(file, &t, shape, strides, &err), &err) == CK_OK) {
-		MUST(t.offset + ck_tensor_nbytes(&t) == size);
+		MUST(t.offset + ck_tensor_nbytes(&t) <= size); /* numpy.load, too, takes bytes behind the data */
 		t.key = "t";
 		t.key_len = 1;
 		check_again(&t);
