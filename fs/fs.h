@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 
 /* What every handler gets as its user data. */
 struct fs {
@@ -27,6 +28,8 @@ struct fs {
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;
 	struct loop *loop;
+	/* look-ups in one directory may run side by side: what INIT's answer still has to say */
+	atomic_bool parallel_dirops;
 	struct buffers buffers;         /* for replies */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
@@ -35,6 +38,9 @@ struct fs {
 };
 
 extern const struct fuse_lowlevel_ops fs_ops;
+
+/* After the mount: SESSION reads and writes its device as the driver wants it to. -1 with errno. */
+int fs_use_device(struct fuse_session *session);
 
 /* The hooks of the loop; ARG is the struct fs. */
 uint64_t fs_thing(void *arg, const struct fuse_in_header *request);

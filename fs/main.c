@@ -169,6 +169,10 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
+	if (fs_use_device(se) < 0) {
+		log_failure(fs->log);
+		goto out_mount;
+	}
 	warn_without_mtab(fs->log);
 	fs->readahead = readahead_raise(o->mountpoint);
 	if (fs->ready_fd >= 0 && chdir("/") < 0)

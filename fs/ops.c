@@ -13,8 +13,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	/* An O_TRUNC comes as a setattr, so that we say what it does to the inode: see open_draft. */
 	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
-	/* Else a look-up that waits for a slow file holds up every other one in that directory. */
-	conn->want |= conn->capable & FUSE_CAP_PARALLEL_DIROPS;
+	/* The answer to this request is the next that goes to the kernel: see fs/device.c. */
+	fs->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
 	/* Reads ahead, and asynchronous ones, wait in the kernel once there are so many, those of all files in one
 	   line: 12 by default, so that a dozen for a slow file would stop all others. Here they don't (loop.h). */
 	conn->max_background = UINT16_MAX;

@@ -5,9 +5,10 @@
 #include "core/file/real.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
-#include "core/tree/node_load.h"
+#include "core/tree/key.h"
 #include "core/tree/place.h"
 #include "core/tree/plain.h"
+#include "core/tree/shown.h"
 #include "core/tree/store.h"
 
 #include <limits.h>
@@ -68,63 +69,19 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 
 /* ---- of a step and its optim/ ---- */
 
-/* A zip that torch wrote ends in its "end of central directory", which has no comment. */
-#define ZIP_END_BYTES 22
-
-static bool ends_as_zip(const struct ck_tree *tree, const char *path)
-{
-	char end[ZIP_END_BYTES];
-	struct ck_file *file;
-	bool ends;
-
-	if (tree_open(tree, path, &file, NULL))
-		return false;
-	ends = ck_file_size(file) >= sizeof(end) &&
-	       ck_file_read(file, ck_file_size(file) - sizeof(end), end, sizeof(end), NULL) == CK_OK &&
-	       memcmp(end, "PK\5\6", 4) == 0;
-	ck_file_unref(file);
-	return ends;
-}
-
-/*
- * Whether the stored file of KEY may be taken for one that can be shown, without being opened: listing
- * a tag must not open all its checkpoints. It is, when nobody has looked yet and it ends as a whole
- * file does.
- */
-static bool is_presumed_good(struct ck_tree *tree, const struct node_key *key)
-{
-	struct node *n = node_get(tree, key);
-	bool unseen;
-
-	if (!n)
-		return true;
-	pthread_mutex_lock(&tree->lock);
-	unseen = n->state == LOAD_NONE || n->state == LOAD_RUNNING;
-	pthread_mutex_unlock(&tree->lock);
-	node_put(tree, n, 1);
-	return unseen && ends_as_zip(tree, key->path);
-}
-
 /* The directories that a stored file is shown as: none where it can't be shown. */
 static nlink_t count_forms(struct ck_tree *tree, struct node *step, enum node_type type,
 			   const struct ck_file_name *name)
 {
-	struct ck_checkpoint *c = NULL;
 	char path[PATH_MAX];
 	struct node_key key;
-	struct node *n = NULL;
 	nlink_t count = 0;
-	bool shown;
 
-	if (key_of_stored(tree, step, type, name, path, &key, NULL))
+	if (key_of_stored(tree, step, type, name, path, &key, NULL) || !node_is_shown(tree, &key))
 		return 0;
-	shown = is_presumed_good(tree, &key) || node_of_stored(tree, step, type, name, &n, &c, NULL) == CK_OK;
+	/* Each form that is a directory is there whatever the file holds. */
 	for (size_t i = 0; i < TREE_FORMS; i++)
-		count += shown && S_ISDIR(tree_forms[i].type) &&
-			 (!c || tree_forms[i].form < 0 || ck_checkpoint_has(c, (enum ck_form)tree_forms[i].form));
-	ck_checkpoint_unref(c);
-	if (n)
-		node_put(tree, n, 1);
+		count += S_ISDIR(tree_forms[i].type);
 	return count;
 }
 

@@ -57,6 +57,9 @@ struct node {
 	enum node_type type;
 	enum load_state state;
 	bool young;                     /* its content was loaded while the stored file was young */
+	/* MODEL, OPTIM, for tree/shown.c: a thread asks now; that takes long; the last answer was that
+	   the file can't be shown */
+	bool asked, slow, bad;
 	/* A bit for each of the node's files: opened then, so that the kernel may have pages of then.
 	   NEVER_KEEPS: there was no memory to note it. */
 	uint8_t *young_pages;
@@ -93,6 +96,7 @@ struct ck_tree {
 	struct ck_moves *moves;         /* times that were set through the mount */
 	pthread_cond_t loaded;          /* some node left LOAD_RUNNING: so a load is over */
 	unsigned loads;                 /* under way */
+	unsigned asked;                 /* nodes that threads ask whether they are shown */
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */

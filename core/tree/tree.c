@@ -6,6 +6,7 @@
 #include "core/base/keyname.h"
 #include "core/tree/node.h"
 #include "core/tree/private.h"
+#include "core/tree/shown.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -48,6 +49,7 @@ void ck_tree_free(struct ck_tree *tree)
 {
 	if (!tree)
 		return;
+	node_wait_for_asked(tree);
 	node_table_free(tree);
 	free(tree->sharded.tag);
 	free(tree->sharded.steps);

@@ -1,0 +1,16 @@
+/*
+ * shown - whether a stored file can be shown, for link counts, which must not wait for a slow file.
+ */
+#ifndef CK_TREE_SHOWN_H
+#define CK_TREE_SHOWN_H
+
+#include "core/tree/key.h"
+
+/* As far as may be known without waiting for the file of KEY. A file that nobody has opened yet, and that ends as a zip
+   does, is taken for one that can be shown; so is one whose end the store doesn't deliver at once. */
+bool node_is_shown(struct ck_tree *tree, const struct node_key *key);
+
+/* Returns once no thread of that is left. */
+void node_wait_for_asked(struct ck_tree *tree);
+
+#endif
