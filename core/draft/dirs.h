@@ -1,8 +1,8 @@
 /*
  * dirs - what is seen of drafts and of the store's ordinary files: lookup, attributes, listing.
  *
- * The calls are those of tree.h. A directory may be one of the tree's that holds drafts: then only what the tree does not
- * show is found.
+ * The calls are those of tree.h. A directory may be one of the tree's that holds drafts: then only what the tree does
+ * not show is found.
  */
 #ifndef CK_DRAFT_DIRS_H
 #define CK_DRAFT_DIRS_H

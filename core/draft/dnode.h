@@ -1,8 +1,8 @@
 /*
  * dnode - the inodes of drafts that the kernel or an open file holds, found by number and by file.
  *
- * An inode dies when its file is unlinked, replaced or published. It stays in the table until nobody holds it, and can't be
- * found by its file any more.
+ * An inode dies when its file is unlinked, replaced or published. It stays in the table until nobody holds it, and
+ * can't be found by its file any more.
  */
 #ifndef CK_DRAFT_DNODE_H
 #define CK_DRAFT_DNODE_H

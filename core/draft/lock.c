@@ -158,8 +158,8 @@ static void say(const struct ck_lock *lock, const char *what)
 		lock->all->log(lock->all->log_arg, line);
 }
 
-/* Takes the byte; while another mount has it, tries again. WHAT says what the other does. A file system without locks is
-   no failure. */
+/* Takes the byte; while another mount has it, tries again. WHAT says what the other does. A file system without locks
+   is no failure. */
 static int wait_for(struct ck_lock *lock, int fd, short type, off_t byte, const char *what, struct ck_error *err)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
@@ -188,8 +188,8 @@ static bool is_current(int fd, const char *home)
 	       ck_real_stat(path, &found) == 0 && found.st_dev == held.st_dev && found.st_ino == held.st_ino;
 }
 
-/* Opens the lock's file, and clears leftovers when no other mount holds the lock. With KEEP the lock is shared in the end,
-   and in LOCK->fd. The caller has set CHANGING. */
+/* Opens the lock's file, and clears leftovers when no other mount holds the lock. With KEEP the lock is shared in the
+   end, and in LOCK->fd. The caller has set CHANGING. */
 static int lock_tag(struct ck_lock *lock, bool create, bool keep, struct ck_error *err)
 {
 	char home[PATH_MAX];

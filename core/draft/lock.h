@@ -2,12 +2,12 @@
  * lock - which mounts write to a tag, and which one publishes a step.
  *
  * TAG/.ckptfs/writers is an empty file that only those may open who may write to the tag: 0600, 0660 where the tag is
- * writable for its group, 0666 where it is for all. So nobody who can only read the store can hold a lock of it. A mount
- * holds byte 0 shared while it changes something in the tag; a mount that gets byte 0 alone knows that no other mount
- * has anything under way, and clears leftovers. One more byte stands for each step: the mount that publishes a step
- * holds the step's byte alone. The locks are of the open file (F_OFD_SETLK): they end with it, also when a mount is
- * killed, and two descriptors of one process exclude each other. Where the store has no locks, nothing keeps two mounts
- * apart, and nothing is cleared.
+ * writable for its group, 0666 where it is for all. So nobody who can only read the store can hold a lock of it. A
+ * mount holds byte 0 shared while it changes something in the tag; a mount that gets byte 0 alone knows that no other
+ * mount has anything under way, and clears leftovers. One more byte stands for each step: the mount that publishes a
+ * step holds the step's byte alone. The locks are of the open file (F_OFD_SETLK): they end with it, also when a mount
+ * is killed, and two descriptors of one process exclude each other. Where the store has no locks, nothing keeps two
+ * mounts apart, and nothing is cleared.
  *
  * Every wait for another mount ends after CK_LOCK_SECONDS with EBUSY, and has a line in the log. Every call is
  * thread-safe.
@@ -30,8 +30,8 @@ struct ck_lock;         /* the lock of one tag */
 struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *log_arg);
 void ck_locks_free(struct ck_locks *locks);     /* NULL is allowed */
 
-/* The lock of the tag whose directory is TAG, a real path; borrowed, it lives as long as LOCKS. Opens nothing. NULL when
-   out of memory. */
+/* The lock of the tag whose directory is TAG, a real path; borrowed, it lives as long as LOCKS. Opens nothing. NULL
+   when out of memory. */
 struct ck_lock *ck_lock_of(struct ck_locks *locks, const char *tag);
 
 /*

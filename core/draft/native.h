@@ -1,6 +1,6 @@
 /*
- * native - files under nanochat's own names (model_000500.pt), from open to close. They are written beside their place, and
- * are renamed into it when they are closed and judge.h lets them pass.
+ * native - files under nanochat's own names (model_000500.pt), from open to close. They are written beside their place,
+ * and are renamed into it when they are closed and judge.h lets them pass.
  */
 #ifndef CK_DRAFT_NATIVE_H
 #define CK_DRAFT_NATIVE_H

@@ -1,4 +1,5 @@
-/* Keeps the order of a draft's files as programs make and rename them. Implements note.h; order.h has the file's format. */
+/* Keeps the order of a draft's files as programs make and rename them. Implements note.h; order.h has the file's
+   format. */
 #include "core/draft/note.h"
 
 #include "core/draft/order.h"

@@ -1,5 +1,6 @@
 /*
- * numbers - the inode numbers of what is written: which of them the kernel holds, and which stand for one of the tree's.
+ * numbers - the inode numbers of what is written: which of them the kernel holds, and which stand for one of the
+ * tree's.
  */
 #ifndef CK_DRAFT_NUMBERS_H
 #define CK_DRAFT_NUMBERS_H
@@ -10,8 +11,8 @@ struct ck_drafts;
 
 /*
  * The directories of a step that was published on this mount keep the numbers of its draft until the mount ends. INNER:
- * the tree's number for such a one, which is what every call of the tree and of the drafts wants; OUTER: the number that
- * the kernel knows for one of the tree's. Any other number is its own.
+ * the tree's number for such a one, which is what every call of the tree and of the drafts wants; OUTER: the number
+ * that the kernel knows for one of the tree's. Any other number is its own.
  */
 ck_ino ck_drafts_inner(struct ck_drafts *d, ck_ino ino);
 ck_ino ck_drafts_outer(struct ck_drafts *d, ck_ino ino);

@@ -1,7 +1,8 @@
 /*
- * Implements order.h: the order in which a draft's files were created, kept by name, since some file systems (sshfs) make
- * up inode numbers anew. DIR/order is a journal of records, each a NUL and then "cPATH" for a file that was made or
- * "rOLD//NEW" for a rename; paths are relative to DIR/files. A record that a full disk cut ends where the next begins.
+ * Implements order.h: the order in which a draft's files were created, kept by name, since some file systems (sshfs)
+ * make up inode numbers anew. DIR/order is a journal of records, each a NUL and then "cPATH" for a file that was made
+ * or "rOLD//NEW" for a rename; paths are relative to DIR/files. A record that a full disk cut ends where the next
+ * begins.
  */
 #include "core/draft/order.h"
 

@@ -1,6 +1,7 @@
 /*
- * private - the structs of the drafts, for the files of this folder. Functions are in the headers beside it: table.h (the
- * drafts), use.h (who may use one), dnode.h and dnode_path.h (their inodes), where.h (directories), open.h (open files).
+ * private - the structs of the drafts, for the files of this folder. Functions are in the headers beside it: table.h
+ * (the drafts), use.h (who may use one), dnode.h and dnode_path.h (their inodes), where.h (directories), open.h (open
+ * files).
  */
 #ifndef CK_DRAFT_PRIVATE_H
 #define CK_DRAFT_PRIVATE_H
@@ -36,8 +37,8 @@ struct draft {
 	unsigned writers, closed;
 	atomic_bool unsynced;   /* files came to its order since that was fsynced */
 	atomic_ullong changes;  /* of its files, counted */
-	/* Under the table's lock: a record arrived while files were open, so that the close of the last one publishes; why the
-	   last try failed, and after how many changes; the text of DRAFT.error, and when it was made. */
+	/* Under the table's lock: a record arrived while files were open, so that the close of the last one publishes;
+	   why the last try failed, and after how many changes; the text of DRAFT.error, and when it was made. */
 	bool waiting;
 	char *failure, *report;
 	uint64_t failed_at, report_at;
@@ -126,7 +127,8 @@ struct ck_drafts {
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
-	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store (free()) */
+	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store (free())
+	   */
 	enum ck_place_kind kind;
 	char *base;
 };

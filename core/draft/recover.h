@@ -1,8 +1,8 @@
 /*
  * recover - what a crash leaves in a tag.
  *
- * A publication that had begun is finished or taken back (publish.h), files that were staged and what was being removed go,
- * drafts stay. The caller holds the tag's lock alone: no living mount has anything under way there.
+ * A publication that had begun is finished or taken back (publish.h), files that were staged and what was being removed
+ * go, drafts stay. The caller holds the tag's lock alone: no living mount has anything under way there.
  */
 #ifndef CK_RECOVER_H
 #define CK_RECOVER_H

@@ -24,8 +24,8 @@
 #include <time.h>
 
 /*
- * The kernel asks for a name that it has found. In a directory of the tree, where that is not among the drafts' names and
- * is no ordinary one, it is a published step's.
+ * The kernel asks for a name that it has found. In a directory of the tree, where that is not among the drafts' names
+ * and is no ordinary one, it is a published step's.
  */
 int draft_or_published(const struct ck_place *place, const char *name, int rc, const struct ck_error *why,
 		       struct ck_error *err)

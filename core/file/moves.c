@@ -12,7 +12,8 @@ struct move {
 };
 
 struct ck_moves {
-	/* Held exclusively from before the times are set until they are noted: whoever sees the new time finds the note. */
+	/* Held exclusively from before the times are set until they are noted: whoever sees the new time finds the
+	   note. */
 	pthread_rwlock_t lock;
 	struct move files[FILES];
 	size_t count, next;

@@ -36,7 +36,8 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *state, struct ck_error *err);
 
 /*
- * Checks the finished tree of a pickle of LEN bytes: depth, no cycle, and the size that it has when what is shared is written out, which its users do.
+ * Checks the finished tree of a pickle of LEN bytes: depth, no cycle, and the size that it has when what is shared is
+ * written out, which its users do.
  */
 int ck_pickle_check(const struct ck_value *value, size_t len, struct ck_error *err);
 

@@ -48,7 +48,8 @@ const struct ck_tensor *ck_checkpoint_tensor(const struct ck_checkpoint *c, size
 enum ck_form { CK_FORM_NPY, CK_FORM_RAW, CK_FORM_SAFETENSORS, CK_FORM_TSV, CK_FORM_OUTLINE };
 
 /* The files of model/ (NPY) and of model.raw/ (RAW), a tensor each; one that is not shown as an array has KEY.error in
-   model/ in its file's place, one line, and no file in model.raw/. Their number, and the tensor of the file at POSITION. */
+   model/ in its file's place, one line, and no file in model.raw/. Their number, and the tensor of the file at
+   POSITION. */
 size_t ck_checkpoint_files(const struct ck_checkpoint *c, enum ck_form form);
 size_t ck_checkpoint_at(const struct ck_checkpoint *c, enum ck_form form, size_t position);
 

@@ -1,5 +1,6 @@
 /*
- * key - what a node is: its kind, its path, and the identity of the stored file. The key gives the node's number (tree.h).
+ * key - what a node is: its kind, its path, and the identity of the stored file. The key gives the node's number
+ * (tree.h).
  */
 #ifndef CK_TREE_KEY_H
 #define CK_TREE_KEY_H

@@ -1,6 +1,6 @@
 /*
- * names - nanochat's names of files, steps and ranks, and the mount's own of drafts: taken apart and put together. Source:
- * nanochat/checkpoint_manager.py.
+ * names - nanochat's names of files, steps and ranks, and the mount's own of drafts: taken apart and put together.
+ * Source: nanochat/checkpoint_manager.py.
  */
 #ifndef CK_NAMES_H
 #define CK_NAMES_H
@@ -23,8 +23,8 @@ struct ck_file_name {
 	enum ck_file_kind kind;
 	uint64_t step;
 	uint64_t rank;          /* OPTIM only */
-	/* OPTIM of rank 0: optim_000500.pt, as nanochat wrote it until November 2025. Where both are there, the file with
-	   the rank is the shard. */
+	/* OPTIM of rank 0: optim_000500.pt, as nanochat wrote it until November 2025. Where both are there, the file
+	   with the rank is the shard. */
 	bool bare;
 };
 

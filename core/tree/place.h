@@ -26,8 +26,8 @@ struct ck_place {
 };
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
 
-/* The file or directory of the store whose attributes INO has: its real path, into PATH (PATH_MAX bytes). *VIEW: INO shows it
-   as something else. CK_ERR_PERM where there is none. */
+/* The file or directory of the store whose attributes INO has: its real path, into PATH (PATH_MAX bytes). *VIEW: INO
+   shows it as something else. CK_ERR_PERM where there is none. */
 int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err);
 /* utimensat(2) of such a path: no change of content to this mount (moves.h). -1 with errno. */
 int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2]);

@@ -1,6 +1,6 @@
 /*
- * private - the structs of the tree, for the files of this folder. Functions are in the headers beside it, from the bottom:
- * contain.h, key.h, node.h, node_load.h, form.h, choice.h, count.h, attr.h.
+ * private - the structs of the tree, for the files of this folder. Functions are in the headers beside it, from the
+ * bottom: contain.h, key.h, node.h, node_load.h, form.h, choice.h, count.h, attr.h.
  */
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H

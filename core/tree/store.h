@@ -1,5 +1,6 @@
 /*
- * store - what lies in a store: its tags, steps, ranks and drafts, and which tag nanochat prefers. Directory reads only; no file is opened. Source: nanochat/checkpoint_manager.py.
+ * store - what lies in a store: its tags, steps, ranks and drafts, and which tag nanochat prefers. Directory reads
+ * only; no file is opened. Source: nanochat/checkpoint_manager.py.
  */
 #ifndef CK_STORE_H
 #define CK_STORE_H

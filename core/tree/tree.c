@@ -1,5 +1,5 @@
-/* A tree from its beginning to its end, and what is asked of it as a whole. Implements a part of tree.h: lookup.c, attr.c,
- * open.c, choice.c and xattr.c have the rest. */
+/* A tree from its beginning to its end, and what is asked of it as a whole. Implements a part of tree.h: lookup.c,
+ * attr.c, open.c, choice.c and xattr.c have the rest. */
 #include "core/tree/tree.h"
 
 #include "core/base/hash.h"

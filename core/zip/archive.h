@@ -36,9 +36,9 @@ struct ck_entry {
 #define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
 
 /*
- * Opens FILE (a reference is taken), which may have up to 64 KiB behind the zip's end. CK_ERR_CORRUPT: no zip, an entry outside the file, two entries
- * of one name, entries that overlap, not exactly one directory with a data.pkl; CK_ERR_UNSUPPORTED:
- * encryption, a method other than stored and deflated, a legacy torch file (a pickle or a tar:
+ * Opens FILE (a reference is taken), which may have up to 64 KiB behind the zip's end. CK_ERR_CORRUPT: no zip, an entry
+ * outside the file, two entries of one name, entries that overlap, not exactly one directory with a data.pkl;
+ * CK_ERR_UNSUPPORTED: encryption, a method other than stored and deflated, a legacy torch file (a pickle or a tar:
  * named in the message); CK_ERR_LIMIT; CK_ERR_SYS; CK_ERR_CHANGED. *OUT is the caller's reference.
  */
 int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_error *err);

@@ -49,8 +49,8 @@ static bool is_end(const struct ck_file *file, const uint8_t *record, uint64_t a
 	return offset + size <= at && (size == 0 || has_signature(file, offset, SIG_RECORD, err));
 }
 
-/* torch before 1.6 begins with this number, pickled: as a protocol of its day, or a later one, in a frame or not, spells
-   it. */
+/* torch before 1.6 begins with this number, pickled: as a protocol of its day, or a later one, in a frame or not,
+   spells it. */
 static bool is_legacy(const uint8_t *head, size_t len)
 {
 	static const uint8_t number[] = { 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.' };
