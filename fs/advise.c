@@ -14,7 +14,7 @@
 
 /* ---- options ---- */
 
-#define LONGEST 32      /* a longer word is no misspelt option */
+#define LONGEST 32      /* a longer word is not a misspelt option */
 
 /* The name at the start of TEXT, up to its value, with '_' for '-'. False where it is too long. */
 static bool read_name(const char *text, char name[LONGEST])
@@ -167,7 +167,8 @@ const char *advise_on_system(char *buf, size_t size)
 		bool closed = errno == EACCES;
 
 		snprintf(buf, size, "/dev/fuse: %s: %s%s", strerror(errno),
-			 closed ? "open it to users with chmod 666 /dev/fuse; " : "load the kernel's module with modprobe fuse; ",
+			 closed ? "open it to users with chmod 666 /dev/fuse; "
+				: "load the kernel's module with modprobe fuse; ",
 			 docker);
 		return buf;
 	}

@@ -105,7 +105,7 @@ void loop_hand_on(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Returns once W is called, or the loop ends. The lock is held, but not meanwhile. */
+/* Returns once W is called, or the loop ends. The caller holds the lock, which is free while this waits. */
 static void rest(struct worker *w)
 {
 	struct loop *l = w->loop;
@@ -142,7 +142,7 @@ static bool receive(struct worker *w)
 	pthread_mutex_lock(&l->lock);
 	l->ends = true;
 	/* Aborted while a request was copied, the device says so once; and ENODEV, an end like any,
-	   to whoever asks next. */
+	   to the next that asks. */
 	if (!l->error && n != -ECONNABORTED)
 		l->error = -n;
 	pthread_mutex_unlock(&l->lock);
@@ -255,7 +255,7 @@ static void answer(struct loop *l, uint64_t unique, int error)
 	const struct fuse_out_header out = { .len = sizeof(out), .error = -error, .unique = unique };
 	ssize_t ignored = write(fuse_session_fd(l->session), &out, sizeof(out));
 
-	(void)ignored;  /* the request was answered meanwhile */
+	(void)ignored;  /* the request was answered already */
 }
 
 /* The program that asked has got a signal. EAGAIN: another worker has just received the request, and the
@@ -346,7 +346,7 @@ static void *work(void *arg)
 		pthread_mutex_unlock(&l->lock);
 		serve(w);
 		pthread_mutex_lock(&l->lock);
-		/* Whoever serves a stream alone finds the next request there already, without sleep. */
+		/* A thread that serves a stream alone finds the next request there already, without sleep. */
 		if (l->waiting >= (stream ? 1 : WAITING))
 			rest(w);
 		else

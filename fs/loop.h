@@ -42,7 +42,7 @@ void loop_free(struct loop *loop);      /* NULL is allowed */
  */
 int loop_run(struct loop *loop);
 
-/* For a handler of reads, before it waits: another thread takes the requests meanwhile. */
+/* For a handler of reads, before it waits: another thread takes the requests then. */
 void loop_hand_on(struct loop *loop);
 
 /* Whether the program whose request the calling thread serves has got a signal: a handler that waits

@@ -1,3 +1,4 @@
+/* The command: options, sandbox, mount, loop and the end of it. Begin with main(). */
 #include "fs.h"
 #include "options.h"
 #include "readahead.h"
@@ -45,7 +46,7 @@ static bool on_tree_wait(void *arg)
 	return fs->loop && loop_is_interrupted(fs->loop);
 }
 
-/* A mount may have much open, and hard limits are made for that. What can't be had is no fault. */
+/* A mount may have many files open, and hard limits allow for that. It goes on where the limit can't be raised. */
 static void raise_descriptors(void)
 {
 	struct rlimit limit;
@@ -197,7 +198,8 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .ready = on_ready, .buffers = BUFFERS_INIT };
+	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .ready = on_ready,
+			 .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->store,
 		.level = o->level,

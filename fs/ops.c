@@ -1,3 +1,4 @@
+/* FUSE's requests that read. Implements fs.h with ops_write.c; each handler is one call of core. */
 #include "fs.h"
 
 #include "core/tree/list.h"
@@ -189,7 +190,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(req, 0);
 }
 
-/* An open directory: its listing, made anew when the reader goes back to the start (rewinddir). */
+/* An open directory: its listing, made again when the reader goes back to the start (rewinddir). */
 struct open_dir {
 	struct ck_dir *listing;
 	bool begun;

@@ -1,10 +1,11 @@
+/* FUSE's requests that change something. Implements fs.h with ops.c. */
 #include "fs.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* In a read-only mount the kernel refuses before we are asked, and whoever gets here all the same hears
+/* In a read-only mount the kernel refuses before we are asked, and a request that gets here all the same is answered
    the same. */
 static bool writable(fuse_req_t req)
 {
@@ -85,7 +86,8 @@ void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 
 	if (!writable(req))
 		return;
-	if (ck_drafts_create(fs->drafts, inner(req, parent), name, mode, fi->flags, owner_of(req), &attr, &file, &err)) {
+	if (ck_drafts_create(fs->drafts, inner(req, parent), name, mode, fi->flags, owner_of(req), &attr, &file,
+			     &err)) {
 		fs_reply_error(req, "create", &err);
 		return;
 	}

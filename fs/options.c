@@ -88,13 +88,14 @@ static bool libfuse_knows(const char *option)
 	for (size_t i = 0; i < FOREIGN; i++) {
 		size_t len = strlen(foreign[i]);
 
-		if (foreign[i][len - 1] == '=' ? strncmp(option, foreign[i], len) == 0 : strcmp(option, foreign[i]) == 0)
+		if (strcmp(option, foreign[i]) == 0 ||
+		    (foreign[i][len - 1] == '=' && strncmp(option, foreign[i], len) == 0))
 			return true;
 	}
 	return false;
 }
 
-/* For advise.h: those of the table come first; the ones with a dash in it are no near match of any word. */
+/* For advise.h: options of the table come first. Those with a dash in the table are a near match of nothing. */
 static const char *option_name(size_t i)
 {
 	const size_t own = sizeof(table) / sizeof(*table) - 1;
@@ -169,7 +170,8 @@ static int read_size(const char *option, const char *text, uint64_t *out)
 	}
 	if (!errno && !*end && count && !__builtin_mul_overflow(count, unit, out) && *out <= INT64_MAX)
 		return 0;
-	fprintf(stderr, "ckptfs: %s=%s: expected a number of bytes, perhaps with k, m, g or t: 512m, 20g\n", option, text);
+	fprintf(stderr, "ckptfs: %s=%s: expected a number of bytes, perhaps with k, m, g or t: 512m, 20g\n", option,
+		text);
 	return -1;
 }
 
@@ -211,7 +213,9 @@ static int resolve_level(struct options *o, const char *given)
 	/* nanochat's own default is a base directory, whatever is in it. */
 	o->level = o->level_text || o->positionals < 2 ? (enum ck_level)level : detected;
 	if (!found && advise_is_mounted(o->store))
-		rc = asprintf(&o->note, "store '%s': this is a mount of ckptfs: mount the store itself once more instead", given);
+		rc = asprintf(&o->note,
+				      "store '%s': this is a mount of ckptfs: mount the store itself once more instead",
+				      given);
 	else if (!found)
 		rc = asprintf(&o->note, "store '%s': found %s: mounted as %s all the same", given, wanted[o->level],
 			      level_words[o->level]);
@@ -230,7 +234,8 @@ static const char *why_no_store(const struct options *o, int error)
 	if (error != ENOENT)
 		return strerror(error);
 	if (o->positionals < 2)
-		return "No such file or directory; this is the default, since STORE isn't given: ckptfs STORE MOUNTPOINT";
+		return "No such file or directory; this is the default, since STORE isn't given: "
+		       "ckptfs STORE MOUNTPOINT";
 	return advise_is_option(o->positional[0], option_name)
 		       ? "No such file or directory; options are joined by commas without a blank: -o ro,native"
 		       : strerror(error);

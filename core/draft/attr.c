@@ -1,3 +1,4 @@
+/* Attributes of drafts' files, and what changes them. Implements parts of dirs.h and change.h. */
 #include "core/draft/change.h"
 
 #include "core/draft/dirs.h"
@@ -161,7 +162,7 @@ static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_f
 	int rc = change_draft(d, file->node, file, change, out, err);
 
 	if (!rc && ck_tree_getattr(d->tree, ino, out, NULL))
-		out->st.st_ino = ino; /* somebody else has replaced it meanwhile */
+		out->st.st_ino = ino; /* somebody else has replaced it since */
 	return rc;
 }
 

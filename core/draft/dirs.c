@@ -131,10 +131,13 @@ static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *di
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if (report_is(d, w, names.names[i]) || (w->base && !where_is_plain(w, names.names[i])) || !where_path(d, w, names.names[i], path) ||
-		    ck_real_stat(path, &st) < 0 || (w->base && w->kind == CK_PLACE_SOURCE && is_tag(path, names.names[i], &st)))
+		const char *name = names.names[i];
+
+		if (report_is(d, w, name) || (w->base && !where_is_plain(w, name)) || !where_path(d, w, name, path) ||
+		    ck_real_stat(path, &st) < 0)
 			continue;
-		rc = ck_dir_add(dir, names.names[i], dnode_number(d, &st), st.st_mode & S_IFMT, err);
+		if (!w->base || w->kind != CK_PLACE_SOURCE || !is_tag(path, name, &st))
+			rc = ck_dir_add(dir, name, dnode_number(d, &st), st.st_mode & S_IFMT, err);
 	}
 	ck_names_free(&names);
 	return rc ? rc : report_list(d, w, dir, err);

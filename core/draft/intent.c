@@ -1,3 +1,4 @@
+/* What a publication is about to rename, kept on disk. Implements intent.h, which has the file's format. */
 #include "core/draft/intent.h"
 
 #include "core/base/buf.h"
@@ -76,7 +77,7 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 		rc = ck_fail(err, CK_ERR_INVALID, "too many shards for one step");
 	if (!rc && (fd = ck_real_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0)
 		rc = ck_fail_sys(err, "open");
-	/* Whoever may finish the publication must be able to read what it was. */
+	/* Every mount that may finish the publication must be able to read what it was. */
 	if (!rc && ck_real_stat(in->made, &made) == 0)
 		ck_give_file(fd, &made, 0600);
 	if (!rc)

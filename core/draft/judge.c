@@ -67,7 +67,8 @@ static int judge_content(struct ck_file *file, enum ck_file_kind kind, struct ck
 		return ck_fail(err, CK_ERR_INVALID,
 			       "expected a model, found an optimizer's state (a dict with 'state' and 'param_groups')");
 	if (kind == CK_FILE_OPTIM && content == CK_CONTENT_MODEL)
-		return ck_fail(err, CK_ERR_INVALID, "expected an optimizer's state, found a model (a dict of tensors alone)");
+		return ck_fail(err, CK_ERR_INVALID, 
+			       "expected an optimizer's state, found a model (a dict of tensors alone)");
 	return CK_OK;
 }
 

@@ -159,7 +159,7 @@ static void say(const struct ck_lock *lock, const char *what)
 }
 
 /* Takes the byte; while another mount has it, tries again. WHAT says what the other does. A file system without locks
-   is no failure. */
+   is not a failure. */
 static int wait_for(struct ck_lock *lock, int fd, short type, off_t byte, const char *what, struct ck_error *err)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };

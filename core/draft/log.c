@@ -53,7 +53,8 @@ int draft_refuse_name(struct ck_drafts *d, const char *tag, const char *name, st
 
 	if (canonical_name(name, canonical, sizeof(canonical)))
 		ck_error_set(&why, CK_ERR_INVALID,
-			     "%s: a step's name has six digits, more only where the number needs them: %s", name, canonical);
+			     "%s: a step's name has six digits, more only where the number needs them: %s", name,
+			     canonical);
 	else
 		ck_error_set(&why, CK_ERR_INVALID,
 			     "%s: expected a step's name, six digits or more (000600), perhaps with .partial", name);

@@ -1,8 +1,7 @@
 /*
  * Implements order.h: the order in which a draft's files were created, kept by name, since some file systems (sshfs)
- * make up inode numbers anew. DIR/order is a journal of records, each a NUL and then "cPATH" for a file that was made
- * or "rOLD//NEW" for a rename; paths are relative to DIR/files. A record that a full disk cut ends where the next
- * begins.
+ * make up new inode numbers. DIR/order is a journal of records, each a NUL and then "cPATH" for a file that was made or
+ * "rOLD//NEW" for a rename; paths are relative to DIR/files. A record that a full disk cut ends where the next begins.
  */
 #include "core/draft/order.h"
 
@@ -103,7 +102,7 @@ static int record_before(struct journal *j, char **record, struct ck_error *err)
 	int rc;
 
 	while (!(nul = memrchr(j->data, '\0', j->len))) {
-		/* What has no NUL for so long is no record. */
+		/* A record is shorter than this: bytes without a NUL for so long are not one. */
 		if (j->len > MAX_RECORD)
 			j->len = 0;
 		if (j->begin == 0) {

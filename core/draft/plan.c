@@ -144,7 +144,8 @@ int ck_plan_room(const struct ck_plan *plan, const char *dir, struct ck_error *e
 	if (__builtin_mul_overflow(has, (uint64_t)st.f_frsize, &has) || need <= has)
 		return CK_OK;
 	ck_error_set(err, CK_ERR_SYS,
-		     "publishing needs %" PRIu64 " bytes of disk space, %" PRIu64 " are free: %" PRIu64 " bytes are missing",
+		     "publishing needs %" PRIu64 " bytes of disk space, %" PRIu64 " are free: %" PRIu64
+		     " bytes are missing",
 		     need, has, need - has);
 	if (err)
 		err->sys = ENOSPC;

@@ -51,7 +51,8 @@ static int read_safetensors(struct ck_part *part, struct ck_error *err)
 
 static const char *const top_keys[] = { "transformer.wte.weight", "lm_head.weight" };
 static const char *const layer_keys[] = {
-	"attn.c_q.weight", "attn.c_k.weight", "attn.c_v.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight",
+	"attn.c_q.weight", "attn.c_k.weight", "attn.c_v.weight", "attn.c_proj.weight", "mlp.c_fc.weight",
+	"mlp.c_proj.weight",
 };
 #define TOP_KEYS (sizeof(top_keys) / sizeof(*top_keys))
 #define LAYER_KEYS (sizeof(layer_keys) / sizeof(*layer_keys))

@@ -30,7 +30,7 @@ struct ck_part *plan_add(struct draft_files *d, enum ck_file_kind kind, uint64_t
 void plan_part_free(struct ck_part *part);
 /* Whether NAME is there in DIR. */
 bool plan_exists(const char *dir, const char *name);
-/* Names that are no part of the step: programs' temporary and backup names, and every .error. */
+/* Names that do not belong to the step: programs' temporary and backup names, and every .error. */
 bool plan_is_passing(const char *name);
 /* Opens the .pt at PATH: *OUT is the caller's. */
 int plan_open_pt(const char *path, const struct ck_patch *patch, struct ck_checkpoint **out, struct ck_error *err);

@@ -49,7 +49,8 @@ static int compare_outline(const struct ck_part *other, struct ck_checkpoint *c,
 	if (!rc && ck_view_size(view) == text.len)
 		rc = ck_view_read(view, 0, shown, text.len, &got, err);
 	if (!rc && (ck_view_size(view) != text.len || memcmp(shown, text.data, text.len) != 0))
-		rc = ck_fail(err, CK_ERR_INVALID, "it says something else than rankN.pt beside it: keep one of the two");
+		rc = ck_fail(err, CK_ERR_INVALID,
+			     "expected the outline of rankN.pt beside it, found another: keep one of the two");
 	free(shown);
 	ck_buf_free(&text);
 	ck_view_unref(view);

@@ -81,8 +81,9 @@ int plan_read_npy(struct draft_files *d, struct ck_part *part, bool cut)
 	part->arena = ck_arena_new(MAX_PART);
 	part->tensors = calloc(names.count + 1, sizeof(*part->tensors));
 	part->files = calloc(names.count + 1, sizeof(*part->files));
-	rc = part->arena && part->tensors && part->files ? ck_order_sort(d->dir, part->path + strlen(d->files) + 1, &names, d->err)
-							 : ck_fail_nomem(d->err);
+	rc = part->arena && part->tensors && part->files
+		     ? ck_order_sort(d->dir, part->path + strlen(d->files) + 1, &names, d->err)
+		     : ck_fail_nomem(d->err);
 	for (size_t i = 0; i < names.count && !rc; i++) {
 		/* ".x.npy" is the tensor ".x": a temporary name would go on behind it. */
 		if (plan_is_passing(names.names[i]) && !is_npy(names.names[i]))

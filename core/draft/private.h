@@ -44,11 +44,12 @@ struct draft {
 	uint64_t failed_at, report_at;
 	int64_t report_ms;
 	unsigned report_writers;
-	/* Taken shared by whoever changes the draft's files, exclusively by publishing: what is
-	   published stands still. Taken before the table's lock, never while holding it. */
+	/* Held shared while the draft's files are changed, exclusively while it is published: the published
+	   files stand still. It is taken before the table's lock, never while holding that. */
 	pthread_rwlock_t lock;
 	char *tag;              /* the tag's directory */
-	struct ck_lock *tag_lock;       /* its lock, held while the draft is changed and while files of it are open for writing */
+	/* The tag's lock, held while the draft is changed and while files of it are open for writing. */
+	struct ck_lock *tag_lock;
 	_Atomic ck_ino within;  /* the tree's directory that it is seen in: a tag; OPTIM: a step */
 	/* A rename changes these three, with both locks held. */
 	bool partial;
@@ -127,8 +128,8 @@ struct ck_drafts {
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
-	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store (free())
-	   */
+	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store
+	   (free()) */
 	enum ck_place_kind kind;
 	char *base;
 };

@@ -1,3 +1,4 @@
+/* A draft becomes a step. Implements publish.h: read there first what happens on disk, and in which order. */
 #include "core/draft/publish.h"
 
 #include "core/draft/intent.h"

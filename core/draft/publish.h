@@ -18,11 +18,11 @@
 /* Paths are real (real.h). */
 
 /*
- * Publishes the draft in DIR (TAG_PATH/.ckptfs/NAME) as STEP. KIND OPTIM: only the shards that are
- * complete, to a published step; with ONLY_RANK >= 0 that one. CK_ERR_INVALID: the draft is unfit,
- * and ERR says why; CK_ERR_EXIST: the step, or a file of its name, is there; CK_ERR_STALE: another
- * mount was quicker; CK_ERR_SYS. On failure the draft is as it was. The caller keeps others from changing the draft
- * meanwhile, and other mounts from publishing it (ck_lock_step).
+ * Publishes the draft in DIR (TAG_PATH/.ckptfs/NAME) as STEP. KIND OPTIM: only the shards that are complete, to a
+ * published step; with ONLY_RANK >= 0 that one. CK_ERR_INVALID: the draft is unfit, and ERR says why; CK_ERR_EXIST: the
+ * step, or a file of its name, is there; CK_ERR_STALE: another mount was quicker; CK_ERR_SYS. On failure the draft is
+ * as it was. Until it returns, the caller keeps others from changing the draft, and other mounts from publishing it
+ * (ck_lock_step).
  */
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
 	       unsigned flags, struct ck_error *err);

@@ -24,8 +24,8 @@
 #include <time.h>
 
 /*
- * The kernel asks for a name that it has found. In a directory of the tree, where that is not among the drafts' names
- * and is no ordinary one, it is a published step's.
+ * The kernel asks for a name that it has found. In a directory of the tree, a name that is
+ * neither a draft's nor an ordinary one is a published step's.
  */
 int draft_or_published(const struct ck_place *place, const char *name, int rc, const struct ck_error *why,
 		       struct ck_error *err)
@@ -177,7 +177,7 @@ out:
 }
 
 /* A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
-   goes by rmdir, so that nothing is lost that somebody makes in it meanwhile. */
+   goes by rmdir, so that nothing is lost that somebody makes in it at the same time. */
 static int remove_tag(const char *source, const char *name, struct ck_error *err)
 {
 	char tag[PATH_MAX], home[PATH_MAX], path[PATH_MAX];

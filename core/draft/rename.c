@@ -69,7 +69,7 @@ static int rename_native(struct ck_drafts *d, struct where *w, const char *name,
 	node = where_node(d, w, name, &st);
 	if (!node)
 		return ck_fail_nomem(err);
-	/* Whoever has it open still must not change what has been checked. */
+	/* A program that still has the file open must not change what has been checked. */
 	draft_file_set_published(d, node, true);
 	rc = native_publish(tag, path, native, err);
 	if (!rc)

@@ -190,7 +190,8 @@ static void put_state(struct ck_drafts *d, struct draft *draft, struct text *t)
 		put(t, "%s; mend that, then ", ck_error_line(&why, line, sizeof(line)));
 	} else if (writers) {
 		put(t, "%u file%s open for writing (%s): %s", writers, writers == 1 ? " is" : "s are", names,
-		    waiting && !rc && !draft->partial ? "closing the last of them publishes, or then " : "close, then ");
+		    waiting && !rc && !draft->partial ? "closing the last of them publishes, or then "
+						      : "close, then ");
 	} else if (rc) {
 		put(t, "%s; if that is meant, ", why.text);
 	} else if (plan.count == 0) {
@@ -262,7 +263,7 @@ void report_failure(struct ck_drafts *d, struct draft *draft, const struct ck_er
 {
 	char line[768];
 
-	/* How much room is missing is seen anew each time. */
+	/* How much space is missing is looked at each time. */
 	bool keep = !(why->code == CK_ERR_SYS && why->sys == ENOSPC);
 
 	ck_error_line(why, line, sizeof(line));

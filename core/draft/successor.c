@@ -87,10 +87,10 @@ void successor_add(struct ck_drafts *d, struct draft *draft)
 
 	if (!root)
 		return;
+	ck_step_format(draft->step, name, sizeof(name));
 	if (draft->kind == CK_DRAFT_OPTIM) {
 		add_children(d, root, draft->within, 1);
-	} else if (ck_tree_lookup(d->tree, draft->within, ck_step_format(draft->step, name, sizeof(name)), &attr, NULL) ==
-		   CK_OK) {
+	} else if (ck_tree_lookup(d->tree, draft->within, name, &attr, NULL) == CK_OK) {
 		add_children(d, root, attr.st.st_ino, 1);
 		alias_add(d, root->ino, attr.st.st_ino);
 	}

@@ -44,7 +44,8 @@ static int make_dir(const struct draft *draft, const char *path, const struct ck
 						  : ck_give_new(path, &tag, (tag.st_mode & 07777) | 0700, err);
 }
 
-/* The draft's directories on disk. Half-made ones (no files/) are no draft, and are cleared at the next mount. */
+/* The draft's directories on disk. A half-made one (without files/) does not count as a draft, and is
+   cleared at the next mount. */
 static int make_on_disk(struct ck_drafts *d, struct draft *draft, const char *dir, const struct ck_owner *maker,
 			struct ck_error *err)
 {
@@ -177,13 +178,13 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
 
 	if (!path)
 		return ck_fail_nomem(err);
-	/* A rename waits for no data; whoever looks for either name finds the one that is there. */
+	/* A rename waits for no data. A lookup of either name finds the one that is there. */
 	pthread_mutex_lock(&d->lock);
 	if (ck_real_rename(draft->dir, dir, RENAME_NOREPLACE) < 0) {
 		rc = ck_fail_sys(err, "rename");
 		free(path);
 	} else {
-		/* One that is looked for, in vain. */
+		/* A concurrent lookup may have created an empty draft for the new name; it is stale now. */
 		other = find_draft(d, dir);
 		if (other)
 			other->gone = true;

@@ -74,7 +74,7 @@ static bool is_of_rank(const struct dnode *node, int64_t rank)
 
 /*
  * How many of the draft's open files may be written to, and in *CLOSED how many of those were closed. With
- * ONLY_RANK >= 0 those of that shard: what the other ranks of a run are just writing is no part of it. With the lock
+ * ONLY_RANK >= 0 those of that shard: files that the other ranks of a run are just writing don't count. With the lock
  * held.
  */
 static unsigned count_writers(const struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned *closed)
@@ -167,7 +167,7 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 	return rc;
 }
 
-/* A shell's redirection closes the file once before it writes: an empty file is no commit record yet. */
+/* A shell's redirection closes the file once before it writes: an empty file is not a commit record yet. */
 static bool is_empty(struct ck_drafts *d, struct dnode *node)
 {
 	char path[PATH_MAX];

@@ -13,7 +13,7 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 		  struct ck_error *err);
 
 /* The file NODE was closed or renamed into place: publishes where that is a way to publish, or where the draft waited
-   for the last file to be closed. Being unfit or busy is no failure here. */
+   for the last file to be closed. A draft that is unfit or busy is not a failure here. */
 int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err);
 /* A file that could be written to was released, without a close to tell of it: a mapping was the last of it. */
 void draft_released(struct ck_drafts *d, struct dnode *node);

@@ -44,7 +44,8 @@ static int make_optim(const struct draft *draft, const char *path, struct ck_own
 }
 
 /* The directory optim/ of a draft for a published step's shards. */
-int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w, struct ck_error *err)
+int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w,
+		struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct dnode *root;

@@ -12,8 +12,8 @@ struct move {
 };
 
 struct ck_moves {
-	/* Held exclusively from before the times are set until they are noted: whoever sees the new time finds the
-	   note. */
+	/* Held exclusively from before the times are set until they are noted: a reader that sees the new time finds
+	   the note. */
 	pthread_rwlock_t lock;
 	struct move files[FILES];
 	size_t count, next;
@@ -80,7 +80,7 @@ void ck_moves_end(struct ck_moves *m, const struct stat *was, const struct stat 
 	if (was && now) {
 		before = ck_ident_of(was);
 		after = ck_ident_of(now);
-		/* Another size, or another file: it was written to, or replaced, meanwhile. */
+		/* Another size, or another file: it was written to, or replaced, at the same time. */
 		if (after.dev == before.dev && after.ino == before.ino && after.size == before.size &&
 		    after.mtime_ns != before.mtime_ns)
 			note(m, &before, &after);

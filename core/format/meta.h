@@ -12,7 +12,7 @@
 #define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat's has a few thousand bytes */
 
 struct ck_meta_info {
-	/* model_config.n_layer, or -1 where the file doesn't say or it is no int in [0, 100000] */
+	/* model_config.n_layer, or -1 where the file has none, or another value than an int in [0, 100000] */
 	int64_t n_layer;
 	bool has_config;        /* model_config is an object: nanochat can build the model */
 };

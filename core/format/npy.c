@@ -1,3 +1,4 @@
+/* The header of a .npy file, written. Implements npy.h with npy_read.c. */
 #include "core/format/npy.h"
 
 #include <inttypes.h>

@@ -35,7 +35,7 @@ static int expected(struct literal *l, const char *what)
 		       l->at - l->begin);
 }
 
-/* The next character that is no space, not taken; NUL at the end. */
+/* The next character behind spaces, which stays; NUL at the end. */
 static char peek(struct literal *l)
 {
 	while (l->at < l->end && strchr(" \t\r\n\f", *l->at) && *l->at)
@@ -252,7 +252,7 @@ static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct
 	}
 	if (find_alias(name, name != descr, dtype))
 		return CK_OK;
-	return ck_fail(err, CK_ERR_INVALID, "npy descr '%s'%s is no dtype of a tensor", descr,
+	return ck_fail(err, CK_ERR_INVALID, "expected a npy descr that is a tensor's dtype, found '%s'%s", descr,
 		       strchr("OSUMmaV", *name) && *name ? " (objects, strings, dates, structures)" : "");
 }
 

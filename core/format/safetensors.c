@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the library writes for metadata={"format": "pt"}, but for the brackets' ends. */
+/* What the library writes for metadata={"format": "pt"}, without the closing brackets. */
 #define METADATA "{\"__metadata__\":{\"format\":\"pt\""
 
 /* Whether S is what Rust's str may hold: UTF-8 without lone surrogates. */

@@ -1,3 +1,4 @@
+/* A safetensors file, read. Implements safetensors.h with safetensors.c. */
 #include "core/format/safetensors.h"
 
 #include "core/base/cursor.h"
@@ -68,7 +69,7 @@ static int bad_text(struct reader *r, size_t at, const char *why)
 	return rc;
 }
 
-/* The next character that is no space; NUL at the end. */
+/* The next character behind spaces; NUL at the end. */
 static char next_char(struct reader *r)
 {
 	while (r->at < r->len && strchr(" \t\r\n", r->text[r->at]))
@@ -85,7 +86,7 @@ static size_t string_end(const struct reader *r, size_t at)
 	return at < r->len ? at + 1 : r->len;
 }
 
-/* Where the value at r->at ends: before a comma or bracket that is none of its own. *VALUES: how many are in it. */
+/* Where the value at r->at ends: before a comma or bracket that does not belong to it. *VALUES: how many are in it. */
 static size_t value_end(const struct reader *r, size_t *values)
 {
 	size_t depth = 0, at = r->at;
@@ -125,10 +126,11 @@ static int check_metadata(const json_t *metadata, struct ck_error *err)
 	void *i;
 
 	if (!json_is_object(metadata))
-		return ck_fail(err, CK_ERR_INVALID, "safetensors: __metadata__ is no object");
+		return ck_fail(err, CK_ERR_INVALID, "safetensors: expected an object as __metadata__");
 	for (i = json_object_iter((json_t *)metadata); i; i = json_object_iter_next((json_t *)metadata, i))
 		if (!json_is_string(json_object_iter_value(i)))
-			return ck_fail(err, CK_ERR_INVALID, "safetensors: a value in __metadata__ is no string");
+			return ck_fail(err, CK_ERR_INVALID,
+				       "safetensors: expected strings as values of __metadata__, found another");
 	return CK_OK;
 }
 
@@ -141,7 +143,7 @@ static int read_dtype(struct reader *r, const json_t *entry, struct ck_tensor *t
 		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: expected a string as dtype");
 	dtype = ck_dtype_by_safetensors(json_string_value(name), json_string_length(name));
 	if (dtype < 0)
-		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: the dtype %s is none that torch.save stores",
+		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: expected a dtype that torch.save stores, found %s",
 			       json_string_value(name));
 	t->dtype = t->stored_dtype = (uint8_t)dtype;
 	return CK_OK;
@@ -164,7 +166,8 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 		return ck_fail_room(r->err);
 	json_array_foreach(sizes, i, size) {
 		if (!json_is_integer(size) || json_integer_value(size) < 0)
-			return ck_fail(r->err, CK_ERR_INVALID, "safetensors: size %zu in shape is no int >= 0", i);
+			return ck_fail(r->err, CK_ERR_INVALID,
+				       "safetensors: expected an int >= 0 as size %zu in shape", i);
 		shape[i] = json_integer_value(size);
 	}
 	/* F4 counts half bytes, the dtype of two in a byte whole ones. */

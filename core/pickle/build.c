@@ -277,7 +277,7 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 		return bad_args(global, err);
 	if (fresh ? !ck_global_is_class(global) : !ck_global_callable(global)) {
 		ck_global_name((enum ck_global)global, &module, &name);
-		return ck_fail(err, CK_ERR_UNSUPPORTED, "a call of %s.%s, which is no %s", module, name,
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "a call of %s.%s, where a %s is expected", module, name,
 			       fresh ? "class that has such objects" : "function");
 	}
 	switch (global) {

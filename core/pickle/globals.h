@@ -20,7 +20,7 @@ enum {
 	CK_G_END,
 };
 
-/* The number of MODULE.NAME, an enum ck_global or one of the above; -1 when it is none of the list. */
+/* The number of MODULE.NAME, an enum ck_global or one of the above; -1 when it is not in the list. */
 int ck_global_find(const char *module, size_t module_len, const char *name, size_t name_len);
 
 /* Whether a pickle may call it (REDUCE); whether it is a class, so that a pickle may make an object of it (NEWOBJ). */

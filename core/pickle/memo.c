@@ -1,3 +1,4 @@
+/* The memo of a pickle: the values that it names by numbers. Implements memo.h. */
 #include "core/pickle/memo.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* What each opcode of a pickle does. Implements ops.h; the table is at the end, ops_memo.c has the memo's opcodes. */
 #include "core/pickle/ops.h"
 
 #include "core/pickle/globals.h"
@@ -300,7 +301,7 @@ static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 /*
  * Lets the pickle's user make something smaller of a call. All that the arena gave out since CALLEE was pushed is of
  * this call and goes with it, unless something in it is held from elsewhere: by the memo, or by an older container that
- * was fetched from the memo and filled meanwhile.
+ * was fetched from the memo and filled before.
  */
 static int hand_over(struct ck_pickle_machine *m, const struct ck_value *callee, struct ck_value *made,
 		     struct ck_error *err)

@@ -70,7 +70,7 @@ void ck_op_pin(struct ck_pickle_machine *m);
    its .len, UINT32_MAX where it doesn't fit. */
 int ck_op_push_global(struct ck_pickle_machine *m, int64_t global, struct ck_error *err);
 
-/* By code; those without a name are none in any protocol. */
+/* By code. No protocol has those without a name. */
 extern const struct ck_opcode ck_opcodes[256];
 
 #endif

@@ -1,3 +1,4 @@
+/* The opcodes that put values into the memo and fetch them. Implements a part of ops.h. */
 #include "core/pickle/ops.h"
 
 #include "core/pickle/text.h"
@@ -73,7 +74,7 @@ static int text_number(struct ck_pickle_machine *m, struct ck_error *err)
 	if (rc)
 		return rc;
 	if (v.kind != CK_INT || v.i < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "a memo entry of a number that is none");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected the number of a memo entry, found another text");
 	m->number = (uint64_t)v.i;
 	return CK_OK;
 }

@@ -50,7 +50,7 @@ enum ck_global {
 /* The module and the name of a global as written into a pickle ("torch", "float32"). */
 void ck_global_name(enum ck_global g, const char **module, const char **name);
 
-/* The name of a quantization scheme ("per_tensor_affine") from CK_G_QSCHEME on; -1 when it is none. */
+/* The name of a quantization scheme ("per_tensor_affine") from CK_G_QSCHEME on; -1 for another name. */
 int ck_qscheme_by_name(const char *name, size_t len);
 
 /* Whether torch has this layout ("torch.sparse_coo"). */
@@ -71,7 +71,7 @@ bool ck_is_device_type(const char *s, size_t len);
 /* The budget that an arena for a pickle of LEN bytes should have. */
 size_t ck_pickle_budget(size_t len);
 
-/* Who reads a pickle, and what he does meanwhile so that it takes less memory. */
+/* The reader of a pickle, and what it does on the way so that the values take less memory. */
 struct ck_pickle_user {
 	/*
 	 * CALL, a CK_CALL, was made, in ARENA: he may put something smaller in its place, of the kind CK_MADE. Before

@@ -69,7 +69,7 @@ static int step(struct ck_pickle_machine *m, struct ck_error *err)
 /*
  * What a byte of pickle may become: a small int in a list is two bytes here and up to 64 there (16 for the value, which
  * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 512 KiB. Large pickles are
- * large by their tensors, which take less. Whoever opens files keeps all of it within a bound of his own.
+ * large by their tensors, which take less. The caller that opens files keeps all of it within a bound of its own.
  */
 size_t ck_pickle_budget(size_t len)
 {

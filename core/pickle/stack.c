@@ -1,3 +1,4 @@
+/* The stack of the unpickler, and its marks. Implements stack.h. */
 #include "core/pickle/stack.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Text in pickles: strings with escapes, numbers in decimal. Implements text.h. */
 #include "core/pickle/text.h"
 
 #include "core/base/digits.h"

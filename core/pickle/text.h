@@ -18,7 +18,7 @@ int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct
 int ck_pickle_int_bytes(struct ck_arena *arena, const uint8_t *s, size_t len, struct ck_value *out,
 			struct ck_error *err);
 
-/* The way back, for a CK_BIGINT: the fewest bytes. CK_ERR_INVALID when the digits are none; CK_ERR_LIMIT. */
+/* The way back, for a CK_BIGINT: the fewest bytes. CK_ERR_INVALID for other characters than digits; CK_ERR_LIMIT. */
 int ck_pickle_int_encode(const char *digits, size_t len, uint8_t out[static CK_PICKLE_INT_BYTES], size_t *out_len,
 			 struct ck_error *err);
 

@@ -1,3 +1,4 @@
+/* Values to a pickle. Implements ck_pickle_write of pickle.h. */
 #include "core/pickle/globals.h"
 #include "core/pickle/text.h"
 #include "core/base/hash.h"
@@ -336,7 +337,7 @@ static int put_call(struct ck_pickle_writer *w, const struct ck_call *call, stru
 	int rc;
 
 	if (call->callee.kind != CK_GLOBAL || call->args.kind != CK_TUPLE)
-		return ck_fail(err, CK_ERR_INVALID, "a call that is none of a global with a tuple");
+		return ck_fail(err, CK_ERR_INVALID, "expected a call of a global with a tuple, found another");
 	rc = ck_pickle_put(w, &call->callee, err);
 	if (!rc)
 		rc = ck_pickle_put(w, &call->args, err);

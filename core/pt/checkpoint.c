@@ -78,7 +78,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 	case CK_STR: case CK_BIGINT:
 		append(path, key->s, key->len);
 		break;
-	case CK_BYTES:      /* as Latin-1: a path is text, to whoever reads the outline */
+	case CK_BYTES:      /* as Latin-1: a path is text to the readers of the outline */
 		for (uint32_t i = 0; i < key->len && path->len <= CK_MAX_KEY; i++)
 			append(path, c, ck_utf8_encode(c, (unsigned char)key->s[i]));
 		break;
@@ -263,7 +263,8 @@ static void made_storage(void *arg, const struct ck_value *id)
 	ck_rebuild_check(&r->rebuilder, id, &r->bad);
 }
 
-/* The values grow while the pickle shrinks: whole pages of it go, but for the first, where malloc keeps its books. */
+/* The values grow while the pickle shrinks: whole pages of it are given back, except the first, where malloc keeps its
+   books. */
 static void passed_pickle(void *arg, size_t pos)
 {
 	struct reading *r = arg;

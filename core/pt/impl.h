@@ -1,6 +1,6 @@
 /*
  * impl - the parts of rebuild: rebuild.c takes calls apart and makes plain tensors, rebuild_storage.c finds
- * their storages, rebuild_odd.c makes the tensors that are no arrays.
+ * their storages, rebuild_odd.c makes the tensors that are not arrays.
  */
 #ifndef CK_PT_IMPL_H
 #define CK_PT_IMPL_H
@@ -34,7 +34,7 @@ int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[stat
 int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const uint64_t *numel, struct ck_tensor *t,
 		     struct ck_error *err);
 
-/* torch.float32; -1 when V is no dtype. */
+/* The dtype of V (torch.float32); -1 for another value. */
 int ck_rebuild_dtype(const struct ck_value *v);
 
 /* requires_grad of T, which only numbers with a fraction have. */

@@ -229,7 +229,9 @@ int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, enum
 	if (i < 0)
 		return -1;
 	/* The other name of a tensor is nobody's. */
-	if (form == CK_FORM_RAW ? c->tensors[i].unshown != CK_SHOWN : strcmp(suffix, suffix_of(c, (size_t)i, form)) != 0)
+	if (form == CK_FORM_RAW && c->tensors[i].unshown != CK_SHOWN)
+		return -1;
+	if (form != CK_FORM_RAW && strcmp(suffix, suffix_of(c, (size_t)i, form)) != 0)
 		return -1;
 	return i;
 }

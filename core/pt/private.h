@@ -21,7 +21,7 @@ struct ck_checkpoint {
 	bool model;
 	enum ck_content content;
 	struct ck_archive *archive;
-	struct ck_budget budget;        /* of opening it: what is kept, and what is needed meanwhile */
+	struct ck_budget budget;        /* of opening it: what is kept, and what is needed on the way */
 	struct ck_arena *arena;         /* keys, shapes, strides */
 	struct ck_tensor *tensors;
 	size_t count, cap;
@@ -29,7 +29,7 @@ struct ck_checkpoint {
 	size_t index_size;              /* a power of two, at least twice count */
 	struct ck_hash_key hash_key;    /* of both indexes */
 	uint32_t *cut_index;            /* by the hash in a cut name, where there are any; as large as `index` */
-	uint32_t *unshown;              /* the tensors that are no arrays, rising */
+	uint32_t *unshown;              /* the tensors that are not arrays, rising */
 	size_t unshown_count;
 	struct ck_buf outline;          /* optimizer shards: the text of rankN.json */
 	/* Sizes that cost a computation, once known: size + 1. Any thread may store; all store the

@@ -53,8 +53,9 @@ static int read_made(const struct ck_made *made, struct ck_archive *archive, str
 
 	*t = (struct ck_tensor){
 		.dtype = made->stored_dtype, .stored_dtype = made->stored_dtype, .ndim = made->ndim,
-		.source = nowhere ? CK_SRC_FILL : CK_SRC_ARCHIVE, .unshown = made->unshown, .swap = made->swap, .conj = made->conj,
-		.neg = made->neg, .requires_grad = made->requires_grad, .parameter = made->parameter,
+		.source = nowhere ? CK_SRC_FILL : CK_SRC_ARCHIVE, .unshown = made->unshown,
+		.swap = made->swap, .conj = made->conj, .neg = made->neg,
+		.requires_grad = made->requires_grad, .parameter = made->parameter,
 		.shape = made->shape, .strides = made->strides, .offset = made->offset, .archive = archive,
 		.entry = made->entry,
 	};
@@ -80,7 +81,7 @@ static bool has_fractions(enum ck_dtype dtype)
 int ck_rebuild_grad(const struct ck_value *v, struct ck_tensor *t, struct ck_error *err)
 {
 	if (v->kind != CK_BOOL)
-		return ck_fail(err, CK_ERR_CORRUPT, "its requires_grad is no bool");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a bool as requires_grad, found another value");
 	if (v->i && !has_fractions(t->dtype))
 		return ck_fail(err, CK_ERR_CORRUPT, "requires_grad of a tensor of %s", ck_dtype_info(t->dtype)->torch);
 	t->requires_grad = v->i;
@@ -102,7 +103,7 @@ int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[stat
 		return ck_fail(err, CK_ERR_LIMIT, "%" PRIu32 " dimensions, at most %d are read", *len, CK_MAX_DIMS);
 	for (uint32_t i = 0; i < *len; i++) {
 		if (items[i].kind != CK_INT)
-			return ck_fail(err, CK_ERR_CORRUPT, "the %s holds something that is no 64-bit int", what);
+			return ck_fail(err, CK_ERR_CORRUPT, "expected 64-bit ints in %s, found another value", what);
 		out[i] = items[i].i;
 	}
 	return CK_OK;
@@ -259,7 +260,7 @@ static int check_state(const struct ck_value *state, struct ck_error *err)
 		return ck_fail(err, CK_ERR_CORRUPT, "expected a dict as the attributes of a tensor");
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
 		if (ck_dict_get(dict->dict, changes[i]))
-			return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor whose attribute %s is set anew", changes[i]);
+			return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor whose attribute %s is changed", changes[i]);
 	return CK_OK;
 }
 
@@ -293,7 +294,7 @@ static int make_wrapped(struct ck_rebuilder *r, int64_t function, const struct c
 	    (function == CK_G_REBUILD_PARAMETER_WITH_STATE && n != 4) || (function == CK_G_PARAMETER && n > 2))
 		return ck_rebuild_bad_args(function, err);
 	if (!ck_is_tensor(&a[0]))
-		return ck_fail(err, CK_ERR_CORRUPT, "a parameter of something that is no tensor");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a tensor in a parameter, found another value");
 	rc = make(r, &a[0], level + 1, t, err);
 	if (rc)
 		return rc;
@@ -346,7 +347,7 @@ static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level
 	if (v->kind == CK_MADE)
 		return read_made(v->made, r->archive, t, err);
 	if (r->flat && level)
-		return ck_fail(err, CK_ERR_CORRUPT, "it is made of a tensor that is none");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a tensor that it is made of, found another value");
 	return make_call(r, v->call->callee.i, &v->call->args, level, t, err);
 }
 

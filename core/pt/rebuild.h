@@ -1,9 +1,9 @@
 /*
- * rebuild - what torch.save writes for a tensor (a call of torch._utils._rebuild_*) or for a storage (a persistent
- * id), as a tensor. Source: torch/_utils.py and torch/serialization.py, 1.6 to 2.10.
+ * rebuild - what torch.save writes for a tensor (a call of torch._utils._rebuild_*) or for a storage (a persistent id),
+ * as a tensor. Source: torch/_utils.py and torch/serialization.py, 1.6 to 2.10.
  *
- * A call that makes a tensor which is no array (sparse, quantized, nested, on the device meta) is one too: `unshown`
- * says why. What torch refuses is refused.
+ * A call may make a tensor that is not an array (sparse, quantized, nested, on the device meta). That is a tensor, too:
+ * `unshown` says why. What torch refuses is refused.
  */
 #ifndef CK_REBUILD_H
 #define CK_REBUILD_H
@@ -46,9 +46,9 @@ int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_val
 bool ck_is_tensor(const struct ck_value *v);
 
 /*
- * Fills T but for its key from V, which is one: its storage must hold the declared elements, and the tensor must lie
- * inside of these. CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected; but for a storage whose
- * record is missing or short they are marked `refused`.
+ * Fills T, except its key, from V, which is such a call: its storage must hold the declared elements, and the tensor
+ * must lie inside of these. CK_ERR_CORRUPT, CK_ERR_UNSUPPORTED, CK_ERR_LIMIT say what was expected. They are marked
+ * `refused`, unless a storage's record is missing or short.
  */
 int ck_rebuild(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, struct ck_error *err);
 

@@ -1,5 +1,5 @@
 /*
- * Tensors that are no arrays (impl.h): sparse, quantized, nested, on the device meta. What is known of them is
+ * Tensors that are not arrays (impl.h): sparse, quantized, nested, on the device meta. What is known of them is
  * a dtype and a shape. The calls are checked as far as that goes without reading a tensor's elements.
  */
 #include "core/pt/impl.h"
@@ -17,13 +17,14 @@ static void unplaced(struct ck_tensor *t, int dtype, enum ck_unshown why)
 static int read_part(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *part, struct ck_error *err)
 {
 	if (!ck_is_tensor(v) || (r->flat && v->kind != CK_MADE))
-		return ck_fail(err, CK_ERR_CORRUPT, "a part of it is no tensor");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a tensor as a part of a tensor, found another value");
 	return ck_rebuild(r, v, part, err);
 }
 
 static bool is_sparse_layout(const struct ck_value *v, bool *coo)
 {
-	const struct ck_value *name = v->kind == CK_CALL && v->call->callee.i == CK_G_LAYOUT ? v->call->args.items : NULL;
+	bool is_layout = v->kind == CK_CALL && v->call->callee.i == CK_G_LAYOUT;
+	const struct ck_value *name = is_layout ? v->call->args.items : NULL;
 
 	*coo = name && ck_value_is_str(name, "torch.sparse_coo");
 	return *coo || (name && !ck_value_is_str(name, "torch.strided") && !ck_value_is_str(name, "torch._mkldnn") &&
@@ -55,7 +56,8 @@ static int make_sparse(struct ck_rebuilder *r, const struct ck_value *args, stru
 	else
 		fits = parts[0].ndim == parts[1].ndim && parts[0].ndim >= 1 && t->ndim >= 2;
 	if (!fits)
-		return ck_fail(err, CK_ERR_CORRUPT, "a sparse tensor whose indices, values and size don't fit together");
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "a sparse tensor whose indices, values and size don't fit together");
 	unplaced(t, parts[coo ? 1 : 2].dtype, CK_UNSHOWN_SPARSE);
 	return CK_OK;
 }
@@ -72,7 +74,7 @@ static int check_quantizer(struct ck_rebuilder *r, const struct ck_value *q, str
 	    (q->items[1].kind == CK_FLOAT || q->items[1].kind == CK_INT) && q->items[2].kind == CK_INT)
 		return CK_OK;
 	if (!scheme || q->len != 4 || q->items[3].kind != CK_INT || q->items[0].i == CK_G_QSCHEME)
-		return ck_fail(err, CK_ERR_CORRUPT, "its quantizer is none that torch.save writes");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a quantizer that torch.save writes, found another");
 	rc = read_part(r, &q->items[1], &part, err);
 	return rc ? rc : read_part(r, &q->items[2], &part, err);
 }
@@ -137,8 +139,8 @@ static int make_nested(struct ck_rebuilder *r, const struct ck_value *args, stru
 	if (rc)
 		return rc;
 	if (parts[0].ndim != 1 || parts[1].ndim != 2 || parts[2].ndim != 2 || parts[3].ndim != 1)
-		return ck_fail(err, CK_ERR_CORRUPT, "a nested tensor whose buffer, sizes, strides and offsets don't fit "
-			       "together");
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "a nested tensor whose buffer, sizes, strides and offsets don't fit together");
 	unplaced(t, parts[0].dtype, CK_UNSHOWN_NESTED);
 	return CK_OK;
 }

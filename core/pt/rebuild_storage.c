@@ -50,7 +50,7 @@ static int find_record(struct ck_rebuilder *r, const char *name, int64_t dtype, 
 		return ck_fail(err, CK_ERR_CORRUPT, "its storage '%s' is not in the file", name);
 	stored = ck_archive_entry(r->archive, (size_t)entry)->size;
 	if (__builtin_mul_overflow((uint64_t)numel, width, &bytes))
-		return ck_fail(err, CK_ERR_CORRUPT, "its storage '%s' would have more bytes than 64 bits can say", name);
+		return ck_fail(err, CK_ERR_CORRUPT, "expected fewer bytes than 2^64 in storage '%s', found more", name);
 	r->missing = bytes > stored;
 	if (bytes > stored)
 		return ck_fail(err, CK_ERR_CORRUPT,

@@ -1,3 +1,4 @@
+/* Values and tensors to a .pt, as torch.save writes one. Implements serializer.h. */
 #include "core/pt/serializer.h"
 
 #include "core/zip/archive.h"

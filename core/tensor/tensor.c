@@ -13,8 +13,8 @@ int ck_shape_numel(const int64_t *shape, unsigned ndim, unsigned width, uint64_t
 	/* A zero anywhere makes the product zero, but must not hide a negative size behind it. */
 	for (unsigned i = 0; i < ndim; i++) {
 		if (shape[i] < 0)
-			return ck_fail(err, CK_ERR_CORRUPT, "expected sizes of at least 0, found %" PRId64 " in dimension %u",
-				       shape[i], i);
+			return ck_fail(err, CK_ERR_CORRUPT,
+				       "expected sizes of at least 0, found %" PRId64 " in dimension %u", shape[i], i);
 		empty |= shape[i] == 0;
 	}
 	for (unsigned i = 0; i < ndim && !empty; i++)
@@ -116,7 +116,7 @@ void ck_shape_text(struct ck_buf *out, const int64_t *shape, unsigned ndim)
 const char *ck_tensor_unshown(const struct ck_tensor *t)
 {
 	static const char *const why[] = {
-		[CK_UNSHOWN_SPARSE] = "a sparse tensor, whose elements are no array",
+		[CK_UNSHOWN_SPARSE] = "a sparse tensor, whose elements are not an array",
 		[CK_UNSHOWN_QUANTIZED] = "a quantized tensor, whose elements have scales that NumPy has no place for",
 		[CK_UNSHOWN_NESTED] = "a nested tensor, whose parts have different shapes",
 		[CK_UNSHOWN_META] = "a tensor on the device meta, which has a shape and no elements",

@@ -48,8 +48,8 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	else if (!is_same(tree, n, &found))
 		ck_error_set(&why, CK_ERR_STALE, "the file was replaced");
 	if (why.code) {
-		/* A file that is gone or was replaced keeps, for whoever still holds it, the
-		   attributes that it had. So does the root: a mount whose store is away can be unmounted. */
+		/* A file that is gone or was replaced keeps the attributes that it had, for programs
+		   that still have it open. So does the root: a mount whose store is away can be unmounted. */
 		if ((identity || n == tree->root) && seen)
 			return CK_OK;
 		ck_error_copy(err, &why);

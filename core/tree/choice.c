@@ -39,7 +39,8 @@ static bool step_opens(struct ck_tree *tree, struct node *tag, uint64_t step)
 /* How good a tag's best step is. */
 enum choice { CHOICE_NONE, CHOICE_OPENS, CHOICE_LOADS };
 
-static int choose_step(struct ck_tree *tree, struct node *tag, uint64_t *step, enum choice *choice, struct ck_error *err)
+static int choose_step(struct ck_tree *tree, struct node *tag, uint64_t *step, enum choice *choice,
+		       struct ck_error *err)
 {
 	uint64_t *steps;
 	size_t count;

@@ -11,8 +11,8 @@
  * model_config. Where no step of the tag is like that, the highest whose model opens. CK_ERR_NOENT.
  */
 int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err);
-/* The first tag, as find_largest_model prefers them, with a step that nanochat can load; where there
-   is none, the first with a step whose model opens. NAME takes NAME_MAX + 1 bytes. CK_ERR_NOENT. */
+/* The first tag, as find_largest_model prefers them, with a step that nanochat can load. Where no tag has such a step,
+   the first with a step whose model opens. NAME takes NAME_MAX + 1 bytes. CK_ERR_NOENT. */
 int tree_largest(struct ck_tree *tree, struct node *source, char *name, struct ck_error *err);
 
 #endif

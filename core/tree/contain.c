@@ -13,7 +13,7 @@
 /*
  * Where links must not lead out of the store (options.contain), each path is resolved, the result
  * compared with the store's, and that opened without following any link more: so it makes no
- * difference what someone puts in its place meanwhile.
+ * difference what someone puts in its place in between.
  */
 
 static const char leads_out[] = "it leads out of the store, which takes -o follow";
@@ -72,8 +72,8 @@ int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out
 	return rc;
 }
 
-/* Of what lies outside nothing is told but that there is a link: it stands for a file of its own,
-   which can't be opened. */
+/* Of a file outside the store the mount shows only that there is a link: as a file of its own, which can't be opened.
+   */
 static int stat_outside(const char *path, struct stat *st)
 {
 	if (lstat(path, st) < 0)

@@ -27,7 +27,8 @@ static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 {
 	/* optim/ is STEP's own, and comes behind model.pt. */
 	static const uint8_t order[] = {
-		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3, [NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
+		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3,
+		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
 	};
 	const char *slash = strrchr(key->path, '/');
 	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;
@@ -79,7 +80,9 @@ static int stat_stored(const struct ck_tree *tree, const char *dir, bool exact, 
 		name->bare = true;
 		return stat_stored(tree, dir, true, name, path, st, err);
 	}
-	return errno == ENOENT || errno == ENOTDIR ? ck_fail(err, CK_ERR_NOENT, "no such name") : ck_fail_sys(err, "stat");
+	if (errno == ENOENT || errno == ENOTDIR)
+		return ck_fail(err, CK_ERR_NOENT, "no such name");
+	return ck_fail_sys(err, "stat");
 }
 
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,

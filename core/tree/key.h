@@ -16,7 +16,7 @@ struct node_key {
 	ck_ino parent;
 };
 
-/* The base that a node of that key has, but for a collision. */
+/* The base that a node of that key has, unless another node has it already. */
 uint64_t node_base(const struct node_key *key);
 
 /* Keys of a node's children; PATH takes PATH_MAX bytes and must outlive KEY. CK_ERR_SYS when the

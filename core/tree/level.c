@@ -60,7 +60,7 @@ static bool is_type(DIR *dir, const struct dirent *entry, unsigned char type)
 	return fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && IFTODT(st.st_mode) == type;
 }
 
-/* A subdirectory that can't be read is none of nanochat's to the one who mounts. */
+/* A subdirectory that the mounting user can't read does not count as nanochat's. */
 static bool holds_steps(const char *path)
 {
 	DIR *dir = opendir(path);

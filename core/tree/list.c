@@ -1,3 +1,4 @@
+/* Listings of the tree's directories. Implements list.h; one function for each kind of directory. */
 #include "core/tree/list.h"
 
 #include "core/base/buf.h"
@@ -154,7 +155,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 
 	rc = node_of_stored(tree, step, type, name, &n, &c, &why);
 	if (!n)
-		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* it went away meanwhile */
+		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* the file went away since */
 	rc = CK_OK;
 	/* Neither the file nor an error of it could be shown: the list would be a lie. */
 	if (why.code == CK_ERR_SYS && !node_error_is_shown(&why)) {

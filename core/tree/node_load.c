@@ -1,3 +1,4 @@
+/* Loads the content of a node, and loads it again. Implements node_load.h; begin with ensure_loaded(). */
 #include "core/tree/node_load.h"
 
 #include "core/base/clock.h"

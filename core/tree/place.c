@@ -74,7 +74,7 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
 	if (!n)
 		return;
 	pthread_mutex_lock(&tree->lock);
-	/* Long ago. Of a file that was replaced meanwhile the last look still counts. */
+	/* As if it was seen long ago. For a file that was replaced since, the last look still counts. */
 	if (n->seen_ms)
 		n->seen_ms = 1;
 	pthread_mutex_unlock(&tree->lock);

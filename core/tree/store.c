@@ -169,7 +169,7 @@ int ck_store_drafts(const char *tag_path, struct ck_names *out, struct ck_error 
 	*out = (struct ck_names){ 0 };
 	if (ck_path_join(path, tag_path, CK_DRAFT_DIR))
 		rc = ck_list_visited(ck_real_opendir(path), path, add_draft, out, &why);
-	/* A link is none of ours. */
+	/* The mount never makes a link there. */
 	if (rc == CK_ERR_SYS && (why.sys == ENOENT || why.sys == ENOTDIR || why.sys == ELOOP)) {
 		*out = (struct ck_names){ 0 };
 		return CK_OK;

@@ -18,7 +18,7 @@ int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct
 /* Whether STEP's model has its name in the tag, whose path is real (real.h): also as a link. */
 bool ck_store_has_model(const char *tag_path, uint64_t step);
 
-/* The tags: subdirectories (or symlinks to one) of a checkpoints directory but for dot-directories,
+/* The tags: subdirectories (or symlinks to one) of a checkpoints directory, except dot-directories,
    sorted by name. Free with ck_names_free. */
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err);
 /* The drafts of a tag that the mount shows (STEP, PARTIAL; no STEP that is published), sorted by name;

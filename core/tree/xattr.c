@@ -1,3 +1,4 @@
+/* Extended attributes of tensors and pickles. Implements a part of tree.h. */
 #include "core/tree/tree.h"
 
 #include "core/base/buf.h"

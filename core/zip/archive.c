@@ -199,7 +199,8 @@ static int locate_deflated(struct ck_archive *archive, struct ck_slot *slot, str
 	return CK_OK;
 }
 
-static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struct ck_origin *origin, struct ck_error *err)
+static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struct ck_origin *origin,
+			 struct ck_error *err)
 {
 	uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_relaxed);
 	int rc = CK_OK;

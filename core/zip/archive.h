@@ -3,7 +3,7 @@
  *
  * A .pt is a zip with everything below one directory ("archive/", "model_000500/"); names here are
  * without it: "data.pkl", "data/0". Opening reads the end of the file, its central directory and no
- * entry. An archive is immutable but for the places of entries, which are found when first asked
+ * entry. An archive is immutable, except for the places of entries, which are found when first asked
  * for and remembered.
  */
 #ifndef CK_ARCHIVE_H
@@ -72,7 +72,7 @@ void ck_archive_set_scratch(struct ck_archive *archive, struct ck_scratch *scrat
  * stored entry lies in the .pt itself; its local header is read and compared with the central directory now, once. A
  * deflated one is inflated into a block of temporary space, unless it is there already, and its CRC checked. With
  * origin->now: CK_ERR_AGAIN where something would have to be read. CK_ERR_CORRUPT is remembered; CK_ERR_SYS (no
- * temporary space), CK_ERR_LIMIT and CK_ERR_CHANGED are found anew each time. Thread-safe.
+ * temporary space), CK_ERR_LIMIT and CK_ERR_CHANGED are looked at each time. Thread-safe.
  */
 int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *origin, struct ck_error *err);
 

@@ -38,7 +38,8 @@ struct ck_archive {
 	size_t top_len;                 /* of "TOP/" */
 	uint32_t *index;                /* open addressing: slot numbers, at most half full */
 	size_t mask;
-	bool no_crcs;                   /* every one is 0: they were turned off, torch.serialization.set_crc32_options */
+	/* Every CRC is 0: they were turned off (torch.serialization.set_crc32_options). */
+	bool no_crcs;
 	struct ck_hash_key key;         /* of the index */
 	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
 	struct ck_inflater *inflater;   /* made for the first deflated entry */

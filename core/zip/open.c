@@ -70,7 +70,8 @@ static int check_record(const struct ck_ziprecord *rec, const zip_stat_t *st, st
 	if (strlen(st->name) != rec->name_len || memcmp(st->name, rec->name, rec->name_len) != 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another name");
 	if (rec->method == CK_ZIP_STORED && rec->size != rec->stored_size)
-		return ck_fail(err, CK_ERR_CORRUPT, "expected two equal sizes of a stored entry, found %" PRIu64 " and %" PRIu64, rec->size,
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "expected two equal sizes of a stored entry, found %" PRIu64 " and %" PRIu64, rec->size,
 			       rec->stored_size);
 	return CK_OK;
 }
@@ -146,8 +147,10 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 
 	at = ck_archive_index_at(archive, slot->entry.name);
 	if (*at != CK_NO_SLOT)
-		return ck_fail(err, CK_ERR_CORRUPT, "two entries %s", strcmp(archive->slots[*at].entry.name, slot->entry.name) ?
-			       "whose names differ only in capital letters" : "of this name");
+		return ck_fail(err, CK_ERR_CORRUPT, "two entries %s",
+			       strcmp(archive->slots[*at].entry.name, slot->entry.name)
+				       ? "whose names differ only in capital letters"
+				       : "of this name");
 	extent->slot = *at = (uint32_t)archive->count++;
 	archive->no_crcs &= rec->crc == 0;
 	return CK_OK;
@@ -305,7 +308,8 @@ static int read_directory(struct opening *o, struct ck_error *err)
 	if (!rc && ck_archive_find(o->archive, "data.pkl") < 0)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "no data.pkl: not a torch.save file");
 	if (!rc && ck_archive_find(o->archive, "constants.pkl") >= 0)
-		rc = ck_fail(err, CK_ERR_UNSUPPORTED, "constants.pkl: a TorchScript archive, which torch.load would run");
+		rc = ck_fail(err, CK_ERR_UNSUPPORTED,
+			     "constants.pkl: a TorchScript archive, which torch.load would run");
 	return rc;
 }
 

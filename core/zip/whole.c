@@ -80,7 +80,7 @@ int ck_file_check_whole(const struct ck_file *file, struct ck_error *err)
 	uint8_t *bytes = malloc(len + 1);
 	int rc = bytes ? ck_file_read(file, 0, bytes, head, err) : ck_fail_nomem(err);
 	bool whole = !rc && is_legacy(bytes, head);
-	struct ck_error why = CK_ERROR_INIT;    /* a read that failed, not a file that is none */
+	struct ck_error why = CK_ERROR_INIT;    /* a read that failed, not a fault of the file */
 
 	if (!rc && !whole)
 		rc = ck_file_read(file, size - len, bytes, len, err);
