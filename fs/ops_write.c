@@ -130,7 +130,7 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	reply_status(req, "rename", &err);
 }
 
-/* Links and special files have no place in a checkpoint. */
+/* Special files have no place in a checkpoint. */
 static void refuse(fuse_req_t req)
 {
 	if (writable(req))
@@ -163,16 +163,63 @@ void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	fuse_reply_entry(req, &e);
 }
 
+static void reply_made(fuse_req_t req, const char *context, const struct ck_attr *attr, const struct ck_error *err)
+{
+	struct fuse_entry_param e;
+
+	if (err->code) {
+		fs_reply_error(req, context, err);
+		return;
+	}
+	fs_entry(attr, &e);
+	fuse_reply_entry(req, &e);
+}
+
 void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	(void)target, (void)parent, (void)name;
-	refuse(req);
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_attr attr;
+
+	if (!writable(req))
+		return;
+	ck_drafts_symlink(fs_of(req)->drafts, inner(req, parent), name, target, owner_of(req), &attr, &err);
+	reply_made(req, "symlink", &attr, &err);
 }
 
 void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
-	(void)ino, (void)new_parent, (void)new_name;
-	refuse(req);
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_attr attr;
+
+	if (!writable(req))
+		return;
+	ck_drafts_link(fs_of(req)->drafts, ino, inner(req, new_parent), new_name, &attr, &err);
+	reply_made(req, "link", &attr, &err);
+}
+
+static void set_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	if (!writable(req))
+		return;
+	/* Others than the user's mean something to the kernel, which would not see them. */
+	if (strncmp(name, "user.", 5) != 0 || !ck_is_draft(ino)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	ck_drafts_setxattr(fs_of(req)->drafts, ino, name, value, size, flags, &err);
+	reply_status(req, "setxattr", &err);
+}
+
+void fs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	set_xattr(req, ino, name, value ? value : "", size, flags);
+}
+
+void fs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	set_xattr(req, ino, name, NULL, 0, 0);
 }
 
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)

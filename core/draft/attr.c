@@ -4,6 +4,7 @@
 #include "core/draft/dirs.h"
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"
+#include "core/draft/ordinary.h"
 #include "core/draft/native.h"
 #include "core/draft/open.h"
 #include "core/draft/report.h"
@@ -21,6 +22,7 @@
 static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_draft_file *file, struct stat *st,
 		     struct ck_error *err)
 {
+	struct ck_error why = CK_ERROR_INIT;
 	char path[PATH_MAX];
 	int fd, rc;
 
@@ -28,17 +30,18 @@ static int stat_node(struct ck_drafts *d, struct dnode *node, const struct ck_dr
 		return report_stat(d, node->draft, node->parent, st, err);
 	if (file && !file->text)
 		return fstat(file->fd, st) < 0 ? ck_fail_sys(err, "fstat") : CK_OK;
-	fd = dnode_dup(d, node);
+	rc = node->dead ? CK_ERR_STALE : ordinary_stat(d, node, path, st, &why);
+	fd = rc == CK_ERR_STALE ? dnode_dup(d, node, false) : -1;
 	if (fd >= 0) {
 		rc = fstat(fd, st) < 0 ? ck_fail_sys(err, "fstat") : CK_OK;
 		close(fd);
 		return rc;
 	}
-	if (node->dead || node->draft->gone)
+	if (node->dead)
 		return ck_fail(err, CK_ERR_STALE, "the file is gone");
-	if (!dnode_path(d, node, NULL, path))
-		return ck_fail_long_path(err);
-	return ck_real_stat(path, st) < 0 ? ck_fail_sys(err, "stat") : CK_OK;
+	if (rc && err && !err->code)
+		*err = why;
+	return rc;
 }
 
 int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, struct ck_attr *out,
@@ -61,6 +64,7 @@ int ck_drafts_readlink(struct ck_drafts *d, ck_ino ino, char *buf, size_t size, 
 {
 	struct dnode *node = dnode_find(d, ino);
 	char path[PATH_MAX];
+	struct stat st;
 	int rc = CK_OK;
 	ssize_t len;
 
@@ -69,9 +73,10 @@ int ck_drafts_readlink(struct ck_drafts *d, ck_ino ino, char *buf, size_t size, 
 	if (node->draft->kind != DRAFT_PLAIN) {
 		errno = ELOOP;
 		rc = ck_fail_sys(err, "a link in a draft, which is not followed");
-	} else if (node->dead || !dnode_path(d, node, NULL, path)) {
-		rc = ck_fail(err, CK_ERR_STALE, "the link is gone");
 	} else {
+		rc = ordinary_stat(d, node, path, &st, err);
+	}
+	if (!rc) {
 		len = ck_real_readlink(path, buf, size - 1);
 		if (len < 0)
 			rc = ck_fail_sys(err, "readlink");
@@ -118,7 +123,7 @@ static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft
 	struct draft *draft = node->draft;
 	char path[PATH_MAX];
 	struct stat st;
-	int fd = file ? -1 : dnode_dup(d, node), rc = CK_OK;
+	int fd = file ? -1 : dnode_dup(d, node, true), rc = CK_OK;
 
 	/* What cp -a or chmod -R does to DRAFT.error changes nothing. */
 	if (node->report) {
@@ -135,8 +140,8 @@ static int change_draft(struct ck_drafts *d, struct dnode *node, struct ck_draft
 		rc = draft_begin(draft, err);
 	if (rc)
 		goto out;
-	if (!file && fd < 0 && (node->dead || !dnode_path(d, node, NULL, path)))
-		rc = ck_fail(err, CK_ERR_STALE, "the file is gone");
+	if (!file && fd < 0)
+		rc = ordinary_stat(d, node, path, &st, err);
 	if (!rc)
 		rc = apply(path, file ? file->fd : fd, &rest, err);
 	if (rest.size)

@@ -249,7 +249,8 @@ struct dnode *dnode_kill(struct ck_drafts *d, const struct stat *st)
 	struct dnode *node;
 
 	pthread_mutex_lock(&d->lock);
-	node = find_file(d, st);
+	/* What has another name lives on. */
+	node = S_ISDIR(st->st_mode) || st->st_nlink < 2 ? find_file(d, st) : NULL;
 	if (node) {
 		node->refs++;
 		kill_node(d, node);

@@ -13,12 +13,12 @@
    kernel asks for security.capability before it). */
 #define DRAFT_BLOCK (1 << 20)
 
-int dnode_dup(struct ck_drafts *d, struct dnode *node)
+int dnode_dup(struct ck_drafts *d, struct dnode *node, bool dead)
 {
 	int fd = -1;
 
 	pthread_mutex_lock(&d->lock);
-	if (node->dead && node->open)
+	if ((node->dead || !dead) && node->open)
 		fd = fcntl(node->open->fd, F_DUPFD_CLOEXEC, 0);
 	pthread_mutex_unlock(&d->lock);
 	return fd;

@@ -6,8 +6,8 @@
 
 #include "core/draft/private.h"
 
-/* A descriptor for who asks about a file that is gone but open; -1. */
-int dnode_dup(struct ck_drafts *d, struct dnode *node);
+/* A descriptor for who asks about a file that is open and, with DEAD, gone; -1. */
+int dnode_dup(struct ck_drafts *d, struct dnode *node, bool dead);
 /* The path of NODE (with NAME: of that in it), into PATH of PATH_MAX bytes. False with errno ENAMETOOLONG. */
 bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char *path);
 

@@ -55,6 +55,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->log = options->log;
 	d->log_arg = options->log_arg;
 	d->may_delete = options->may_delete;
+	d->native = options->native;
 	d->gave_up = options->gave_up;
 	d->gave_up_arg = options->gave_up_arg;
 	pthread_mutex_init(&d->lock, NULL);
@@ -68,6 +69,8 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 		ck_drafts_free(d);
 		return ck_fail_long_path(err);
 	}
+	if (options->level == CK_LEVEL_BASE && ck_path_join(path, options->store, "tokenizer"))
+		d->guarded = strdup(path);
 	strcpy(path, options->store);
 	*out = d;
 	if (options->read_only)
@@ -101,6 +104,7 @@ void ck_drafts_free(struct ck_drafts *d)
 	if (d->plain)
 		draft_put(d, d->plain);
 	ck_locks_free(d->locks);
+	free(d->guarded);
 	pthread_cond_destroy(&d->released);
 	pthread_mutex_destroy(&d->lock);
 	free(d);

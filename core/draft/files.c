@@ -3,6 +3,7 @@
 
 #include "core/draft/dnode.h"
 #include "core/draft/dnode_path.h"
+#include "core/draft/ordinary.h"
 #include "core/draft/log.h"
 #include "core/draft/native.h"
 #include "core/draft/note.h"
@@ -57,6 +58,7 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	struct dnode *node = dnode_find(d, ino);
 	struct draft *draft;
 	char path[PATH_MAX], *text;
+	struct stat st;
 	int fd, rc;
 
 	if (!node)
@@ -75,7 +77,11 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 	}
 	fd = !node->dead && dnode_path(d, node, NULL, path) ? ck_real_open(path, draft_file_flags(flags), 0)
 							    : (errno = ESTALE, -1);
-	rc = fd < 0 ? ck_fail_sys(err, "open") : ck_fd_may_stay(fd, err);
+	/* Others may have moved it away; the kernel then looks the name up again. */
+	if (draft->kind == DRAFT_PLAIN && (fd < 0 ? errno == ENOENT : fstat(fd, &st) == 0 && !ordinary_is(node, &st)))
+		rc = ck_fail(err, CK_ERR_STALE, "the file has its name no more");
+	else
+		rc = fd < 0 ? ck_fail_sys(err, "open") : ck_fd_may_stay(fd, err);
 	if (rc && fd >= 0)
 		close(fd);
 	if (rc)

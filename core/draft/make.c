@@ -43,6 +43,28 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 	return rc ? rc : ck_tree_lookup(d->tree, parent, name, out, err);
 }
 
+/* mid_checkpoints, the one of nanochat's that the mount has only where the store has it. */
+static int make_mid(struct ck_drafts *d, ck_ino parent, const char *base, const char *name, struct ck_owner owner,
+		    struct ck_attr *out, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	size_t i = 0;
+	int rc;
+
+	while (ck_sources[i].always)
+		i++;
+	if (strcmp(name, ck_sources[i].dir) != 0)
+		return ck_fail(err, CK_ERR_PERM, "'%s' is a name of the mount's own: mkdir %s", name, ck_sources[i].dir);
+	if (!ck_path_join(path, base, name))
+		return ck_fail_long_path(err);
+	rc = where_make_source(path, owner, err);
+	if (!rc)
+		rc = ck_tree_lookup(d->tree, parent, ck_sources[i].name, out, err);
+	/* The kernel expects a directory for an answer. Its next look finds the link. */
+	out->entry_timeout = 0;
+	return rc;
+}
+
 static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place *place, const char *name, mode_t mode,
 		      struct ck_owner owner, struct ck_attr *out, struct ck_error *err)
 {
@@ -107,10 +129,12 @@ int ck_drafts_mkdir(struct ck_drafts *d, ck_ino parent, const char *name, mode_t
 
 	if (rc)
 		return rc;
-	if (place.kind == CK_PLACE_SOURCE && (name[0] != '.' || !ck_plain_in_source(name)))
+	if (place.kind == CK_PLACE_SOURCE && (name[0] != '.' || !ck_plain_name(CK_LEVEL_SOURCE, name)))
 		return make_tag(d, parent, place.path, name, mode, owner, out, err);
-	if (place.kind == CK_PLACE_TAG && !ck_plain_in_tag(name))
+	if (place.kind == CK_PLACE_TAG && !ck_plain_name(CK_LEVEL_TAG, name))
 		return make_draft(d, parent, &place, name, mode, owner, out, err);
+	if (place.kind == CK_PLACE_BASE && !ck_plain_name(CK_LEVEL_BASE, name))
+		return make_mid(d, parent, place.path, name, owner, out, err);
 	if (place.kind != CK_PLACE_STEP || strcmp(name, "optim") != 0)
 		return make_at(d, parent, name, mode, owner, out, err);
 	/* optim/ of a step that has none: the draft for its shards brings it along. */

@@ -73,6 +73,17 @@ int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_
 	return ck_real_chmod(path, mode) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
 }
 
+int ck_give_made_link(const char *path, uid_t uid, gid_t gid, struct ck_error *err)
+{
+	struct stat st;
+
+	if (ck_real_stat(path, &st) < 0)
+		return ck_fail_sys(err, "stat");
+	return geteuid() == 0 && (uid || gid) && ck_real_chown(path, uid, group_of(&st, gid)) < 0 && cannot_give()
+		       ? ck_fail_sys(err, "chown")
+		       : CK_OK;
+}
+
 int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
 {
 	struct stat st;

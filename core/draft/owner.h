@@ -34,6 +34,9 @@ int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_
 /* The same for a new file. */
 int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err);
 
+/* And for a new symbolic link. */
+int ck_give_made_link(const char *path, uid_t uid, gid_t gid, struct ck_error *err);
+
 /* The directory PATH gets LIKE's owner and group where it is root's and LIKE is not: a mount by root left it so. */
 void ck_give_left(const char *path, const struct stat *like);
 

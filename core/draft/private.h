@@ -105,6 +105,8 @@ struct ck_drafts {
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
 	bool may_delete;        /* options.may_delete */
+	bool native;            /* options.native */
+	char *guarded;          /* the base directory's tokenizer/, whose files are guarded as checkpoints are; or NULL */
 	_Atomic time_t refused_at;      /* the second in which that was last logged */
 	bool (*gave_up)(void *arg);     /* as in ck_tree_options */
 	void *gave_up_arg;
@@ -128,8 +130,7 @@ struct ck_drafts {
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
-	/* PLAIN, without a DIR: which kind of the tree's directories (TAG, SOURCE), and its path in the store
-	   (free()) */
+	/* PLAIN, without a DIR: which kind of the tree's directories (BASE, SOURCE, TAG), and its path in the store (free()) */
 	enum ck_place_kind kind;
 	char *base;
 };

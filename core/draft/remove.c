@@ -6,6 +6,7 @@
 #include "core/draft/dnode_path.h"
 #include "core/draft/lock.h"
 #include "core/draft/log.h"
+#include "core/draft/ordinary.h"
 #include "core/draft/publish.h"
 #include "core/draft/recover.h"
 #include "core/draft/report.h"
@@ -21,7 +22,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * The kernel asks for a name that it has found. In a directory of the tree, a name that is
@@ -30,26 +30,13 @@
 int draft_or_published(const struct ck_place *place, const char *name, int rc, const struct ck_error *why,
 		       struct ck_error *err)
 {
-	bool plain = place->kind == CK_PLACE_TAG ? ck_plain_in_tag(name) : place->kind == CK_PLACE_SOURCE;
+	bool plain = place->kind == CK_PLACE_SOURCE ||
+		     (place->kind <= CK_PLACE_TAG && ck_plain_name((enum ck_level)place->kind, name));
 
 	if (place->kind != CK_PLACE_OTHER && !plain && (rc == CK_ERR_NOENT || (rc == CK_ERR_SYS && why->sys == ENOENT)))
 		return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
 	if (rc)
 		ck_error_copy(err, why);
-	return rc;
-}
-
-int native_may_go(struct ck_drafts *d, const char *name, struct ck_error *err)
-{
-	int rc;
-
-	if (d->may_delete)
-		return CK_OK;
-	rc = ck_fail(err, CK_ERR_PERM, "a stored checkpoint is removed or renamed only in a mount with -o delete");
-	ck_error_file(err, name);
-	/* rm -r asks for every file of the store: a line a second tells as much. */
-	if (err && atomic_exchange(&d->refused_at, time(NULL)) != time(NULL))
-		draft_say(d, err);
 	return rc;
 }
 
@@ -121,6 +108,8 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 	}
 	if (w.base)
 		rc = where_allows(d, parent, &w, name, err);
+	if (!rc && !dir)
+		rc = ordinary_may_go(d, &w, name, err);
 	if (!rc && (!where_path(d, &w, name, path) || ck_real_stat(path, &st) < 0))
 		rc = ck_fail_sys(err, "stat");
 	if (!rc) {

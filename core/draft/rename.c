@@ -5,6 +5,7 @@
 #include "core/draft/dnode_path.h"
 #include "core/draft/log.h"
 #include "core/draft/native.h"
+#include "core/draft/ordinary.h"
 #include "core/draft/note.h"
 #include "core/draft/open.h"
 #include "core/draft/remove.h"
@@ -118,7 +119,9 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 		errno = EXDEV;
 		rc = ck_fail_sys(err, "rename");
 	} else {
-		rc = draft_begin(from.draft, err);
+		rc = ordinary_may_go(d, &from, name, err);
+		if (!rc)
+			rc = draft_begin(from.draft, err);
 	}
 	if (!rc && report_is(d, &from, name)) {
 		rc = ck_fail(err, CK_ERR_PERM, "DRAFT.error stays in its draft");

@@ -87,7 +87,7 @@ static int find_in_draft(struct ck_drafts *d, ck_ino ino, struct where *w, struc
 	return CK_OK;
 }
 
-/* A tag's or a checkpoints directory, for the ordinary files in it. */
+/* The base, a checkpoints or a tag's directory, for the ordinary files in it. */
 static int find_plain(struct ck_drafts *d, const struct ck_place *place, struct where *w, struct ck_error *err)
 {
 	int rc;
@@ -115,7 +115,7 @@ int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, st
 		return rc;
 	if (place.kind == CK_PLACE_OPTIM)
 		return shards_find(d, &place, maker, out, err);
-	if (place.kind == CK_PLACE_TAG || place.kind == CK_PLACE_SOURCE)
+	if (place.kind <= CK_PLACE_TAG)
 		return find_plain(d, &place, out, err);
 	return ck_fail(err, CK_ERR_PERM, "a published step can't be changed");
 }
@@ -169,10 +169,11 @@ bool where_moved(struct ck_drafts *d, const struct where *w, const char *name, c
 }
 
 /* A name that a program gives to what it will rename: it begins with a dot, or ends as such names do. */
-static bool is_temporary(const char *name)
+bool where_is_temporary(const char *name)
 {
-	static const char *const ends[] = { "~", ".tmp", ".temp", ".part", ".swp" };
-	bool is = name[0] == '.';
+	static const char *const ends[] = { "~", ".temp", ".part", ".swp" };
+	/* Python's tempfile and sed -i begin theirs like that. */
+	bool is = name[0] == '.' || strstr(name, ".tmp") || strncmp(name, "tmp", 3) == 0 || strncmp(name, "sed", 3) == 0;
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends) && !is; i++)
 		is = ck_ends_with(name, ends[i]);
@@ -182,7 +183,7 @@ static bool is_temporary(const char *name)
 /* Whether NAME at W, one of the tree's directories, is an ordinary one of the store's. */
 bool where_is_plain(const struct where *w, const char *name)
 {
-	return w->kind == CK_PLACE_TAG ? ck_plain_in_tag(name) : ck_plain_in_source(name);
+	return ck_plain_name((enum ck_level)w->kind, name);
 }
 
 int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err)
@@ -194,7 +195,7 @@ int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const c
 
 	if (w->base && !where_is_plain(w, name))
 		return ck_fail(err, CK_ERR_PERM, "'%.64s' is a name of the mount's own, or almost a step's", name);
-	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || is_temporary(name))
+	if (ck_is_draft(ino) || w->draft->kind != CK_DRAFT_OPTIM || where_is_temporary(name))
 		return CK_OK;
 	if (ck_plan_is_shown(name))
 		return CK_OK;

@@ -10,8 +10,8 @@
 struct ck_place;
 
 /* Resolves the directory INO to a place in a draft: a directory of a draft; optim/ of a published
-   step (its draft is made for MAKER, NULL: not made); a tag or a checkpoints directory (the store's ordinary
-   files). CK_ERR_PERM elsewhere. */
+   step (its draft is made for MAKER, NULL: not made); the base, a checkpoints or a tag's directory (the store's
+   ordinary files). CK_ERR_PERM elsewhere. */
 int where_find(struct ck_drafts *d, ck_ino ino, const struct ck_owner *maker, struct where *out, struct ck_error *err);
 /* optim/ of the draft for shards of a published step. */
 int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct ck_owner *maker, struct where *w,
@@ -23,6 +23,8 @@ struct dnode *where_node(struct ck_drafts *d, const struct where *w, const char 
 bool where_moved(struct ck_drafts *d, const struct where *w, const char *name, const struct stat *st);
 /* Makes the directory of W where it is nanochat's for a source and isn't there yet. */
 int where_make(const struct where *w, struct ck_owner owner, struct ck_error *err);
+/* Whether programs call what they will rename like that. */
+bool where_is_temporary(const char *name);
 /* Whether NAME may be created at W. */
 int where_allows(struct ck_drafts *d, ck_ino ino, const struct where *w, const char *name, struct ck_error *err);
 

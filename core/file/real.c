@@ -105,31 +105,37 @@ int ck_real_utimens(const char *path, const struct timespec times[2])
 	IN_PARENT(path, utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
-/* An fchmodat that follows no link is new in Linux 6.6, and fchmod refuses a descriptor opened with
-   O_PATH. chmod takes the path of that descriptor in /proc. */
-static int chmod_at(int dir, const char *name, mode_t mode)
+static int handle_at(int dir, const char *name, char handle[CK_HANDLE])
 {
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
 	struct stat st;
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	rc = fstat(fd, &st);
-	if (!rc && S_ISLNK(st.st_mode)) {
-		errno = ELOOP;
-		rc = -1;
-	}
-	if (!rc)
-		rc = chmod(path, mode);
+	snprintf(handle, CK_HANDLE, "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode))
+		return fd;
+	errno = ELOOP;
 	close(fd);
-	return rc;
+	return -1;
 }
 
+int ck_real_handle(const char *path, char handle[CK_HANDLE])
+{
+	IN_PARENT(path, handle_at(dir, name, handle));
+}
+
+/* An fchmodat that follows no link is new in Linux 6.6. */
 int ck_real_chmod(const char *path, mode_t mode)
 {
-	IN_PARENT(path, chmod_at(dir, name, mode));
+	char handle[CK_HANDLE];
+	int fd = ck_real_handle(path, handle), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = chmod(handle, mode);
+	close(fd);
+	return rc;
 }
 
 int ck_real_truncate(const char *path, off_t size)
@@ -141,6 +147,11 @@ int ck_real_truncate(const char *path, off_t size)
 	rc = ftruncate(fd, size);
 	close(fd);
 	return rc;
+}
+
+int ck_real_symlink(const char *target, const char *path)
+{
+	IN_PARENT(path, symlinkat(target, dir, name));
 }
 
 static int rename_at(int from_dir, const char *from, const char *to, unsigned flags)

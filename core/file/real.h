@@ -25,12 +25,17 @@ ssize_t ck_real_readlink(const char *path, char *buf, size_t size);
 int ck_real_mkdir(const char *path, mode_t mode);
 int ck_real_unlink(const char *path);                           /* the link itself */
 int ck_real_rmdir(const char *path);
+int ck_real_symlink(const char *target, const char *path);
 int ck_real_link(const char *from, const char *to);
 int ck_real_rename(const char *from, const char *to, unsigned flags);   /* a link itself */
 int ck_real_chmod(const char *path, mode_t mode);
 int ck_real_chown(const char *path, uid_t uid, gid_t gid);      /* of a link itself */
 int ck_real_utimens(const char *path, const struct timespec times[2]);  /* of a link itself */
 int ck_real_truncate(const char *path, off_t size);
+
+/* A descriptor of the file itself (O_PATH), and the path that reaches it for calls that take a path alone. ELOOP of a link. */
+#define CK_HANDLE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
+int ck_real_handle(const char *path, char handle[CK_HANDLE]);
 
 /* As ck_file_open. */
 int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err);

@@ -138,10 +138,10 @@ static int attr_of_meta(struct ck_tree *tree, struct node *n, struct stat *st, s
 	return CK_OK;
 }
 
-static int attr_of_link(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err)
+static int attr_of_link(struct ck_tree *tree, struct node *n, uint32_t local, struct stat *st, struct ck_error *err)
 {
 	char target[NAME_MAX + 1];
-	int rc = ck_tree_readlink(tree, ino_of(n, LOCAL_LINK), target, sizeof(target), err);
+	int rc = ck_tree_readlink(tree, ino_of(n, local), target, sizeof(target), err);
 
 	if (!rc)
 		fill_link(st, strlen(target));
@@ -188,8 +188,8 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	rc = n->type == NODE_SOURCE ? stat_source(tree, n, &out->st, err) : node_stat(tree, n, &out->st, err);
 	if (rc)
 		return rc;
-	if ((n->type == NODE_SOURCE || n->type == NODE_TAG) && local == LOCAL_LINK) {
-		rc = attr_of_link(tree, n, &out->st, err);
+	if (n->type <= NODE_TAG && local != LOCAL_SELF) {
+		rc = attr_of_link(tree, n, local, &out->st, err);
 	} else if ((stored || n->type == NODE_META) && local == LOCAL_ERROR) {
 		rc = tree_error_text(tree, n, line, sizeof(line), err);
 		if (!rc)

@@ -121,7 +121,10 @@ int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, s
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	if (n->type == NODE_SOURCE) {
+	if (n->type == NODE_BASE) {
+		strcpy(name, ck_sources[local_of(ino) - LOCAL_LINK].name);
+		rc = CK_OK;
+	} else if (n->type == NODE_SOURCE) {
 		rc = tree_largest(tree, n, name, err);
 	} else {
 		rc = tree_latest(tree, n, &step, err);

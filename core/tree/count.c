@@ -21,7 +21,7 @@
 
 /* ---- of the base, of a source, of a tag ---- */
 
-static nlink_t count_sources(const struct node *base)
+static nlink_t count_sources(const struct ck_tree *tree, const struct node *base)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -31,7 +31,7 @@ static nlink_t count_sources(const struct node *base)
 		count += ck_sources[i].always ||
 			 (ck_path_join(path, base->path, ck_sources[i].dir) && stat(path, &st) == 0 &&
 			  S_ISDIR(st.st_mode));
-	return count;
+	return tree->options.native ? count + ck_plain_count_dirs(base->path, CK_LEVEL_BASE) : count;
 }
 
 static nlink_t count_tags(const struct node *source)
@@ -41,7 +41,7 @@ static nlink_t count_tags(const struct node *source)
 
 	if (ck_store_tags(source->path, &tags, NULL))
 		return 0;
-	count = tags.count + ck_plain_count_dirs(source->path, false);
+	count = tags.count + ck_plain_count_dirs(source->path, CK_LEVEL_SOURCE);
 	ck_names_free(&tags);
 	return count;
 }
@@ -63,7 +63,7 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 		*count += drafts.count;
 		ck_names_free(&drafts);
 	}
-	*count += ck_plain_count_dirs(path, true);
+	*count += ck_plain_count_dirs(path, CK_LEVEL_TAG);
 	return CK_OK;
 }
 
@@ -178,7 +178,7 @@ int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nli
 {
 	switch (n->type) {
 	case NODE_BASE:
-		*count = count_sources(n);
+		*count = count_sources(tree, n);
 		return CK_OK;
 	case NODE_SOURCE:
 		*count = count_tags(n);

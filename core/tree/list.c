@@ -62,10 +62,13 @@ static int list_base(struct ck_tree *tree, struct node *base, struct ck_dir *dir
 	struct stat st;
 	int rc = CK_OK;
 
-	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources) && !rc; i++) {
+	for (uint32_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources) && !rc; i++) {
 		key_of_source(tree, base, i, path, &key);
-		if (ck_sources[i].always || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
-			rc = add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		if (!ck_sources[i].always && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
+			continue;
+		rc = add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		if (!rc && tree->options.native)
+			rc = add(dir, ck_sources[i].dir, ino_of(base, LOCAL_LINK + i), S_IFLNK, true, err);
 	}
 	return rc;
 }

@@ -28,20 +28,27 @@ static int get_child(struct ck_tree *tree, const struct node_key *key, struct no
 
 /* ---- one function a kind of directory ---- */
 
+/* A source under the mount's name, or, under nanochat's, a link to it: a directory has only one parent. */
 static int child_of_base(struct ck_tree *tree, struct node *base, const char *name, struct node **child,
-			 struct ck_error *err)
+			 uint32_t *local, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	struct node_key key;
 	struct stat st;
 
-	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++) {
-		if (strcmp(name, ck_sources[i].name) != 0)
+	for (uint32_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++) {
+		bool native = strcmp(name, ck_sources[i].dir) == 0;
+
+		if (!native && strcmp(name, ck_sources[i].name) != 0)
 			continue;
 		key_of_source(tree, base, i, path, &key);
 		if (!ck_sources[i].always && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
 			break;
-		return get_child(tree, &key, child, err);
+		if (!native)
+			return get_child(tree, &key, child, err);
+		*child = node_ref(tree, base);
+		*local = LOCAL_LINK + i;
+		return CK_OK;
 	}
 	return not_found(err);
 }
@@ -247,7 +254,7 @@ static int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local,
 	*child_local = LOCAL_SELF;
 	switch (parent->type) {
 	case NODE_BASE:
-		return child_of_base(tree, parent, name, child, err);
+		return child_of_base(tree, parent, name, child, child_local, err);
 	case NODE_SOURCE:
 		return child_of_source(tree, parent, name, child, child_local, err);
 	case NODE_TAG:

@@ -14,7 +14,7 @@ int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err) {
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err)
 {
 	static const enum ck_place_kind kinds[] = {
-		[NODE_BASE] = CK_PLACE_OTHER,  [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG,
+		[NODE_BASE] = CK_PLACE_BASE,   [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG,
 		[NODE_STEP] = CK_PLACE_STEP,   [NODE_META] = CK_PLACE_OTHER,    [NODE_MODEL] = CK_PLACE_OTHER,
 		[NODE_OPTIM] = CK_PLACE_OTHER, [NODE_FILE] = CK_PLACE_OTHER,    [NODE_NATIVE] = CK_PLACE_NATIVE,
 	};
@@ -30,7 +30,7 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 		out->kind = CK_PLACE_OPTIM;
 	else if (local_of(ino) != LOCAL_SELF)
 		out->kind = CK_PLACE_OTHER;
-	if (out->kind == CK_PLACE_SOURCE)
+	if (out->kind == CK_PLACE_BASE || out->kind == CK_PLACE_SOURCE)
 		strcpy(out->path, n->path);
 	else if (out->kind != CK_PLACE_OTHER)
 		path_of_tag(n, out->path);
@@ -45,8 +45,8 @@ int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, str
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	*view = n->type >= NODE_STEP && n->type != NODE_NATIVE;
-	/* The base's sources are ours, and so are the links. */
-	if (n->type == NODE_BASE || (!*view && local != LOCAL_SELF))
+	/* The links are ours. */
+	if (!*view && local != LOCAL_SELF)
 		return ck_fail(err, CK_ERR_PERM, "it stands for no file or directory of the store");
 	strcpy(path, n->path);
 	return ck_tree_real(tree, path, err);

@@ -4,22 +4,24 @@
 #ifndef CK_PLACE_H
 #define CK_PLACE_H
 
+#include "core/tree/level.h"
 #include "core/tree/names.h"
 #include "core/tree/types.h"
 
 struct ck_tree;
 
 enum ck_place_kind {
-	CK_PLACE_SOURCE,        /* a checkpoints directory */
-	CK_PLACE_TAG,
+	CK_PLACE_BASE = CK_LEVEL_BASE,          /* the base directory */
+	CK_PLACE_SOURCE = CK_LEVEL_SOURCE,      /* a checkpoints directory */
+	CK_PLACE_TAG = CK_LEVEL_TAG,
 	CK_PLACE_STEP,          /* a published step's directory */
 	CK_PLACE_OPTIM,         /* its optim/ */
 	CK_PLACE_NATIVE,        /* a stored file under nanochat's own name */
-	CK_PLACE_OTHER,         /* the root of a base store, and everything below a step */
+	CK_PLACE_OTHER,         /* everything below a step, and links of the mount's own */
 };
 struct ck_place {
 	enum ck_place_kind kind;
-	/* SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
+	/* BASE, SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
 	char path[4096];
 	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
 	ck_ino step;                    /* STEP, OPTIM: the step's directory */

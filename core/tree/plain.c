@@ -15,7 +15,7 @@ static bool is_almost_step(const char *name)
 	return digits && (!name[digits] || strcmp(name + digits, ".partial") == 0);
 }
 
-bool ck_plain_in_tag(const char *name)
+static bool in_tag(const char *name)
 {
 	static const char *const own[] = { CK_DRAFT_DIR, ".trash", "latest", "best", "history.tsv" };
 	struct ck_file_name native;
@@ -26,12 +26,23 @@ bool ck_plain_in_tag(const char *name)
 	return !is_almost_step(name) && !ck_file_name_parse(name, &native);
 }
 
-bool ck_plain_in_source(const char *name)
+/* nanochat's names of the checkpoints directories are links of the mount's. */
+static bool in_base(const char *name)
 {
-	return strcmp(name, "largest") != 0 && strcmp(name, CK_DRAFT_DIR) != 0;
+	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
+		if (strcmp(name, ck_sources[i].name) == 0 || strcmp(name, ck_sources[i].dir) == 0)
+			return false;
+	return true;
 }
 
-size_t ck_plain_count_dirs(const char *dir, bool is_tag)
+bool ck_plain_name(enum ck_level level, const char *name)
+{
+	if (level == CK_LEVEL_SOURCE)
+		return strcmp(name, "largest") != 0 && strcmp(name, CK_DRAFT_DIR) != 0;
+	return level == CK_LEVEL_TAG ? in_tag(name) : in_base(name);
+}
+
+size_t ck_plain_count_dirs(const char *dir, enum ck_level level)
 {
 	struct ck_names names;
 	char path[4096];
@@ -41,9 +52,9 @@ size_t ck_plain_count_dirs(const char *dir, bool is_tag)
 	if (ck_list_dir(dir, &names, NULL))
 		return 0;
 	for (size_t i = 0; i < names.count; i++)
-		count += (is_tag ? ck_plain_in_tag(names.names[i])
-				 : names.names[i][0] == '.' && ck_plain_in_source(names.names[i])) &&
-			 ck_path_join(path, dir, names.names[i]) && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+		count += (level != CK_LEVEL_SOURCE || names.names[i][0] == '.') &&
+			 ck_plain_name(level, names.names[i]) && ck_path_join(path, dir, names.names[i]) &&
+			 lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 	ck_names_free(&names);
 	return count;
 }

@@ -58,10 +58,10 @@ writable() {
 @test "POSIX behaviour of ordinary directories, call by call: in a tag, in a checkpoints directory, deep in them" {
 	writable
 	mkdir "$TAG/logs" "$MNT/base/.cache"
-	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/logs"
+	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/logs" ordinary
 	mkdir "$TAG/logs/deep"
-	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/logs/deep"
-	"$PYTHON" "$ORACLE/posix_written.py" "$MNT/base/.cache"
+	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/logs/deep" ordinary
+	"$PYTHON" "$ORACLE/posix_written.py" "$MNT/base/.cache" ordinary
 	rmdir "$TAG/logs/deep" "$TAG/logs" "$MNT/base/.cache"
 	[[ ! -e $STORED/logs && ! -e $STORE/base_checkpoints/.cache ]]
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Random programs in a draft, against the same in a plain directory: exerciser.py DIRECTORY [SECONDS].
+"""Random programs in a draft, or in the mount's directory PLACE, against the same in a plain directory: exerciser.py DIRECTORY [SECONDS [PLACE]].
 
 Each call is made in both; both must succeed with the same result, or fail by the same errno. At the end, and after
 each remount and kill -9 in between, both trees must be the same: names, types, bytes, modes, times. Without SECONDS
@@ -33,6 +33,7 @@ WHICH = st.integers(0, 5)
 
 class Place:
     base = daemon = None
+    within = "base/d1"
     number = 0
 
 
@@ -44,7 +45,7 @@ class Exerciser(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         Place.number += 1
-        self.draft = os.path.join(Place.base, "mnt/base/d1/%06d" % Place.number)
+        self.draft = os.path.join(Place.base, "mnt", Place.within, "%06d" % Place.number)
         self.plain = os.path.join(Place.base, "plain", str(Place.number))
         for top in self.draft, self.plain:
             os.mkdir(top)
@@ -241,6 +242,9 @@ def main():
     os.makedirs(os.path.join(Place.base, "store/base_checkpoints/d1"))
     os.makedirs(os.path.join(Place.base, "plain"))
     mount()
+    if len(sys.argv) > 3:
+        Place.within = sys.argv[3]
+        os.makedirs(os.path.join(Place.base, "mnt", Place.within), exist_ok=True)
     how = dict(stateful_step_count=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     end = time.monotonic() + seconds
     while True:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""posix_written.py DRAFT: what a draft's directory does, call by call, as a plain file system does. Also runs on one, given a directory of it."""
+"""posix_written.py DIRECTORY [ordinary]: what a draft's directory does, call by call, as a plain file system does. Also runs on one, given a directory of it."""
 import contextlib
 import errno
 import mmap
@@ -213,6 +213,45 @@ def refused():
     os.unlink("f")
 
 
+def links():
+    """In the store's ordinary directories."""
+    with open("f", "w") as f:
+        f.write("data")
+    os.symlink("f", "s")
+    assert os.readlink("s") == "f" and open("s").read() == "data" and stat.S_ISLNK(os.lstat("s").st_mode)
+    os.symlink("nowhere/at/all", "t")
+    with fails(errno.ENOENT):
+        open("t")
+    with fails(errno.EEXIST):
+        os.symlink("x", "s")
+    os.rename("t", "s")
+    assert os.readlink("s") == "nowhere/at/all"
+    os.unlink("s")
+    os.link("f", "g")
+    assert os.stat("f").st_ino == os.stat("g").st_ino and os.stat("f").st_nlink == 2
+    fd = os.open("g", os.O_RDWR)
+    os.write(fd, b"D")
+    assert open("f").read() == "Data"
+    number = os.fstat(fd).st_ino
+    os.unlink("g")
+    assert os.fstat(fd).st_nlink == 1 and os.fstat(fd).st_ino == number and os.stat("f").st_ino == number
+    os.write(fd, b"A")
+    assert open("f").read() == "DAta"
+    os.link("f", "g")
+    os.unlink("f")
+    assert open("g").read() == "DAta" and os.fstat(fd).st_nlink == 1 and os.stat("g").st_ino == number
+    with open("h", "w") as h:
+        h.write("other")
+    os.link("h", "i")
+    os.rename("g", "i")
+    assert open("h").read() == "other" and open("i").read() == "DAta" and os.stat("h").st_nlink == 1
+    os.close(fd)
+    for name in "h", "i":
+        os.unlink(name)
+    with fails(errno.EPERM):
+        os.mkfifo("p")
+
+
 def threads():
     """Many writers of many files in one directory: each finds what it wrote."""
     errors = []
@@ -248,9 +287,9 @@ def threads():
 
 def main():
     os.chdir(sys.argv[1])
-    plain = len(sys.argv) > 2
+    ordinary = len(sys.argv) > 2
     for check in (open_flags, unlink_and_rename_while_open, many_short_lives, directories, names, attributes, mappings, threads) + \
-            (() if plain else (refused,)):
+            ((links,) if ordinary else (refused,)):
         check()
         left = [n for n in os.listdir(".") if n != "DRAFT.error"]  # always there in a draft
         assert left == [], left
