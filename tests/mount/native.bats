@@ -233,7 +233,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 		[[ $(<"$TAG/x") == mine ]]
 	done
 	rm "$TAG/x"
-	refuses "Operation not permitted" touch "$MNT/sft/largest"
+	refuses "Operation not permitted" touch "$MNT/mid"
 	refuses "Operation not permitted" mv "$TAG/model_000500.pt" "$TAG/model_000700.pt"
 	refuses "Operation not permitted" ln "$TAG/model_000500.pt" "$TAG/model_000700.pt"
 	refuses "Operation not permitted" truncate -s 10 "$TAG/000500/model.pt"
