@@ -113,6 +113,15 @@ forbidden() {
 	return "$status"
 }
 
+@test "README has no line over 140 characters, and its tour names each folder" {
+	local folder
+	cd "$REPO"
+	! LC_ALL=C.UTF-8 grep -nE '^.{141}' README.md || return 1
+	for folder in core/*/ fs/; do
+		grep -qF "](${folder%/})" README.md || { echo "README lacks $folder"; return 1; }
+	done
+}
+
 # ---- the tests themselves ----
 
 @test "no test names a path of its own outside the test's directory, or measures how long something took" {
