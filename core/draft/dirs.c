@@ -191,7 +191,8 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 	if (place.kind == CK_PLACE_TAG)
 		rc = list_tag(d, &place, dir, err);
 	/* What nanochat keeps beside its checkpoints is listed for who wants its own names. */
-	if (rc || place.kind == CK_PLACE_OTHER || (place.kind == CK_PLACE_BASE && !d->native) || where_find(d, ino, NULL, &w, err))
+	if (rc || place.kind == CK_PLACE_OTHER || (place.kind == CK_PLACE_BASE && !d->native) ||
+	    where_find(d, ino, NULL, &w, err))
 		return rc;
 	rc = list_at(d, &w, dir, &why);
 	/* A checkpoints directory that isn't made yet is shown empty. */

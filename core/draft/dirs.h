@@ -20,7 +20,8 @@ int ck_drafts_getattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *fil
 /* The target of an ordinary link of the store. CK_ERR_SYS ELOOP for a link in a draft: somebody else made that. */
 int ck_drafts_readlink(struct ck_drafts *d, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 
-/* As ck_tree_getxattr and ck_tree_listxattr: of NAME.rejected, why it was; of the store's ordinary files, the user's own. */
+/* As ck_tree_getxattr and ck_tree_listxattr: of NAME.rejected, why it was; of the store's ordinary files, the user's
+   own. */
 int ck_drafts_getxattr(struct ck_drafts *d, ck_ino ino, const char *name, char **value, size_t *len,
 		       struct ck_error *err);
 int ck_drafts_listxattr(struct ck_drafts *d, ck_ino ino, char **names, size_t *len, struct ck_error *err);

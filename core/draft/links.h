@@ -11,12 +11,13 @@
 
 struct ck_drafts;
 
-/* symlink(2) and link(2). CK_ERR_PERM but for ordinary files. */
+/* symlink(2) and link(2). CK_ERR_PERM for others than ordinary files. */
 int ck_drafts_symlink(struct ck_drafts *d, ck_ino parent, const char *name, const char *target, struct ck_owner owner,
 		      struct ck_attr *out, struct ck_error *err);
 int ck_drafts_link(struct ck_drafts *d, ck_ino ino, ck_ino parent, const char *name, struct ck_attr *out,
 		   struct ck_error *err);
-/* setxattr(2); VALUE NULL removes. CK_ERR_UNSUPPORTED but for ordinary files. */
+/* setxattr(2); VALUE NULL removes. CK_ERR_UNSUPPORTED for others than
+   ordinary files. */
 int ck_drafts_setxattr(struct ck_drafts *d, ck_ino ino, const char *name, const char *value, size_t size, int flags,
 		       struct ck_error *err);
 

@@ -54,7 +54,8 @@ static int make_mid(struct ck_drafts *d, ck_ino parent, const char *base, const 
 	while (ck_sources[i].always)
 		i++;
 	if (strcmp(name, ck_sources[i].dir) != 0)
-		return ck_fail(err, CK_ERR_PERM, "'%s' is a name of the mount's own: mkdir %s", name, ck_sources[i].dir);
+		return ck_fail(err, CK_ERR_PERM, "'%s' is a name of the mount's own: mkdir %s", name,
+				       ck_sources[i].dir);
 	if (!ck_path_join(path, base, name))
 		return ck_fail_long_path(err);
 	rc = where_make_source(path, owner, err);

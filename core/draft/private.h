@@ -106,7 +106,8 @@ struct ck_drafts {
 	void *log_arg;
 	bool may_delete;        /* options.may_delete */
 	bool native;            /* options.native */
-	char *guarded;          /* the base directory's tokenizer/, whose files are guarded as checkpoints are; or NULL */
+	/* The base directory's tokenizer/, whose files are guarded as checkpoints are; or NULL. */
+	char *guarded;
 	_Atomic time_t refused_at;      /* the second in which that was last logged */
 	bool (*gave_up)(void *arg);     /* as in ck_tree_options */
 	void *gave_up_arg;
@@ -130,7 +131,8 @@ struct ck_drafts {
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
-	/* PLAIN, without a DIR: which kind of the tree's directories (BASE, SOURCE, TAG), and its path in the store (free()) */
+	/* PLAIN, without a DIR: which kind of the tree's directories (BASE, SOURCE, TAG), and its path in the store
+	   (free()) */
 	enum ck_place_kind kind;
 	char *base;
 };

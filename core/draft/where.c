@@ -173,7 +173,8 @@ bool where_is_temporary(const char *name)
 {
 	static const char *const ends[] = { "~", ".temp", ".part", ".swp" };
 	/* Python's tempfile and sed -i begin theirs like that. */
-	bool is = name[0] == '.' || strstr(name, ".tmp") || strncmp(name, "tmp", 3) == 0 || strncmp(name, "sed", 3) == 0;
+	bool is = name[0] == '.' || strstr(name, ".tmp") || strncmp(name, "tmp", 3) == 0 ||
+		  strncmp(name, "sed", 3) == 0;
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends) && !is; i++)
 		is = ck_ends_with(name, ends[i]);

@@ -33,7 +33,8 @@ int ck_real_chown(const char *path, uid_t uid, gid_t gid);      /* of a link its
 int ck_real_utimens(const char *path, const struct timespec times[2]);  /* of a link itself */
 int ck_real_truncate(const char *path, off_t size);
 
-/* A descriptor of the file itself (O_PATH), and the path that reaches it for calls that take a path alone. ELOOP of a link. */
+/* A descriptor of the file itself (O_PATH), and the path that reaches it for calls that take a path alone. ELOOP of a
+   link. */
 #define CK_HANDLE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
 int ck_real_handle(const char *path, char handle[CK_HANDLE]);
 

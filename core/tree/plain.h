@@ -1,7 +1,7 @@
 /*
  * plain - which names of the base directory, of a checkpoints directory and of a tag's are neither a step's nor the
- * mount's own: those are ordinary files and directories of the store (nanochat's tokenizer/, a saver's temporary name, a
- * fork's own file, NAME.rejected).
+ * mount's own: those are ordinary files and directories of the store (nanochat's tokenizer/, a saver's temporary name,
+ * a fork's own file, NAME.rejected).
  */
 #ifndef CK_PLAIN_H
 #define CK_PLAIN_H
@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether NAME in a directory of that level is an ordinary one. In a checkpoints directory a directory that doesn't begin
-   with a dot is a tag: that is for the caller to see. */
+/* Whether NAME in a directory of that level is an ordinary one. In a checkpoints directory a directory that doesn't
+   begin with a dot is a tag: that is for the caller to see. */
 bool ck_plain_name(enum ck_level level, const char *name);
 
 /* How many ordinary directories DIR, of that level, holds: for its link count. */

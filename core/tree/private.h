@@ -30,7 +30,8 @@ enum node_type {
 enum local {
 	/* the directory, or the file itself; with base 0 the kernel's root inode */
 	LOCAL_SELF = 1,
-	LOCAL_LINK = 2,         /* SOURCE: largest; TAG: latest; BASE: + its place in ck_sources, nanochat's name for it */
+	/* SOURCE: largest; TAG: latest; BASE: + its place in ck_sources, nanochat's name for it */
+	LOCAL_LINK = 2,
 	LOCAL_OPTIM = 2,        /* STEP: the directory optim/ */
 	LOCAL_ERROR = 2,        /* META, MODEL, OPTIM: the .error file */
 	LOCAL_OUTLINE = 3,      /* these in the order of a step's listing */
