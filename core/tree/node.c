@@ -204,6 +204,18 @@ static bool is_in_use(const struct node *n)
 	return is_read(n->checkpoint, n->text) || (n->before && is_read(n->before->checkpoint, n->before->text));
 }
 
+size_t content_drop_unread(struct content *content)
+{
+	const struct content *before = content->before;
+	size_t memory = content->memory;
+
+	if (is_read(content->checkpoint, content->text) || (before && is_read(before->checkpoint, before->text)))
+		return 0;
+	content_free(content);
+	*content = (struct content){ .state = LOAD_NONE };
+	return memory;
+}
+
 void content_keep(struct node *n, struct content *old)
 {
 	struct content *before = is_read(old->checkpoint, old->text) ? calloc(1, sizeof(*before)) : NULL;
@@ -218,9 +230,10 @@ void content_keep(struct node *n, struct content *old)
 	content_free(old);
 }
 
-static void shrink_cache(struct ck_tree *tree)
+/* Drops what passes the cache's bounds, and returns how many bytes these were. SPARED, if not NULL, stays, however large it is: somebody waits for it. */
+static size_t shrink_cache(struct ck_tree *tree, const struct node *spared)
 {
-	size_t count = 0, memory = 0;
+	size_t count = 0, memory = 0, dropped = 0;
 	struct node *n, *older;
 
 	for (n = tree->newest; n; n = older) {
@@ -229,10 +242,12 @@ static void shrink_cache(struct ck_tree *tree)
 			continue;
 		count++;
 		memory += n->memory;
-		/* The newest stays, however large: it is what someone waits for. */
-		if (n != tree->newest && (count > CACHE_COUNT || memory > CACHE_MEMORY))
-			drop_content(tree, n);
+		if (n == spared || (count <= CACHE_COUNT && memory <= CACHE_MEMORY))
+			continue;
+		dropped += n->memory;
+		drop_content(tree, n);
 	}
+	return dropped;
 }
 
 size_t node_drop_unused(struct ck_tree *tree, int64_t ms)
@@ -256,7 +271,12 @@ size_t node_drop_unused(struct ck_tree *tree, int64_t ms)
 void content_loaded(struct ck_tree *tree, struct node *n)
 {
 	link_content(tree, n);
-	shrink_cache(tree);
+	shrink_cache(tree, n);
+}
+
+size_t content_make_room(struct ck_tree *tree)
+{
+	return shrink_cache(tree, NULL);
 }
 
 void content_used(struct ck_tree *tree, struct node *n)

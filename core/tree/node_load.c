@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -235,21 +236,32 @@ static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
 	return CK_OK;
 }
 
+/* So many bytes that were freed are worth giving back at once. */
+#define MUCH ((size_t)4 << 20)
+
 /* Loads the content, now or again, with the lock held before and after; in its turn, if it parses. NODE is in
    LOAD_RUNNING for others who want it. */
 static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct content old = { .state = LOAD_NONE };
 	struct ck_error own = CK_ERROR_INIT;
+	size_t dropped;
 	int rc;
 
 	if (n->state != LOAD_NONE)
 		old = content_take(tree, n);
+	/* Neither what nobody reads of it nor a large content of another file is in memory beside the new one. */
+	dropped = content_drop_unread(&old);
+	if (parses(n))
+		dropped += content_make_room(tree);
 	n->state = LOAD_RUNNING;
 	n->refs++;
 	tree->loads += parses(n);
 	n->young = node_is_young(n);
 	pthread_mutex_unlock(&tree->lock);
+	/* What one thread has freed malloc doesn't give to another. */
+	if (dropped > MUCH)
+		malloc_trim(0);
 	rc = load(tree, n, &own);
 	pthread_mutex_lock(&tree->lock);
 	tree->loads -= parses(n);

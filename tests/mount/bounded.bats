@@ -95,6 +95,27 @@ gives_back() { [[ $(scratch_kib) -eq 0 ]]; }
 	cat "$MNT"/base/d1/0*/model.raw/lm_head.weight >/dev/null
 }
 
+@test "what a large checkpoint held isn't kept while it is loaded again, nor while another is loaded" {
+	local one=$BATS_TEST_TMPDIR/s/base_checkpoints/d1/model_000001.pt once
+	oracle make_big each "${one%/*}"
+	cp "$one" "${one%1.pt}2.pt"
+	mount_store "$BATS_TEST_TMPDIR/s"
+	most() { awk '/^VmHWM/ { print $2 }' "/proc/$DAEMON/status"; }
+	no_larger() { sanitized || (($(most) < once * 5 / 4)) || { echo "$once KiB, then $(most)"; return 1; }; }
+	stat "$MNT/base/d1/000001/model/layer.00000.weight.npy" >/dev/null
+	once=$(most)
+	[[ $once -gt 20000 ]]
+	stat "$MNT/base/d1/000002/model/layer.00000.weight.npy" >/dev/null
+	no_larger
+	# What is read of a file just written is read again once it is older.
+	touch "$one"
+	stat "$MNT/base/d1/000001/model/layer.00001.weight.npy" >/dev/null
+	no_larger
+	sleep 2.1
+	stat "$MNT/base/d1/000001/model/layer.00002.weight.npy" >/dev/null
+	no_larger
+}
+
 # ---- temporary space ----
 
 @test "temporary space is one budget: what passes it is ENOSPC for that file alone, and read space makes room" {
