@@ -1,9 +1,10 @@
 /* Implements options.h; advise.h has the texts that guess at what was meant. */
 #include "options.h"
 
-#include "advise.h"
+#include "core/file/dir.h"
 #include "core/file/io.h"
 #include "core/tree/level.h"
+#include "advise.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "core/base/cursor.h"
 #include "core/draft/owner.h"
 #include "core/file/dir.h"
+#include "core/file/fd.h"
 #include "core/file/real.h"
 #include "core/tree/names.h"
 

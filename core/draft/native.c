@@ -9,6 +9,7 @@
 #include "core/draft/use.h"
 #include "core/draft/where.h"
 #include "core/file/dir.h"
+#include "core/file/fd.h"
 #include "core/file/real.h"
 #include "core/tree/tree.h"
 

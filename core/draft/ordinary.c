@@ -4,6 +4,7 @@
 #include "core/draft/dnode_path.h"
 #include "core/draft/log.h"
 #include "core/draft/where.h"
+#include "core/file/dir.h"
 #include "core/file/io.h"
 #include "core/file/real.h"
 
@@ -38,7 +39,8 @@ int native_may_go(struct ck_drafts *d, const char *name, struct ck_error *err)
 	if (d->may_delete)
 		return CK_OK;
 	rc = ck_fail(err, CK_ERR_PERM,
-		     "a stored checkpoint, or a file of tokenizer/, is removed or renamed only in a mount with -o delete");
+		     "a stored checkpoint, or a file of tokenizer/, is removed or renamed only in a mount "
+		     "with -o delete");
 	ck_error_file(err, name);
 	/* rm -r asks for every file of the store: a line a second tells as much. */
 	if (err && atomic_exchange(&d->refused_at, time(NULL)) != time(NULL))

@@ -4,6 +4,7 @@
 #include "core/draft/part.h"
 
 #include "core/file/dir.h"
+#include "core/file/fd.h"
 #include "core/file/real.h"
 #include "core/format/npy.h"
 #include "core/pt/serializer.h"

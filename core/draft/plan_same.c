@@ -6,6 +6,7 @@
 
 #include "core/base/keyname.h"
 #include "core/format/safetensors.h"
+#include "core/pt/forms.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/format/outline.h"
+#include "core/pt/forms.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -122,3 +122,10 @@ void ck_names_free(struct ck_names *names)
 	free(names->names);
 	*names = (struct ck_names){ 0 };
 }
+
+bool ck_is_within(const char *inner, const char *outer)
+{
+	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+
+	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
+}

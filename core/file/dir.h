@@ -13,6 +13,9 @@
    ENAMETOOLONG. */
 bool ck_path_join(char *path, const char *dir, const char *name);
 
+/* Whether INNER is OUTER or lies below it; both are real paths. */
+bool ck_is_within(const char *inner, const char *outer);
+
 struct ck_names {
 	char **names;
 	size_t count;

@@ -78,13 +78,6 @@ int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err)
 	return ck_file_from_fd(fd, path, out, err);
 }
 
-bool ck_is_within(const char *inner, const char *outer)
-{
-	size_t len = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
-
-	return strncmp(inner, outer, len) == 0 && (inner[len] == '/' || inner[len] == '\0');
-}
-
 struct ck_file *ck_file_ref(struct ck_file *file)
 {
 	atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
@@ -109,22 +102,6 @@ void ck_file_mind(struct ck_file *file, struct ck_moves *moves)
 int ck_file_fd(const struct ck_file *file)
 {
 	return file->fd;
-}
-
-int ck_fd_may_stay(int fd, struct ck_error *err)
-{
-	const rlim_t quarter = 4, most = 256;
-	struct rlimit limit;
-	rlim_t kept;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return CK_OK;
-	kept = limit.rlim_cur / quarter < most ? limit.rlim_cur / quarter : most;
-	/* The kernel gives the lowest number that is free. */
-	if ((rlim_t)fd < limit.rlim_cur - kept)
-		return CK_OK;
-	errno = EMFILE;
-	return ck_fail_sys(err, "open");
 }
 
 uint64_t ck_file_size(const struct ck_file *file)
@@ -236,27 +213,4 @@ int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len
 	*out = data;
 	*len = (size_t)size;
 	return CK_OK;
-}
-
-int ck_write_full(int fd, uint64_t offset, const void *buf, size_t len, struct ck_error *err)
-{
-	const char *at = buf;
-	ssize_t n;
-
-	while (len) {
-		n = pwrite(fd, at, len, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ck_fail_sys(err, "write");
-		at += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return CK_OK;
-}
-
-int ck_sync_fd(int fd, struct ck_error *err)
-{
-	return fsync(fd) < 0 ? ck_fail_sys(err, "fsync") : CK_OK;
 }

@@ -23,9 +23,6 @@ struct ck_file;
    CK_ERR_SYS (ENOENT, EACCES, EMFILE, ...); CK_ERR_INVALID when it is not a regular file. */
 int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
 
-/* Whether INNER is OUTER or lies below it; both are real paths. */
-bool ck_is_within(const char *inner, const char *outer);
-
 /* Takes over the descriptor FD (also on failure, when it is closed). NAME is for messages. */
 int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err);
 
@@ -41,9 +38,6 @@ void ck_file_mind(struct ck_file *file, struct ck_moves *moves);
 
 int ck_file_fd(const struct ck_file *file);             /* borrowed */
 
-/* Whether FD may stay open for long. CK_ERR_SYS EMFILE: nearly as many are open as may be, and the rest is for what is
-   opened and closed at once, so that those who have nothing to do with the many can go on. */
-int ck_fd_may_stay(int fd, struct ck_error *err);
 uint64_t ck_file_size(const struct ck_file *file);      /* bytes, at open */
 const char *ck_file_name(const struct ck_file *file);   /* as opened */
 const struct ck_ident *ck_file_ident(const struct ck_file *file);
@@ -71,11 +65,5 @@ int ck_file_verify(const struct ck_file *file, struct ck_error *err);
    *LEN does not count. CK_ERR_LIMIT when it is larger; CK_ERR_CHANGED when it was rewritten
    while it was read. */
 int ck_file_load(const struct ck_file *file, size_t max, char **out, size_t *len, struct ck_error *err);
-
-/* Writes all LEN bytes at OFFSET of the descriptor FD. CK_ERR_SYS (ENOSPC, EDQUOT, EIO, ...). */
-int ck_write_full(int fd, uint64_t offset, const void *buf, size_t len, struct ck_error *err);
-
-/* fsync. CK_ERR_SYS. */
-int ck_sync_fd(int fd, struct ck_error *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* Implements real.h: each call resolves the directory without links first, then acts on the last name in it. */
 #include "core/file/real.h"
 
+#include "core/file/fd.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <linux/openat2.h>

@@ -1,6 +1,7 @@
 /* Implements writer.h: two blocks that the caller and a thread exchange. */
 #include "core/file/writer.h"
 
+#include "core/file/fd.h"
 #include "core/file/io.h"
 
 #include <fcntl.h>

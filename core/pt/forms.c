@@ -1,8 +1,9 @@
-/* The files that a checkpoint is shown as (checkpoint.h). */
+/* The files that a checkpoint is shown as. Implements forms.h with names.c; see private.h for the table.. */
 #include "core/pt/private.h"
 
 #include "core/format/npy.h"
 #include "core/format/safetensors.h"
+#include "core/pt/forms.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

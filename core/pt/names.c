@@ -1,7 +1,8 @@
-/* The tensors of a checkpoint by key, by file name and by place in a listing (checkpoint.h, private.h). */
+/* The tensors of a checkpoint by key, by file name and by place in a listing (private.h, forms.h). */
 #include "core/pt/private.h"
 
 #include "core/base/keyname.h"
+#include "core/pt/forms.h"
 
 #include <stdio.h>
 #include <stdlib.h>

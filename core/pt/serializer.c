@@ -1,9 +1,10 @@
 /* Values and tensors to a .pt, as torch.save writes one. Implements serializer.h. */
 #include "core/pt/serializer.h"
 
-#include "core/zip/archive.h"
-#include "core/pt/checkpoint.h"
+#include "core/file/fd.h"
 #include "core/pickle/pickle.h"
+#include "core/pt/checkpoint.h"
+#include "core/zip/archive.h"
 #include "core/zip/sink.h"
 
 #include <fcntl.h>

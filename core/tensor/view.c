@@ -2,6 +2,7 @@
 #include "core/tensor/view.h"
 
 #include "core/base/buf.h"
+#include "core/file/fd.h"
 #include "core/file/scratch.h"
 #include "core/tensor/gather.h"
 

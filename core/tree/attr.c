@@ -2,6 +2,7 @@
 #include "core/tree/attr.h"
 
 #include "core/base/clock.h"
+#include "core/pt/forms.h"
 #include "core/tree/contain.h"
 #include "core/tree/count.h"
 #include "core/tree/form.h"

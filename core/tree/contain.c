@@ -1,6 +1,7 @@
 /* Opening and looking at what lies in the store, where links must not lead out of it. Implements contain.h. */
 #include "core/tree/contain.h"
 
+#include "core/file/dir.h"
 #include "core/file/real.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* What a stored file is shown as: the meaning of a local number. Implements form.h. */
 #include "core/tree/form.h"
 
+#include "core/pt/forms.h"
 #include "core/tree/node_load.h"
 
 #include <string.h>

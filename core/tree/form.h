@@ -4,6 +4,7 @@
 #ifndef CK_TREE_FORM_H
 #define CK_TREE_FORM_H
 
+#include "core/pt/forms.h"
 #include "core/tree/private.h"
 
 /* What a stored file is shown as: the suffix behind its stem ("model", "rank0"), the local number,

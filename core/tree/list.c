@@ -2,6 +2,7 @@
 #include "core/tree/list.h"
 
 #include "core/base/buf.h"
+#include "core/pt/forms.h"
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"

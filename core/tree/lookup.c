@@ -1,6 +1,7 @@
 /* Names to nodes: what is found under a name. Implements ck_tree_lookup of tree.h. */
 #include "core/tree/tree.h"
 
+#include "core/pt/forms.h"
 #include "core/tree/attr.h"
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/file/dir.h"
+#include "core/file/fd.h"
 #include "core/format/meta.h"
 #include "core/tree/contain.h"
 

@@ -1,6 +1,7 @@
 /* open - the view that a file of the tree shows. Implements ck_tree_open of core/tree/tree.h. */
 #include "core/tree/tree.h"
 
+#include "core/pt/forms.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
 #include "core/tree/node_load.h"

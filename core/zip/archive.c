@@ -1,6 +1,7 @@
 /* archive - the entries of a .pt once it is open. Implements core/zip/archive.h; zip/open.c opens it. */
 #include "core/zip/impl.h"
 
+#include "core/file/fd.h"
 #include "core/zip/dir.h"
 
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 /* Implements sink.h: libzip's callbacks for writing, on top of core/file/writer.h. */
 #include "core/zip/sink.h"
 
+#include "core/file/fd.h"
 #include "core/file/io.h"
 #include "core/file/writer.h"
 #include "core/zip/callback.h"

@@ -1,5 +1,6 @@
 #include "fuzz.h"
 
+#include "core/file/fd.h"
 #include "core/pickle/pickle.h"
 #include "core/tensor/tensor.h"
 

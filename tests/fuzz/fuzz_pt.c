@@ -4,10 +4,11 @@
  */
 #include "fuzz.h"
 
-#include "core/pt/checkpoint.h"
 #include "core/base/keyname.h"
 #include "core/format/npy.h"
 #include "core/format/safetensors.h"
+#include "core/pt/checkpoint.h"
+#include "core/pt/forms.h"
 
 #include <string.h>
 #include <zlib.h>

@@ -424,9 +424,6 @@ unfit() {
 	cp "$good/model/lm_head.weight.npy" "$draft/model/x.npy"
 	truncate -s -4 "$draft/model/x.npy"
 	unfit 000600 'x\.npy'
-	cp "$good/model/lm_head.weight.npy" "$draft/model/x.npy"
-	echo "too long" >>"$draft/model/x.npy"
-	unfit 000600 'x\.npy'
 	"$PYTHON" -c 'import numpy, sys; numpy.save(sys.argv[1], numpy.array(["text"]))' "$draft/model/x.npy"
 	unfit 000600 'x\.npy'
 	: >"$draft/model/x.npy"
