@@ -1,7 +1,7 @@
 /*
  * alias - numbers of directories that were a draft's and are a step's now.
  *
- * Who stands in a directory of the draft stands in the step: the directories keep the draft's numbers, by which the
+ * A shell in a directory of the draft is in the step then: the directories keep the draft's numbers, by which the
  * kernel knows them, until the mount ends. Each is the same as one of the tree's.
  */
 #ifndef CK_DRAFT_ALIAS_H

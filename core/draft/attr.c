@@ -158,8 +158,8 @@ out:
 }
 
 /*
- * Who has a file under nanochat's own name open to replace it means that one. But the kernel, and the readers of the
- * stored file, know the stored one by this inode, and its attributes are the answer.
+ * A program that has a file under nanochat's own name open to replace it means its new file. But the kernel, and the
+ * readers of the stored file, know the stored file by this inode: the stored file's attributes are the answer.
  */
 static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file,
 			      const struct ck_change *change, struct ck_attr *out, struct ck_error *err)
@@ -172,8 +172,8 @@ static int change_replacement(struct ck_drafts *d, ck_ino ino, struct ck_draft_f
 }
 
 /*
- * Of the tree's things: the stored file's or directory's attributes, as far as the caller may change them (the kernel
- * has asked for that). A view has the stored file's read bits alone, and changes those alone.
+ * Changes the attributes of a stored file or directory. The kernel has checked that the caller may. A view shows the
+ * stored file's read bits alone, and a change of the view's mode changes those bits alone.
  */
 static int change_stored(struct ck_drafts *d, ck_ino ino, const struct ck_change *change, struct ck_attr *out,
 			 struct ck_error *err)

@@ -32,7 +32,7 @@ struct ck_change {
 	bool mode, uid, gid, size, atime, mtime;
 	struct stat st;
 	bool atime_now, mtime_now;
-	pid_t pid;      /* who asks */
+	pid_t pid;      /* of the program that asks */
 };
 int ck_drafts_setattr(struct ck_drafts *d, ck_ino ino, struct ck_draft_file *file, const struct ck_change *change,
 		      struct ck_attr *out, struct ck_error *err);

@@ -108,7 +108,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 	return rc;
 }
 
-/* Whether the tree lists what is at PATH, in a checkpoints directory: directories, and links to one. */
+/* Whether the tree lists the thing at PATH in a checkpoints directory: a directory, or a link to one. */
 static bool is_tag(const char *path, const char *name, const struct stat *st)
 {
 	struct stat target;
@@ -117,7 +117,7 @@ static bool is_tag(const char *path, const char *name, const struct stat *st)
 	       (S_ISDIR(st->st_mode) || (S_ISLNK(st->st_mode) && stat(path, &target) == 0 && S_ISDIR(target.st_mode)));
 }
 
-/* Every name at W that is to be seen. */
+/* Adds every visible name at W. */
 static int list_at(struct ck_drafts *d, const struct where *w, struct ck_dir *dir, struct ck_error *err)
 {
 	char path[PATH_MAX], base[PATH_MAX];
@@ -190,7 +190,7 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 		return list_shards(d, &place, place.kind == CK_PLACE_STEP, dir, err);
 	if (place.kind == CK_PLACE_TAG)
 		rc = list_tag(d, &place, dir, err);
-	/* What nanochat keeps beside its checkpoints is listed for who wants its own names. */
+	/* nanochat's other files in a base directory are listed with options.native alone. */
 	if (rc || place.kind == CK_PLACE_OTHER || (place.kind == CK_PLACE_BASE && !d->native) ||
 	    where_find(d, ino, NULL, &w, err))
 		return rc;

@@ -26,7 +26,8 @@ int ck_drafts_getxattr(struct ck_drafts *d, ck_ino ino, const char *name, char *
 		       struct ck_error *err);
 int ck_drafts_listxattr(struct ck_drafts *d, ck_ino ino, char **names, size_t *len, struct ck_error *err);
 
-/* Adds what the tree doesn't list of INO's directory: drafts, what is being written, and the store's ordinary files. */
+/* Adds the names in INO's directory that the tree doesn't list: drafts, files that are being written, and the store's
+   ordinary files. */
 int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct ck_error *err);
 /* The listing of a draft's directory. */
 int ck_drafts_opendir(struct ck_drafts *d, ck_ino ino, struct ck_dir **out, struct ck_error *err);

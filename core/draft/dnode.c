@@ -144,7 +144,7 @@ static struct dnode *get(struct ck_drafts *d, struct draft *draft, struct dnode 
 {
 	struct dnode *node = find_file(d, st);
 
-	/* No file moves between drafts: the number was that of one that is being removed. */
+	/* No file moves between drafts: the number belonged to a file that is being removed. */
 	if (node && node->draft != draft) {
 		kill_node(d, node);
 		node = NULL;

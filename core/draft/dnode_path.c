@@ -49,7 +49,7 @@ bool dnode_path(struct ck_drafts *d, struct dnode *node, const char *name, char 
 	pthread_mutex_lock(&d->lock);
 	for (; node->parent && fits; node = node->parent)
 		fits = prepend(tail, &at, node->name);
-	/* A staged file has no parent, but a name; an ordinary one of a tag or a source has its path for one. */
+	/* A staged file has a name and no parent. An ordinary file in a tag or a source has its path for a name. */
 	if (fits && (draft->kind == DRAFT_STAGED || draft->kind == DRAFT_PLAIN))
 		fits = prepend(tail, &at, node->name);
 	pthread_mutex_unlock(&d->lock);
@@ -80,7 +80,8 @@ void dnode_attr(struct ck_drafts *d, const struct dnode *node, const struct stat
 	entrance = !node->parent && node->draft->kind != DRAFT_PLAIN;
 	ours = entrance || node->report;
 	pthread_mutex_unlock(&d->lock);
-	/* The way into a draft is asked for each time: publishing turns it into a step. So is DRAFT.error. */
+	/* The kernel asks for a draft's own directory each time, since publishing turns it into a step. It asks for
+	   DRAFT.error each time, too. */
 	timeout = ours ? 0 : CK_TIMEOUT_CHANGING;
 	*out = (struct ck_attr){ .st = *st,
 				 .entry_timeout = timeout,

@@ -1,6 +1,5 @@
 /*
- * draft - what is being written: drafts of steps, shards for published steps, and files under
- * nanochat's own names.
+ * draft - steps while they are written: drafts, shards for published steps, and files under nanochat's own names.
  *
  * A draft is a directory of plain files in the store's own file system, below TAG/.ckptfs; what
  * programs do in it is done to these files. Publishing (publish.h) makes them a step. So a full

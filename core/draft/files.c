@@ -117,8 +117,8 @@ int ck_draft_fsync(struct ck_drafts *d, struct ck_draft_file *file, struct ck_er
 }
 
 /*
- * Whether CLOSER has FILE's descriptor from its opener, who still lives: a child that a shell's { ...; } > FILE runs
- * ends before FILE is complete. Where we can't see, it counts as the opener.
+ * Whether CLOSER has FILE's descriptor from the opener, and the opener still lives. In a shell's { ...; } > FILE each
+ * child ends, and closes, before FILE is complete. Where /proc doesn't tell, CLOSER counts as the opener.
  */
 static bool is_inherited(const struct ck_draft_file *file, pid_t closer)
 {

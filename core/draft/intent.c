@@ -154,7 +154,7 @@ bool ck_intent_in_place(const struct ck_intent *in, size_t i)
 	return is_at(in->tag, &in->files[i], path);
 }
 
-/* rename that never replaces. Where the file system knows no such rename, a hard link is as good. */
+/* rename that never replaces. Where the file system lacks such a rename, a hard link serves. */
 static int rename_new(const char *from, const char *to, struct ck_error *err)
 {
 	if (ck_real_rename(from, to, RENAME_NOREPLACE) == 0)

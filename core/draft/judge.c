@@ -1,4 +1,4 @@
-/* What may take one of nanochat's names: judge.h. */
+/* Which files may take one of nanochat's names. Implements judge.h. */
 #include "core/draft/judge.h"
 
 #include "core/format/meta.h"
@@ -52,7 +52,7 @@ static int judge_meta(const struct ck_file *file, struct ck_error *err)
 	return rc;
 }
 
-/* A model under a shard's name, or the reverse. What isn't plainly one of them passes, and what can't be read. */
+/* Refuses a model under a shard's name, and the reverse. A file that is neither, or that can't be read, passes. */
 static int judge_content(struct ck_file *file, enum ck_file_kind kind, struct ck_error *err)
 {
 	struct ck_patch patch = { .model = false, .n_layer = -1 };

@@ -1,9 +1,9 @@
 /*
  * judge - whether the bytes of a file may take one of nanochat's names.
  *
- * What a program wrote is never thrown away, and whether the mount can show it is another question. So only two kinds
- * of files are refused: what is not whole (a .pt without its end, a meta.json that is cut off or no object), and a
- * model under a shard's name or the reverse. What can't be read takes the name.
+ * A file that a program wrote is never thrown away, whether the mount can show it or not. Only two kinds of files are
+ * refused: one that is not whole (a .pt without its end, a meta.json that is cut off or not an object), and a model
+ * under a shard's name or the reverse. A file that can't be read takes the name.
  */
 #ifndef CK_JUDGE_H
 #define CK_JUDGE_H

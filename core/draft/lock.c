@@ -103,7 +103,7 @@ static mode_t lock_mode(const struct stat *tag)
 	return tag->st_mode & S_IWOTH ? 0666 : tag->st_mode & S_IWGRP ? 0660 : 0600;
 }
 
-/* TAG/.ckptfs belongs to the tag's owner and group, and lets in who may write to the tag. */
+/* TAG/.ckptfs belongs to the tag's owner and group, and is open to everyone who may write to the tag. */
 static int make_home(const char *home, const struct stat *tag, struct ck_error *err)
 {
 	if (ck_real_mkdir(home, 0700) == 0)
@@ -178,7 +178,7 @@ static int wait_for(struct ck_lock *lock, int fd, short type, off_t byte, const 
 	return CK_OK;
 }
 
-/* Whether the lock that is held is the one that others find: somebody may have removed HOME by hand. */
+/* Whether other mounts find the same lock file: somebody may have removed HOME by hand. */
 static bool is_current(int fd, const char *home)
 {
 	struct stat held, found;

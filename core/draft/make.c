@@ -21,7 +21,7 @@ static int make_dir(const char *path, mode_t mode, struct ck_owner owner, struct
 {
 	if (ck_real_mkdir(path, mode & 0777) < 0)
 		return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "the name is taken") : ck_fail_sys(err, "mkdir");
-	/* MODE is what the writer's umask left of it; ours has no say. */
+	/* MODE is what the writer's umask left of it. The daemon's umask must not change it. */
 	return ck_give_made(path, owner.uid, owner.gid, mode, err);
 }
 
@@ -43,7 +43,7 @@ static int make_tag(struct ck_drafts *d, ck_ino parent, const char *source, cons
 	return rc ? rc : ck_tree_lookup(d->tree, parent, name, out, err);
 }
 
-/* mid_checkpoints, the one of nanochat's that the mount has only where the store has it. */
+/* mid_checkpoints: the only source that the mount shows only where the store has it. */
 static int make_mid(struct ck_drafts *d, ck_ino parent, const char *base, const char *name, struct ck_owner owner,
 		    struct ck_attr *out, struct ck_error *err)
 {
@@ -84,7 +84,7 @@ static int make_draft(struct ck_drafts *d, ck_ino parent, const struct ck_place 
 	rc = draft_get(d, place->path, kind, step, &owner, &draft, err);
 	if (rc)
 		return rc;
-	/* What we keep beside its files is for those who may write to them. */
+	/* The order and the intent, beside the files, are for everyone who may write to the files. */
 	if (draft_files_path(d, draft, path)) {
 		rc = ck_give_made(path, owner.uid, owner.gid, mode, err);
 		*strrchr(path, '/') = '\0';

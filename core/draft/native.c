@@ -22,8 +22,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* A file under one of nanochat's own names is written beside its place, under a name that nobody looks up. It is
-   random: daemons in several containers, or on several hosts, may have the same process number. */
+/* A file under one of nanochat's own names is written beside its place, under a random name. A process number would not
+   do: daemons in several containers, or on several hosts, may have the same. */
 static int staged_name(const struct ck_file_name *native, char *name, size_t size, struct ck_error *err)
 {
 	uint64_t random[2];

@@ -75,7 +75,7 @@ static int open_or_make(const char *path, mode_t mode, int flags, struct ck_owne
 		return ck_fail_sys(err, "open");
 	if (!*made)
 		return CK_OK;
-	/* MODE is what the writer's umask left of it; ours has no say. */
+	/* MODE is what the writer's umask left of it. The daemon's umask must not change it. */
 	return ck_give_made_file(*fd, owner.uid, owner.gid, mode, err);
 }
 

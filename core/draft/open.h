@@ -18,7 +18,7 @@ int draft_file_create(struct ck_drafts *d, struct where *w, const char *name, mo
 		    struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);
 void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file);
 
-/* NODE's file is in place, or is not: what is open of it can't be written to any more, or can again. */
+/* NODE's file is published, or isn't after all: its open files can't be written to any more, or can again. */
 void draft_file_set_published(struct ck_drafts *d, struct dnode *node, bool published);
 int draft_file_truncate(struct ck_drafts *d, struct ck_draft_file *file, off_t size, struct ck_error *err);
 

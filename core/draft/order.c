@@ -33,7 +33,7 @@ static int append(const char *dir, const char *record, size_t len, struct ck_err
 		fd = ck_real_open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
 	if (fd < 0)
 		return ck_fail_sys(err, "open of the draft's order");
-	/* A new one is for those who may write to the draft. */
+	/* A new journal is for everyone who may write to the draft. */
 	if (fstat(fd, &st) == 0 && st.st_size == 0 && ck_real_stat(dir, &st) == 0)
 		ck_give_file(fd, &st, (st.st_mode & 0666) | 0600);
 	/* Writers with O_APPEND don't mix their records. */

@@ -1,4 +1,4 @@
-/* The store's ordinary files: what is theirs alone. Implements ordinary.h. */
+/* What the store's ordinary files have and drafts' files have not. Implements ordinary.h. */
 #include "core/draft/ordinary.h"
 
 #include "core/draft/dnode_path.h"

@@ -11,7 +11,7 @@
 /* The user that LIKE's file may be given to; -1: it stays whose it is. */
 static uid_t user_of(const struct stat *like) { return geteuid() == 0 ? like->st_uid : (uid_t)-1; }
 
-/* The group's rights are for LIKE's group, not for the one that the file has instead. */
+/* The group's rights are for LIKE's group, not for another group that the file has. */
 static mode_t mode_for(mode_t mode, bool given) { return given || (mode & S_IWOTH) ? mode : mode & ~(mode_t)070; }
 
 void ck_give_file(int fd, const struct stat *like, mode_t mode)

@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Who asks: new files are theirs where the daemon may give files away. */
+/* The program that asks: new files get its user and group where the daemon may give files away. */
 struct ck_owner {
 	uid_t uid;
 	gid_t gid;
-	pid_t pid;      /* who opens a file is expected to close it */
+	pid_t pid;      /* the program that opens a file is expected to close it */
 };
 
 /* The file FD, which is empty, gets the owner and group of LIKE, and MODE; without the group also none of the group's

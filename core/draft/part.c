@@ -131,7 +131,7 @@ static int copy(const struct ck_part *part, int fd, struct ck_error *err)
 }
 
 /* The draft's own file under a second name: no byte is copied. False where the file system has no
-   hard links, or the file is not ours to link. */
+   hard links, or the daemon may not link the file. */
 static bool link_synced(const char *from, const char *to, int *rc, struct ck_error *err)
 {
 	*rc = ck_real_sync(from, err);

@@ -20,8 +20,8 @@
 
 /* ---- tensors from .npy files ---- */
 
-/* Reads the header of one .npy into tensor I; shape and strides move into the arena. The file is
-   opened again when its bytes are written: so many files need so few descriptors. */
+/* Reads the header of one .npy into tensor I; shape and strides move into the arena. The file is opened again when its
+   bytes are written, so that many files need few descriptors. */
 static int read_npy(struct ck_part *part, size_t i, const char *path, struct ck_error *err)
 {
 	int64_t shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];

@@ -96,8 +96,8 @@ static void trash_draft(const char *dir)
 
 /* ---- writing ---- */
 
-/* The step's files belong to whom the draft belongs, where we may give them away, and are as
-   readable as its meta.json; their owner may write, as nanochat's may. */
+/* The step's files get the draft's owner, where the daemon may give files away, and the mode of its meta.json. Their
+   owner may write to them, as to nanochat's. */
 static int give_to_owner(const struct paths *p, const char *path, struct ck_error *err)
 {
 	char files[PATH_MAX], meta[PATH_MAX];
@@ -142,8 +142,8 @@ static int write_parts(const struct paths *p, const struct ck_plan *plan, uint64
 	return rc ? rc : ck_real_sync(p->publish, err);
 }
 
-/* The intent, the order of what is left if it is taken back, and the directories by which they are
-   found again. A tag that was made through the mount is on disk since then. */
+/* Brings to disk the intent, the order of the files (for when the publication is taken back), and the directories by
+   which both are found again. A tag that was made through the mount is on disk already. */
 static int sync_way(const struct paths *p, struct ck_error *err)
 {
 	int rc = ck_order_sync(p->dir, err);
@@ -188,8 +188,8 @@ static void clear_up(const struct paths *p)
 	ck_remove_tree(p->publish);
 }
 
-/* Where a file of the step is in neither place, or its place is another's, there is no step to
-   be had; the draft has everything. */
+/* Where a file of the step is in neither place, or another file has its place, the step can't be completed. The draft
+   still has everything. */
 static int complete_step(const struct ck_intent *in, bool *gone, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -204,10 +204,9 @@ static int complete_step(const struct ck_intent *in, bool *gone, struct ck_error
 }
 
 /*
- * Finishes or takes back what the intent in the draft says, if there is one. The step is there
- * exactly when its model is, whose rename came last; but the disk may know of that rename and not
- * yet of the earlier ones. Each shard of a published step stands for itself. *GONE: the draft was
- * published.
+ * Finishes or takes back what the intent in the draft says, if there is one. The step exists exactly when its model
+ * does, whose rename came last. After a crash the disk may have that rename without the earlier ones. Each shard of a
+ * published step is published by itself. *GONE: the draft was published.
  */
 static int resolve_intent(const struct paths *p, enum ck_draft_kind kind, bool *gone, struct ck_error *err)
 {
@@ -227,7 +226,7 @@ static int resolve_intent(const struct paths *p, enum ck_draft_kind kind, bool *
 		rc = complete_step(&in, gone, err);
 	} else if (!ck_store_has_model(p->tag, last->name.step)) {
 		rc = ck_intent_take_back(&in, err);
-	}       /* else it is somebody else's step, that we keep our hands off */
+	}       /* else the step is somebody else's, and stays as it is */
 out:
 	if (!rc && !*gone)
 		clear_up(p);
@@ -235,8 +234,8 @@ out:
 	return rc;
 }
 
-/* What was made is renamed into place. When that fails it is taken back; when that fails too,
-   the intent stays for the next try, or the next mount. */
+/* Renames the files into place. When that fails, the renames are taken back. When that fails, too, the intent stays for
+   the next try or the next mount. */
 static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };

@@ -1,6 +1,6 @@
 /*
- * publish - a draft becomes a step: the one function behind the three doors, and what clears up
- * after a crash.
+ * publish - a draft becomes a step: the one function behind all the ways to publish, and what clears up after a
+ * crash.
  *
  * The order on disk: every file of the step is made under a temporary name in the draft's publish/
  * and fsynced; `intent` says what is about to be renamed (intent.h); optimizer shards, then meta,

@@ -100,7 +100,7 @@ static int remove_at(struct ck_drafts *d, ck_ino parent, const char *name, bool 
 		return rc;
 	}
 	draft_changed(w.draft);
-	/* It is always there; rm -r goes on. */
+	/* DRAFT.error is always there: its removal changes nothing, so that rm -r goes on. */
 	if (!dir && report_is(d, &w, name)) {
 		draft_end(w.draft);
 		where_put(d, &w);
@@ -165,7 +165,7 @@ out:
 	return rc;
 }
 
-/* A tag goes when it holds nothing but our own working directory, and that no draft and nothing staged. Each directory
+/* Removes a tag that holds nothing, or only our own working directory without a draft or a staged file. Each directory
    goes by rmdir, so that nothing is lost that somebody makes in it at the same time. */
 static int remove_tag(const char *source, const char *name, struct ck_error *err)
 {

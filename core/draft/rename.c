@@ -56,7 +56,7 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 	return CK_OK;
 }
 
-/* An ordinary file of the store's gets one of nanochat's own names: checked, and there whole. */
+/* An ordinary file of the store gets one of nanochat's own names, once it is judged (judge.h). */
 static int rename_native(struct ck_drafts *d, struct where *w, const char *name, const char *tag,
 			 const struct ck_file_name *native, struct ck_error *err)
 {
@@ -107,13 +107,13 @@ static int rename_files(struct ck_drafts *d, ck_ino parent, const char *name, ck
 	if (rc)
 		return rc;
 	rc = where_find(d, new_parent, NULL, &to, &why);
-	/* What isn't there yet is another draft. */
+	/* A directory that is not made yet belongs to another draft. */
 	if (rc && rc != CK_ERR_NOENT) {
 		where_put(d, &from);
 		ck_error_copy(err, &why);
 		return rc;
 	}
-	/* Nor is a directory renamed to a step's name: mv copies, and what it makes is a draft. */
+	/* A directory is not renamed to a step's name either: mv then copies, and makes a draft. */
 	if (from.draft != to.draft ||
 	    (to.base && to.kind == CK_PLACE_TAG && ck_draft_parse(new_name, &kind, &step) && kind != CK_DRAFT_OPTIM)) {
 		errno = EXDEV;
@@ -205,7 +205,7 @@ out:
 	return rc;
 }
 
-/* A stored file under another name: where that is one of nanochat's, too, it is judged again. */
+/* A stored file gets another name. Where that is one of nanochat's, too, the file is judged again. */
 static int rename_stored(struct ck_drafts *d, const struct ck_place *place, const char *name, ck_ino new_parent,
 			 const char *new_name, unsigned flags, struct ck_error *err)
 {

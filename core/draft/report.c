@@ -1,6 +1,6 @@
 /*
- * DRAFT.error, the one line that stands in every draft and says, as of now, what the draft has, what it lacks or waits
- * for, and how it is published. It is a file of no disk: its text is made when somebody asks. Implements private.h.
+ * DRAFT.error, the one line in every draft that says what the draft has now, what it lacks or waits for, and how it is
+ * published. The file is on no disk: its text is made when a program asks. Implements report.h.
  */
 #include "core/draft/report.h"
 
@@ -67,7 +67,7 @@ static size_t count_shards(const char *files)
 
 	if (!ck_path_join(path, files, "optim") || ck_list_real_dir(path, &names, NULL))
 		return 0;
-	/* Sorted by name: what is of one rank stands together. */
+	/* Sorted by name: the files of one rank stand together. */
 	for (size_t i = 0; i < names.count; i++) {
 		if (!ck_rank_parse(names.names[i], &rank, &len) || rank == last)
 			continue;
@@ -239,7 +239,7 @@ void report_text(struct ck_drafts *d, struct draft *draft, char *line)
 	pthread_mutex_unlock(&d->lock);
 	if (fresh)
 		return;
-	/* Who publishes it holds the lock for as long as that takes. */
+	/* A thread that publishes the draft holds the lock for as long as that takes. */
 	if (pthread_rwlock_tryrdlock(&draft->lock) != 0) {
 		strcpy(line, "it is being published\n");
 		return;

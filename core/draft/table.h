@@ -7,7 +7,7 @@
 #include "core/draft/owner.h"
 #include "core/draft/private.h"
 
-/* The draft TAG/.ckptfs/NAME, a reference. If it isn't there it is made for MAKER; NULL: CK_ERR_NOENT. */
+/* The draft TAG/.ckptfs/NAME, a reference. If it isn't there, it is made for MAKER. With MAKER NULL: CK_ERR_NOENT. */
 int draft_get(struct ck_drafts *d, const char *tag, enum ck_draft_kind kind, uint64_t step,
 	      const struct ck_owner *maker, struct draft **out, struct ck_error *err);
 int draft_get_plain(struct ck_drafts *d, struct draft **out, struct ck_error *err);

@@ -29,7 +29,7 @@
 
 #define RELEASE_SECONDS 1
 
-/* The step came to be by another way. The draft is kept, under the name by which it can still be reached. */
+/* The step was made in another way. The draft is kept, under a name by which it can still be reached. */
 static void rename_partial(struct ck_drafts *d, struct draft *draft)
 {
 	char path[PATH_MAX];
@@ -48,7 +48,7 @@ static void shrink(struct ck_drafts *d, struct draft *draft)
 
 	if (!ck_path_join(optim, draft->dir, "files/optim") || ck_list_real_dir(optim, &names, NULL))
 		return;
-	/* What optim/ only shows of all ranks, and why of one it can't, is kept for none. */
+	/* Files that optim/ only ever shows don't keep the draft. */
 	for (size_t i = 0; i < names.count; i++)
 		kept += !ck_plan_is_shown(names.names[i]);
 	for (size_t i = 0; i < names.count && !kept; i++)
@@ -107,8 +107,8 @@ static bool is_busy(struct ck_drafts *d, const struct draft *draft, int64_t only
 }
 
 /*
- * The kernel tells us that a file's last descriptor is gone a little after close(2) has returned: so
- * files that seem to be closed are waited for.
+ * The kernel tells that a file's last descriptor is gone a little after close(2) has returned. So this waits for files
+ * that seem to be closed.
  */
 static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned own_writers)
 {
@@ -179,7 +179,7 @@ static bool is_empty(struct ck_drafts *d, struct dnode *node)
 /* What the arrival of a file may be. */
 enum arrival { ARRIVED_OTHER, ARRIVED_META, ARRIVED_MODEL, ARRIVED_SHARD };
 
-/* Nobody but a rename changes a name, and then the file arrives again. *RANK: whose shard it is part of, or -1. */
+/* Only a rename changes a name, and then the file arrives again. *RANK: whose shard it is part of, or -1. */
 static enum arrival what_arrived(struct ck_drafts *d, const struct dnode *node, int64_t *rank)
 {
 	enum arrival what = ARRIVED_OTHER;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <time.h>
 
-/* Waits with WAIT, a timed lock, in small steps: who asked may give up. */
+/* Waits with WAIT, a timed lock, in small steps: the program that asked may give up. */
 static int wait_for_lock(struct draft *draft, int (*wait)(pthread_rwlock_t *, const struct timespec *),
 			 struct ck_error *err)
 {

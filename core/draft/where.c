@@ -140,7 +140,8 @@ bool where_path(struct ck_drafts *d, const struct where *w, const char *name, ch
 	return draft_files_path(d, w->draft, base) && ck_path_join(path, base, name);
 }
 
-/* What the inode of NAME at W is called: an ordinary file in one of the tree's directories has its path for a name. */
+/* The name that the inode of NAME at W has: an ordinary file in one of the tree's directories has its path for a name.
+   */
 bool where_node_name(struct ck_drafts *d, const struct where *w, const char *name, char *out)
 {
 	if (!w->base)

@@ -1,4 +1,4 @@
-/* Extended attributes of what is not the tree's: draft.h. */
+/* Extended attributes of drafts' files and the store's ordinary files. Implements a part of dirs.h. */
 #include "core/draft/dirs.h"
 
 #include "core/draft/dnode.h"

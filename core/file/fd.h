@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether FD may stay open for long. CK_ERR_SYS EMFILE: nearly as many descriptors are open as may be. The rest is kept for
-   files that are opened and closed at once, so that other requests can go on. */
+/* Whether FD may stay open for long. CK_ERR_SYS EMFILE: nearly as many descriptors are open as may be. The rest is kept
+   for files that are opened and closed at once, so that other requests can go on. */
 int ck_fd_may_stay(int fd, struct ck_error *err);
 
 /* Writes all LEN bytes at OFFSET of the descriptor FD. CK_ERR_SYS (ENOSPC, EDQUOT, EIO, ...). */

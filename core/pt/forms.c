@@ -1,4 +1,4 @@
-/* The files that a checkpoint is shown as. Implements forms.h with names.c; see private.h for the table.. */
+/* The files that a checkpoint is shown as. Implements forms.h with names.c; see private.h for the table. */
 #include "core/pt/private.h"
 
 #include "core/format/npy.h"

@@ -230,7 +230,8 @@ void content_keep(struct node *n, struct content *old)
 	content_free(old);
 }
 
-/* Drops what passes the cache's bounds, and returns how many bytes these were. SPARED, if not NULL, stays, however large it is: somebody waits for it. */
+/* Drops what passes the cache's bounds, and returns how many bytes these were. SPARED, if not NULL, stays, however
+   large it is: somebody waits for it. */
 static size_t shrink_cache(struct ck_tree *tree, const struct node *spared)
 {
 	size_t count = 0, memory = 0, dropped = 0;
