@@ -20,8 +20,6 @@ static struct ck_value *top(struct ck_pickle_machine *m, size_t count, struct ck
 
 static int op_proto(struct ck_pickle_machine *m, struct ck_error *err)
 {
-	if (m->at != 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "not at the start");
 	if (m->number > MAX_PROTOCOL)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "protocol %u, the newest known is %d", (unsigned)m->number,
 			       MAX_PROTOCOL);
@@ -40,14 +38,11 @@ static int op_frame(struct ck_pickle_machine *m, struct ck_error *err)
 	return CK_OK;
 }
 
+/* The value at the top is the result. Python and torch ignore the values below it, and the bytes behind the STOP. */
 static int op_stop(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	if (!top(m, 1, err))
 		return CK_ERR_CORRUPT;
-	if (m->stack.depth > 1)
-		return ck_fail(err, CK_ERR_CORRUPT, "%zu values left on the stack", m->stack.depth);
-	if (ck_cursor_left(&m->in))
-		return ck_fail(err, CK_ERR_CORRUPT, "%zu bytes behind the end", ck_cursor_left(&m->in));
 	m->stopped = true;
 	return CK_OK;
 }

@@ -112,9 +112,9 @@ static int run(struct ck_pickle_machine *m, struct ck_value *out, struct ck_erro
 		}
 	}
 	if (!rc)
-		rc = ck_pickle_check(&m->stack.values[0], m->in.len, err);
+		rc = ck_pickle_check(&m->stack.values[m->stack.depth - 1], m->in.len, err);
 	if (!rc)
-		*out = m->stack.values[0];
+		*out = m->stack.values[m->stack.depth - 1];
 	return rc;
 }
 

@@ -200,27 +200,6 @@ static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_err
 	return rc;
 }
 
-/* The optional entry `byteorder`: "little" (also without one, as torch before 2.1 wrote) or "big". */
-static int read_byteorder(struct ck_archive *archive, bool *big, struct ck_error *err)
-{
-	int64_t entry = ck_archive_find(archive, "byteorder");
-	char *text;
-	size_t len;
-	int rc;
-
-	*big = false;
-	if (entry < 0)
-		return CK_OK;
-	rc = ck_archive_load(archive, (size_t)entry, 64, &text, &len, err);
-	if (rc)
-		return rc;
-	*big = len == 3 && memcmp(text, "big", 3) == 0;
-	if (!*big && (len != 6 || memcmp(text, "little", 6) != 0))
-		rc = ck_fail(err, CK_ERR_CORRUPT, "byteorder: 'little' or 'big' expected, found '%.16s'", text);
-	free(text);
-	return rc;
-}
-
 /* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
 static size_t pickle_limit(const struct ck_entry *entry)
 {
@@ -342,7 +321,7 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	int rc;
 
 	r.rebuilder = (struct ck_rebuilder){ .archive = c->archive, .arena = c->arena, .flat = true };
-	rc = read_byteorder(c->archive, &r.rebuilder.big_endian, err);
+	rc = ck_records_check(c->archive, &r.rebuilder.big_endian, err);
 	if (rc)
 		return rc;
 	if (!ck_budget_take(&c->budget, storages))

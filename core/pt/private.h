@@ -46,6 +46,10 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 
 int64_t ck_checkpoint_find_key(const struct ck_checkpoint *c, const char *key, size_t len);
 
+/* Checks the record `version`, without which torch opens no file, and reads `byteorder`. CK_ERR_CORRUPT; those of
+   ck_archive_load. */
+int ck_records_check(struct ck_archive *archive, bool *big_endian, struct ck_error *err);
+
 /* What is known only when all tensors are there. CK_ERR_NOMEM. */
 int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err);
 

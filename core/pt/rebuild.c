@@ -300,8 +300,6 @@ static int make_wrapped(struct ck_rebuilder *r, int64_t function, const struct c
 		return rc;
 	if (function == CK_G_REBUILD_FROM_CPU)
 		return check_from_cpu(a, n, t, err);
-	if (t->parameter)
-		return ck_fail(err, CK_ERR_CORRUPT, "parameters wrapped in parameters");
 	t->parameter = true;
 	rc = ck_rebuild_grad(n > 1 ? &a[1] : &yes, t, err);
 	if (function == CK_G_REBUILD_PARAMETER_WITH_STATE)

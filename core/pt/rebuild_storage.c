@@ -74,12 +74,17 @@ int ck_rebuild_find(struct ck_rebuilder *r, const struct ck_value *v, struct ck_
 		return bad_id(err);
 	p = id->items;
 	dtype = storage_dtype(&p[1]);
-	if (dtype < 0 || p[2].kind != CK_STR || p[4].kind != CK_INT || p[4].i < 0)
+	if (dtype < 0 || (p[2].kind != CK_STR && p[2].kind != CK_INT) || p[4].kind != CK_INT || p[4].i < 0)
 		return bad_id(err);
+	*numel = (uint64_t)p[4].i;
+	/* torch puts the key into the record's name as str() shows it. */
+	if (p[2].kind == CK_INT) {
+		snprintf(name, sizeof(name), "data/%" PRId64, p[2].i);
+		return find_record(r, name, dtype, p[4].i, t, err);
+	}
 	if (p[2].len >= sizeof(name) - 5 || memchr(p[2].s, '\0', p[2].len))
 		return ck_fail(err, CK_ERR_CORRUPT, "a storage key of %" PRIu32 " bytes", p[2].len);
 	snprintf(name, sizeof(name), "data/%.*s", (int)p[2].len, p[2].s);
-	*numel = (uint64_t)p[4].i;
 	return find_record(r, name, dtype, p[4].i, t, err);
 }
 

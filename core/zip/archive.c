@@ -145,13 +145,13 @@ static int sink_to_memory(void *to, uint64_t offset, const void *data, size_t le
 static int inflate_entry(struct ck_archive *archive, const struct ck_slot *slot, ck_inflate_sink *sink,
 			 void *to, struct ck_error *err)
 {
-	uint64_t data = 0;
-	int rc = local_offset(archive, slot, &data, err);
+	struct ck_deflated what = { .index = slot->zip_index, .size = slot->entry.size, .no_crc = archive->no_crcs };
+	int rc = local_offset(archive, slot, &what.data, err);
 
 	if (!rc && !archive->inflater)
 		rc = ck_inflater_new(archive->file, &archive->inflater, err);
 	if (!rc)
-		rc = ck_inflate(archive->inflater, slot->zip_index, data, slot->entry.size, sink, to, err);
+		rc = ck_inflate(archive->inflater, &what, sink, to, err);
 	return rc;
 }
 

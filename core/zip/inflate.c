@@ -49,10 +49,18 @@ static int check_place(const struct ck_inflater *inf, uint64_t data, struct ck_e
 		       found, data);
 }
 
-int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t size, ck_inflate_sink *sink,
-	       void *to, struct ck_error *err)
+/* zip_fread of the next bytes. libzip compares the CRC at the end, after the last byte, if nobody tells it not to. */
+static zip_int64_t read_next(struct ck_inflater *inf, zip_file_t *entry, const struct ck_deflated *e)
 {
-	zip_file_t *entry = zip_fopen_index(inf->zip, index, ZIP_FL_UNCHANGED);
+	zip_int64_t n = zip_fread(entry, inf->chunk, sizeof(inf->chunk));
+
+	return n < 0 && e->no_crc && zip_error_code_zip(zip_file_get_error(entry)) == ZIP_ER_CRC ? 0 : n;
+}
+
+int ck_inflate(struct ck_inflater *inf, const struct ck_deflated *e, ck_inflate_sink *sink, void *to,
+	       struct ck_error *err)
+{
+	zip_file_t *entry = zip_fopen_index(inf->zip, e->index, ZIP_FL_UNCHANGED);
 	uint64_t done = 0;
 	zip_int64_t n;
 	int rc = CK_OK;
@@ -60,24 +68,24 @@ int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t 
 	if (!entry)
 		return ck_zipsource_fail(inf->src, zip_get_error(inf->zip), err);
 	ck_zipsource_mark(inf->src);
-	/* To the end, although SIZE says where that is: only there does libzip compare the CRC. */
+	/* To the end, although e->size says where that is: only there does libzip compare the CRC. */
 	while (!rc) {
-		n = zip_fread(entry, inf->chunk, sizeof(inf->chunk));
+		n = read_next(inf, entry, e);
 		if (n < 0)
 			rc = ck_zipsource_fail(inf->src, zip_file_get_error(entry), err);
 		else
-			rc = check_place(inf, data, err);
+			rc = check_place(inf, e->data, err);
 		if (rc || n == 0)
 			break;
-		if ((uint64_t)n > size - done) {
-			rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to more than its %" PRIu64 " bytes", size);
+		if ((uint64_t)n > e->size - done) {
+			rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to more than its %" PRIu64 " bytes", e->size);
 			break;
 		}
 		rc = sink(to, done, inf->chunk, (size_t)n, err);
 		done += (uint64_t)n;
 	}
 	zip_fclose(entry);
-	if (!rc && done != size)
-		rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to %" PRIu64 " bytes, not to %" PRIu64, done, size);
+	if (!rc && done != e->size)
+		rc = ck_fail(err, CK_ERR_CORRUPT, "inflates to %" PRIu64 " bytes, not to %" PRIu64, done, e->size);
 	return rc;
 }

@@ -17,11 +17,19 @@ typedef int ck_inflate_sink(void *to, uint64_t offset, const void *data, size_t 
 int ck_inflater_new(struct ck_file *file, struct ck_inflater **out, struct ck_error *err);
 void ck_inflater_free(struct ck_inflater *inf);         /* NULL is allowed */
 
+/* An entry as its headers describe it. */
+struct ck_deflated {
+	uint64_t index;         /* libzip's count */
+	uint64_t data;          /* where its stored bytes begin */
+	uint64_t size;          /* inflated */
+	bool no_crc;            /* the file's CRCs are turned off */
+};
+
 /*
- * Gives entry INDEX (libzip's count) to SINK, SIZE bytes in order. CK_ERR_CORRUPT when it has more or fewer
- * bytes or another CRC, or when libzip finds its bytes elsewhere than at DATA; SINK never gets more than SIZE.
+ * Gives entry E to SINK, its bytes in order. CK_ERR_CORRUPT when it has more or fewer bytes or another CRC, or when
+ * libzip finds its bytes elsewhere; SINK never gets more than e->size.
  */
-int ck_inflate(struct ck_inflater *inf, uint64_t index, uint64_t data, uint64_t size, ck_inflate_sink *sink,
-	       void *to, struct ck_error *err);
+int ck_inflate(struct ck_inflater *inf, const struct ck_deflated *e, ck_inflate_sink *sink, void *to,
+	       struct ck_error *err);
 
 #endif

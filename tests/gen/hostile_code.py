@@ -49,7 +49,7 @@ def opcodes():
         if op.name == "PROTO":
             bad("op-proto-cut", b"\x80", "PROTO")
             bad("op-proto-9", b"\x80\x09", "PROTO")
-            bad("op-proto-second", PROTO2 + NONE, "PROTO")
+            write("op-proto-second", PROTO2 + PROTO2 + NONE + STOP, "ok")
             continue
         if op.stack_before or "GET" in op.name or op.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             bad("op-%s-nothing" % name, code + argument, op.name if op.name != "STOP" else "")
@@ -63,10 +63,11 @@ def opcodes():
     for code in (b"\0", b"\xff", b"\x99", b"Z", b"\n"):
         assert code.decode("latin-1") not in known
         bad("op-unknown-%02x" % code[0], code, "0x%02x" % code[0])
-    for name, pickle in (("no-stop", PROTO2 + DICT), ("empty", b""), ("two-values", PROTO2 + NONE + NONE + STOP),
-                         ("open-mark", PROTO2 + MARK + NONE + STOP), ("behind-stop", PROTO2 + NONE + STOP + NONE),
-                         ("two-stops", PROTO2 + NONE + STOP + STOP)):
+    for name, pickle in ("no-stop", PROTO2 + DICT), ("empty", b""):
         write("op-" + name, pickle, "error", "STOP")
+    for name, pickle in (("two-values", PROTO2 + NONE + NONE + STOP), ("open-mark", PROTO2 + MARK + NONE + STOP),
+                         ("behind-stop", PROTO2 + NONE + STOP + NONE), ("two-stops", PROTO2 + NONE + STOP + STOP)):
+        write("op-" + name, pickle, "ok")
 
 
 @part

@@ -61,6 +61,61 @@ def deflated(path):
 
 
 @case
+def deflated_no_crcs(path):
+    """Re-zipped by a program that leaves the CRCs turned off, as the file had them."""
+    assemble(path, [(n, d, {"method": 8, "crc": 0}) for n, d, _ in standard()])
+
+
+def version(path, *entries):
+    assemble(path, [e for e in standard() if e[0] != "version"] + [(n, d, {}) for n, d in entries])
+
+
+@case
+def no_version(path):
+    version(path)
+
+
+@case
+def version_word(path):
+    version(path, ("version", b"three\n"))
+
+
+@case
+def version_empty(path):
+    version(path, ("version", b""))
+
+
+@case
+def version_zero(path):
+    version(path, ("version", b"0\n"))
+
+
+@case
+def version_eleven(path):
+    version(path, ("version", b"11\n"))
+
+
+@case
+def version_large(path):
+    version(path, ("version", b"99999999999999999999\n"))
+
+
+@case
+def version_ten(path):
+    version(path, ("version", b" +0010 and more"))
+
+
+@case
+def version_in_data(path):
+    version(path, (".data/version", b"3"))
+
+
+@case
+def version_twice(path):
+    version(path, ("version", b"3\n"), (".data/version", b"no"))
+
+
+@case
 def big_endian(path):
     """As torch saves on s390x: what little-endian readers must see is 0, 1, 2, 3, 4, 5 in both."""
     with open(path, "wb") as f:

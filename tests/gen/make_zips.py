@@ -2,7 +2,7 @@
 """make_zips.py DIR [PART...] - writes good and hostile .pt zips into DIR.
 
 PART is the name of a function below; the default is all. DIR/expect.tsv has a line per file: its name, and "ok"
-or a part of the error that must be reported. For each good file NAME there is NAME.list with what zipls must
+or a part of the error that must be reported. Behind an "ok" stands whether it is "torch"'s, which has a record `version`, or a "zip" alone. For each good file NAME there is NAME.list with what zipls must
 print. It comes from Python's zipfile and from the local headers in the bytes, never from ckptfs.
 """
 import io
@@ -21,13 +21,11 @@ U16, U32 = 0xFFFF, 0xFFFFFFFF
 def emit(name, data, expect):
     with open(os.path.join(OUT, name), "wb") as f:
         f.write(data)
-    EXPECT.append((name, expect))
-    if expect == "ok":
-        listing(name)
+    EXPECT.append((name, expect) if expect != "ok" else (name, expect, "torch" if listing(name) else "zip"))
 
 
 def listing(name):
-    """What zipls prints for a good file, by zipfile."""
+    """What zipls prints for a good file, by zipfile; returns whether it has torch's record `version`."""
     path = os.path.join(OUT, name)
     lines = []
     with open(path, "rb") as f, zipfile.ZipFile(path) as z:
@@ -42,6 +40,7 @@ def listing(name):
                 "-" if i.compress_type else at, "%08x" % i.CRC))) + "\n")
     with open(path + ".list", "w") as f:
         f.writelines(lines)
+    return any(line.startswith("version\t") for line in lines)
 
 
 def deflate(data):
@@ -103,9 +102,11 @@ def build(entries, prefix=b"", base=0, comment=b"", gap=b"", **lie):
     return bytes(out)
 
 
+VERSION = Entry("archive/version", b"3\n")
+
+
 def usual(*more):
-    return [Entry("archive/data.pkl", PICKLE), Entry("archive/data/0", bytes(range(64))),
-            Entry("archive/version", b"3\n"), *more]
+    return [Entry("archive/data.pkl", PICKLE), Entry("archive/data/0", bytes(range(64))), VERSION, *more]
 
 
 def good():
@@ -203,7 +204,7 @@ def fields():
     for method in (1, 9, 12, 14, 93, 95):
         emit("method-%d.pt" % method, build(usual(Entry("archive/data/1", b"1", method))),
              "compression method %d" % method)
-    emit("local-name.pt", build([Entry("archive/data.pkl", PICKLE, l_name=b"archive/datap.kl")]), "disagree about the name")
+    emit("local-name.pt", build([Entry("archive/data.pkl", PICKLE, l_name=b"archive/datap.kl"), VERSION]), "disagree about the name")
     emit("local-name-longer.pt", build(usual(Entry("archive/a", b"1" * 9, l_name=b"archive/aa"))), "disagree about the name")
     emit("local-size.pt", build(usual(Entry("archive/a", b"1", l_usize=2))), "disagree about the size")
     emit("local-stored-size.pt", build(usual(Entry("archive/a", b"1", l_csize=2))), "disagree about the stored size")
@@ -223,8 +224,8 @@ def fields():
                                    ("short", struct.pack("<HHI", 1, 4, 1), "the zip64 field is too short")):
             emit("zip64-%s-%s.pt" % (field, name), build(usual(Entry("archive/a", b"1", c_extra=extra, **ones))), words)
     emit("stored-sizes.pt", build(usual(Entry("archive/a", b"1", usize=2))), "found 2 and 1")
-    emit("pickle-crc.pt", build([Entry("archive/data.pkl", PICKLE, crc=1)]), "data.pkl: its CRC is ")
-    emit("pickle-crc-deflated.pt", build([Entry("archive/data.pkl", PICKLE, 8, crc=1)]), "data.pkl: libzip: CRC")
+    emit("pickle-crc.pt", build([Entry("archive/data.pkl", PICKLE, crc=1), VERSION]), "data.pkl: its CRC is ")
+    emit("pickle-crc-deflated.pt", build([Entry("archive/data.pkl", PICKLE, 8, crc=1), VERSION]), "data.pkl: libzip: CRC")
     emit("deflated-crc.pt", build(usual(Entry("archive/data/1", b"z" * 999, 8, crc=1))), "data/1: libzip: CRC")
     emit("record-sig.pt", build(usual(Entry("archive/a", b"1", c_sig=b"PK\1\1"))), "no central directory record at")
     emit("record-disk.pt", build(usual(Entry("archive/a", b"1", c_disk=1))), "several disks")
@@ -240,15 +241,15 @@ def bombs():
     def entry(usize):
         e = Entry("archive/data/0", b"", 8, usize=usize, csize=len(bomb), crc=0)
         e.stored = bomb
-        return [Entry("archive/data.pkl", PICKLE), e]
+        return [Entry("archive/data.pkl", PICKLE), e, VERSION]
     emit("bomb-small.pt", build(entry(100)), "inflates to more than its 100 bytes")
     z = Entry("archive/data/0", b"", 8, csize=len(bomb), usize=U32, crc=0,
               extra=struct.pack("<HHQ", 1, 8, 1 << 50))
     z.fields["l"]["extra"] = struct.pack("<HHQQ", 1, 16, 1 << 50, len(bomb))
     z.stored = bomb
-    emit("bomb-huge.pt", build([Entry("archive/data.pkl", PICKLE), z]), "inflates to 1125899906842624 bytes; at most")
-    emit("bomb-pickle.pt", build([Entry("archive/data.pkl", PICKLE, 8, usize=U32 - 1)]), "data.pkl: 4294967294 bytes; at most")
-    emit("deflate-short.pt", build([Entry("archive/data.pkl", PICKLE, 8, usize=1000)]), "data.pkl: ")
+    emit("bomb-huge.pt", build([Entry("archive/data.pkl", PICKLE), z, VERSION]), "inflates to 1125899906842624 bytes; at most")
+    emit("bomb-pickle.pt", build([Entry("archive/data.pkl", PICKLE, 8, usize=U32 - 1), VERSION]), "data.pkl: 4294967294 bytes; at most")
+    emit("deflate-short.pt", build([Entry("archive/data.pkl", PICKLE, 8, usize=1000), VERSION]), "data.pkl: ")
 
 
 def geometry():
@@ -269,7 +270,7 @@ def geometry():
     emit("overlap.pt", build([Entry("archive/data.pkl", PICKLE), outer, e]), "data/0: entries overlap")
     # Only the extra field of the local header reaches into the next entry.
     emit("overlap-extra.pt", build([Entry("archive/data.pkl", PICKLE),
-                                    Entry("archive/a", b"1" * 8), Entry("archive/b", b"2" * 8)])
+                                    Entry("archive/a", b"1" * 8), Entry("archive/b", b"2" * 8), VERSION])
          .replace(b"\0\0archive/a11111111", b"\xff\0archive/a11111111", 1), "do not end before the next entry")
     emit("prefix.pt", build(usual(), prefix=b"#!/bin/sh\n"), "bytes in front of the zip")
     emit("prefix-adjusted.pt", build(usual(), prefix=b"#!/bin/sh\n", base=10), "10 bytes in front of the first entry")
@@ -335,7 +336,7 @@ def main():
         if part.__name__ in sys.argv[2:] or not sys.argv[2:]:
             part()
     with open(os.path.join(OUT, "expect.tsv"), "w") as f:
-        f.writelines("%s\t%s\n" % line for line in EXPECT)
+        f.writelines("\t".join(line) + "\n" for line in EXPECT)
 
 
 main()

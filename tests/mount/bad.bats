@@ -34,6 +34,9 @@ bad() {
 @test "two data.pkl" { VERDICT=damaged bad two-pickles; }
 @test "two entries of one name" { VERDICT=damaged bad duplicate-entry 'data/0'; }
 @test "entries that overlap" { VERDICT=damaged bad overlapping; }
+@test "no version, which torch.load wants" { VERDICT=damaged bad no-version 'no record `version`'; }
+@test "a version that is no number" { VERDICT=damaged bad version-word 'version: expected a number' three; }
+@test "a version that torch doesn't know" { VERDICT=damaged bad version-eleven 'version: expected a number' 11; }
 @test "an encrypted entry" { VERDICT=damaged bad encrypted; }
 @test "a strange compression method" { VERDICT=damaged bad strange-method; }
 @test "data.pkl with a wrong CRC" { VERDICT=damaged bad pickle-crc 'data\.pkl' crc; }
@@ -67,6 +70,17 @@ bad() {
 	oracle make_case storage-long "$tag/model_000002.pt"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	cmp "$MNT/base/d12/000001/model.raw/lm_head.weight" "$MNT/base/d12/000002/model.raw/lm_head.weight"
+	[[ $(getfattr --only-values -n user.ckptfs.pickle "$MNT/base/d12/000002/model.pt") == safe ]]
+}
+
+@test "a re-zipped file whose CRCs are turned off: none is checked" {
+	local tag
+	tag=$(TAG)
+	small_pt "$tag/model_000001.pt"
+	oracle make_case deflated-no-crcs "$tag/model_000002.pt"
+	mount_store "$BATS_TEST_TMPDIR/s"
+	cmp "$MNT/base/d12/000001/model.raw/lm_head.weight" "$MNT/base/d12/000002/model.raw/lm_head.weight"
+	cmp "$MNT/base/d12/000001/model.raw/transformer.wte.weight" "$MNT/base/d12/000002/model.raw/transformer.wte.weight"
 	[[ $(getfattr --only-values -n user.ckptfs.pickle "$MNT/base/d12/000002/model.pt") == safe ]]
 }
 

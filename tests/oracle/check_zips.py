@@ -41,7 +41,7 @@ def judge(name, expect):
 def main():
     failures = 0
     with open(os.path.join(DIR, "expect.tsv")) as f:
-        cases = [line.rstrip("\n").split("\t") for line in f]
+        cases = [line.rstrip("\n").split("\t")[:2] for line in f]
     for name, expect in cases:
         why = judge(name, expect)
         if why:
