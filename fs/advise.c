@@ -1,6 +1,8 @@
 /* Implements advise.h. */
 #include "advise.h"
 
+#include "core/file/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -137,6 +139,22 @@ bool advise_is_mounted(const char *path)
 	while (mounts && (m = getmntent_r(mounts, &storage, text, sizeof(text))))
 		if (strcmp(m->mnt_dir, path) == 0)
 			found = strcmp(m->mnt_type, "fuse.ckptfs") == 0;        /* the last one is on top */
+	if (mounts)
+		endmntent(mounts);
+	return found;
+}
+
+bool advise_is_mounted_near(const char *path, char *buf, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *m, storage;
+	char text[2 * PATH_MAX + 512];
+	bool found = false;
+
+	while (mounts && !found && (m = getmntent_r(mounts, &storage, text, sizeof(text))))
+		if (strcmp(m->mnt_type, "fuse.ckptfs") == 0 &&
+		    (ck_is_within(m->mnt_dir, path) || ck_is_within(path, m->mnt_dir)))
+			found = snprintf(buf, size, "%s", m->mnt_dir) < (int)size;
 	if (mounts)
 		endmntent(mounts);
 	return found;

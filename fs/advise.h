@@ -18,6 +18,8 @@ bool advise_is_option(const char *word, option_name_fn names);
 
 /* Whether a ckptfs is mounted on the directory with the real path PATH. */
 bool advise_is_mounted(const char *path);
+/* The same of a directory in it or above it, whose path is put into BUF. */
+bool advise_is_mounted_near(const char *path, char *buf, size_t size);
 
 /* Why this system won't let us mount, in BUF or as a constant; NULL where nothing stands in the way. */
 const char *advise_on_system(char *buf, size_t size);

@@ -35,6 +35,7 @@ struct fs {
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
 	const char *note;               /* said on stderr when the mount answers, or NULL */
+	const char *in_place;           /* logged then, or NULL */
 	void (*ready)(struct fs *fs);   /* called when the kernel's first request came in */
 };
 

@@ -100,9 +100,15 @@ static void on_ready(struct fs *fs)
 
 	if (fs->note)
 		fprintf(stderr, "ckptfs: %s\n", fs->note);
+	/* Once for who mounts, and once for who looks for the reason later. */
+	if (fs->in_place && fs->ready_fd >= 0)
+		fprintf(stderr, "ckptfs: %s\n", fs->in_place);
+	if (fs->ready_fd >= 0)
+		log_to_syslog(fs->log);
+	if (fs->in_place)
+		log_line(fs->log, fs->in_place);
 	if (fs->ready_fd < 0)
 		return;
-	log_to_syslog(fs->log);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
@@ -125,7 +131,7 @@ static int confine(struct fs *fs, const struct options *o, bool read_only, struc
 {
 	const struct sandbox_options options = {
 		.mode = o->sandbox,
-		.store = o->store,
+		.store = o->held ? o->held : o->store,
 		.level = o->level,
 		.contain = stays_in_store(o),
 		.read_only = read_only,
@@ -198,10 +204,10 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .ready = on_ready,
+	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .in_place = o->in_place_note, .ready = on_ready,
 			 .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
-		.store = o->store,
+		.store = o->held ? o->held : o->store,
 		.level = o->level,
 		.device = o->device,
 		.native = o->native,

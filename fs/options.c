@@ -8,14 +8,18 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { KEY_IGNORED = 1, KEY_NO_VALUE };
+
+#define HELD_FD 64
 
 #define OPT(text, member, value) { text, offsetof(struct options, member), value }
 
@@ -36,6 +40,7 @@ static const struct fuse_opt table[] = {
 	FUSE_OPT_KEY("sandbox", KEY_NO_VALUE),
 	FUSE_OPT_KEY("tmp_max_size", KEY_NO_VALUE),
 	OPT("follow", follow, true),
+	OPT("inplace", in_place, true),
 	OPT("native", native, true),
 	OPT("delete", may_delete, true),
 	OPT("nonempty", nonempty, true),
@@ -212,7 +217,7 @@ static int resolve_level(struct options *o, const char *given)
 	    (!found && ck_level_detect(given, &detected, &found, &err)))
 		return complain("store", given, ck_error_line(&err, line, sizeof(line)));
 	/* nanochat's own default is a base directory, whatever is in it. */
-	o->level = o->level_text || o->positionals < 2 ? (enum ck_level)level : detected;
+	o->level = o->level_text || (o->positionals < 2 && !o->in_place) ? (enum ck_level)level : detected;
 	if (!found && advise_is_mounted(o->store))
 		rc = asprintf(&o->note,
 				      "store '%s': this is a mount of ckptfs: mount the store itself once more instead",
@@ -244,7 +249,7 @@ static const char *why_no_store(const struct options *o, int error)
 
 static int resolve_store(struct options *o)
 {
-	char *given = o->positionals == 2 ? strdup(o->positional[0]) : default_store();
+	char *given = o->positionals == 2 || o->in_place ? strdup(o->positional[0]) : default_store();
 	struct stat st;
 	int rc = -1;
 
@@ -305,6 +310,37 @@ static int complain_of_content(const struct options *o, const char *given)
 	return complain("mountpoint", given, advice);
 }
 
+/* -o inplace: the store is reached by a descriptor from before the mount, which hides its path. */
+static int hold_store(struct options *o, const char *given)
+{
+	char near[PATH_MAX], advice[PATH_MAX + 64];
+	int fd, high;
+
+	if (strcmp(o->mountpoint, o->store) != 0)
+		return complain("option", "inplace", "it mounts STORE over itself, and two directories were given");
+	if (advise_is_mounted_near(o->store, near, sizeof(near))) {
+		snprintf(advice, sizeof(advice), "a ckptfs is mounted at '%s': fusermount3 -u it first", near);
+		return complain("store", given, advice);
+	}
+	fd = open(o->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Always the same number, as far as may be: the inode numbers depend on the paths. */
+	high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HELD_FD);
+	if (fd >= 0)
+		close(fd);
+	if (high < 0 || asprintf(&o->held, "/proc/self/fd/%d", high) < 0) {
+		o->held = NULL;
+		return complain("store", given, strerror(errno));
+	}
+	o->native = true;
+	if (asprintf(&o->in_place_note, "'%s' is mounted in place%s; after a crash, fusermount3 -u gives the directory back",
+		     o->store,
+		     o->allow_other	? ""
+		     : geteuid() == 0 ? ": nobody but root can enter it without -o allow_other"
+				      : ": nobody else can enter it, not even root, without -o allow_other") < 0)
+		o->in_place_note = NULL;
+	return 0;
+}
+
 static int resolve_mountpoint(struct options *o)
 {
 	const char *given = o->positional[o->positionals - 1];
@@ -315,8 +351,11 @@ static int resolve_mountpoint(struct options *o)
 		return complain("mountpoint", given, why_no_mountpoint(errno));
 	if (!S_ISDIR(st.st_mode))
 		return complain("mountpoint", given, "not a directory");
+	if (o->in_place)
+		return hold_store(o, given);
 	if (strcmp(o->mountpoint, o->store) == 0)
-		return complain("mountpoint", given, "this is the store: ckptfs STORE MOUNTPOINT, an empty directory");
+		return complain("mountpoint", given, "this is the store: ckptfs STORE MOUNTPOINT, an empty directory; "
+						     "or -o inplace, which mounts over it");
 	if (ck_is_within(o->mountpoint, o->store) || ck_is_within(o->store, o->mountpoint))
 		return complain("mountpoint", given, "the store and the mountpoint must not contain each other");
 	if (o->nonempty)
@@ -326,9 +365,17 @@ static int resolve_mountpoint(struct options *o)
 	return is_empty(o->mountpoint) ? 0 : complain_of_content(o, given);
 }
 
+/* In place, a temporary directory in the store would be one in the mount. */
+static int check_temporary(const struct options *o, const char *given, const char *path)
+{
+	if (!o->in_place || !ck_is_within(path, o->store))
+		return 0;
+	return complain("TMPDIR", given, "it lies in the directory that is mounted over: set TMPDIR to another");
+}
+
 /* The daemon leaves its directory, and needs the place only when someone reads: a relative one is made
    absolute, and one that isn't there is said now, not as ENOENT of a file that is. */
-static int resolve_temporary(void)
+static int resolve_temporary(const struct options *o)
 {
 	const char *given = secure_getenv("TMPDIR");
 	char *path;
@@ -336,13 +383,13 @@ static int resolve_temporary(void)
 	int rc = -1;
 
 	if (!given || !given[0])
-		return 0;
+		return check_temporary(o, "/tmp", "/tmp");
 	path = realpath(given, NULL);
 	if (!path || stat(path, &st) < 0)
 		complain("TMPDIR", given, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		complain("TMPDIR", given, "not a directory");
-	else
+	else if (check_temporary(o, given, path) == 0)
 		rc = setenv("TMPDIR", path, 1);
 	free(path);
 	return rc;
@@ -400,7 +447,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
 		return -1;
 	}
-	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary() || check_system() || add_fuse_options(o)
+	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary(o) || check_system() || add_fuse_options(o)
 		       ? -1
 		       : 0;
 }
@@ -410,6 +457,8 @@ void options_free(struct options *o)
 	fuse_opt_free_args(&o->fuse);
 	free(o->store);
 	free(o->mountpoint);
+	free(o->held);
+	free(o->in_place_note);
 	free(o->note);
 	free(o->device_text);
 	free(o->level_text);
@@ -434,7 +483,8 @@ void options_help(void)
 	      "\n"
 	      "  -o device=cpu|mps|cuda   show the model as nanochat loads it there (cpu)\n"
 	      "  -o ro                    refuse writing\n"
-	      "  -o native                list nanochat's own file names too\n"
+	      "  -o native                list nanochat's own names too\n"
+	      "  -o inplace               mount STORE over itself, native\n"
 	      "  -o delete                let rm and mv take stored files away\n"
 	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
 	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"

@@ -11,13 +11,15 @@
 
 struct options {
 	char *store;            /* absolute; malloc'ed */
+	char *held;             /* in place: the store by a descriptor from before (core/file/real.h); malloc'ed; or NULL */
 	char *mountpoint;       /* absolute; malloc'ed */
 	char *note;             /* a line about the store for who mounts it, or NULL; malloc'ed */
+	char *in_place_note;    /* the same of a mount in place: who can't enter the directory any more; malloc'ed */
 	enum ck_level level;
 	enum ck_device device;
 	/* Not bool: libfuse's table writes an int into each, and would take those beside it along. */
 	int foreground, debug, help, version;
-	int native, may_delete, read_only, nonempty, allow_other, follow;
+	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
 	enum sandbox_mode sandbox;
 	uint64_t tmp_max_size;  /* bytes of temporary space; 0: as the file system has room */
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */

@@ -1,6 +1,7 @@
 /* Implements sandbox_files of sandbox_layers.h: the Landlock rules. */
 #include "sandbox.h"
 
+#include "core/file/follow.h"
 #include "core/file/scratch.h"
 #include "core/tree/names.h"
 #include "core/tree/store.h"
@@ -54,9 +55,13 @@ struct fence {
 static int open_gate(const struct fence *f, const char *path, uint64_t rights)
 {
 	struct landlock_path_beneath_attr rule = { .allowed_access = rights & f->rights };
+	char real[PATH_MAX];
 	int rc;
 
-	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	/* The mount is up, and must not be asked: follow.h. */
+	if (ck_follow(path, real) < 0)
+		return errno == ENOENT ? 0 : -1;
+	rule.parent_fd = open(real, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	rc = (int)syscall(SYS_landlock_add_rule, f->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
@@ -68,7 +73,7 @@ static bool is_link(const char *path)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+	return ck_follow_lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
 static bool has_steps(const char *tag)

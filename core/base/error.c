@@ -53,10 +53,17 @@ void ck_error_set_sys(struct ck_error *err, const char *what)
 
 void ck_error_file(struct ck_error *err, const char *file)
 {
+	static const char held[] = "/proc/self/fd/";
 	size_t len;
 
 	if (!err || !err->code || err->file[0])
 		return;
+	/* Of a store that is held by a descriptor (core/file/real.h) the path in it is what says something. */
+	if (strncmp(file, held, strlen(held)) == 0) {
+		file += strlen(held);
+		file += strspn(file, "0123456789");
+		file += strspn(file, "/");
+	}
 	/* The end of a long path says more than its start. */
 	len = strlen(file);
 	if (len >= sizeof(err->file))

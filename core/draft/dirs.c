@@ -7,6 +7,7 @@
 #include "core/draft/report.h"
 #include "core/draft/table.h"
 #include "core/draft/where.h"
+#include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/list.h"
 #include "core/tree/store.h"
@@ -114,7 +115,7 @@ static bool is_tag(const char *path, const char *name, const struct stat *st)
 	struct stat target;
 
 	return name[0] != '.' &&
-	       (S_ISDIR(st->st_mode) || (S_ISLNK(st->st_mode) && stat(path, &target) == 0 && S_ISDIR(target.st_mode)));
+	       (S_ISDIR(st->st_mode) || (S_ISLNK(st->st_mode) && ck_follow_stat(path, &target) == 0 && S_ISDIR(target.st_mode)));
 }
 
 /* Adds every visible name at W. */

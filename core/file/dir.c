@@ -1,14 +1,13 @@
 /* The names in a directory. Implements dir.h. */
 #include "core/file/dir.h"
 
+#include "core/file/follow.h"
 #include "core/file/real.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 bool ck_path_join(char *path, const char *dir, const char *name)
 {
@@ -41,7 +40,7 @@ int ck_dir_visit(DIR *dir, const char *path, ck_visit visit, void *arg, struct c
 		if (!entry)
 			break;
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			rc = visit(dirfd(dir), entry, arg);
+			rc = visit(path, entry, arg);
 	}
 	if (rc == CK_ERR_NOMEM)
 		ck_fail_nomem(err);
@@ -74,7 +73,7 @@ static int by_name(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-static int add_any(int dir, const struct dirent *entry, void *arg)
+static int add_any(const char *dir, const struct dirent *entry, void *arg)
 {
 	(void)dir;
 	return ck_names_add(arg, entry->d_name);
@@ -97,17 +96,7 @@ int ck_list_visited(DIR *dir, const char *path, ck_visit visit, struct ck_names 
 
 int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err)
 {
-	return ck_list_visited(opendir(path), path, add_any, out, err);
-}
-
-DIR *ck_real_opendir(const char *path)
-{
-	int fd = ck_real_open(path, O_RDONLY | O_DIRECTORY, 0);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (fd >= 0 && !dir)
-		close(fd);
-	return dir;
+	return ck_list_visited(ck_follow_opendir(path), path, add_any, out, err);
 }
 
 int ck_list_real_dir(const char *path, struct ck_names *out, struct ck_error *err)

@@ -28,13 +28,11 @@ void ck_names_free(struct ck_names *names);
 
 /* For a choice of names. Calls VISIT for each entry of DIR, the directory at PATH, but "." and ".."; it goes on while
    VISIT gives 0. DIR is closed; NULL says that it couldn't be opened, and errno why. */
-typedef int (*ck_visit)(int dir, const struct dirent *entry, void *arg);
+typedef int (*ck_visit)(const char *path, const struct dirent *entry, void *arg);
 int ck_dir_visit(DIR *dir, const char *path, ck_visit visit, void *arg, struct ck_error *err);
 /* The same, where ARG is a struct ck_names: the names that VISIT adds to it, sorted, are *OUT. */
 int ck_list_visited(DIR *dir, const char *path, ck_visit visit, struct ck_names *out, struct ck_error *err);
 /* Adds a copy of NAME. CK_ERR_NOMEM. */
 int ck_names_add(struct ck_names *names, const char *name);
-/* opendir(3) of a real path (real.h). */
-DIR *ck_real_opendir(const char *path);
 
 #endif

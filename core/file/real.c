@@ -4,19 +4,33 @@
 #include "core/file/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- the directory of a path ---- */
 
-/* Without openat2 (before Linux 5.6, or where a filter rejects it): one name at a time. */
-static int walk_to(char *path)
+static const char held[] = "/proc/self/fd/";
+
+int ck_held(const char **path)
 {
-	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
+	const char *number = *path + strlen(held), *end = number + strspn(number, "0123456789");
+
+	if (strncmp(*path, held, strlen(held)) != 0 || end == number || (*end && *end != '/'))
+		return -1;
+	*path = end + strspn(end, "/");
+	return atoi(number);
+}
+
+/* Without openat2 (before Linux 5.6, or where a filter rejects it): one name at a time. */
+static int walk_to(int at, char *path)
+{
+	int dir = openat(at, at == AT_FDCWD ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
 	char *rest = NULL;
 
 	for (char *name = strtok_r(path, "/", &rest); name && dir >= 0; name = strtok_r(NULL, "/", &rest)) {
@@ -38,11 +52,18 @@ static int walk_to(char *path)
 static int open_parent(const char *path, const char **name)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	int at = ck_held(&path), dir;
 	const char *slash = strrchr(path, '/');
-	size_t len = slash == path ? 1 : (size_t)(slash - path);
+	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 	char parent[PATH_MAX];
-	int dir;
 
+	/* The held directory itself, and what is right in it. */
+	if (at >= 0 && !slash) {
+		*name = path[0] ? path : ".";
+		return openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (at < 0)
+		at = AT_FDCWD;
 	if (len >= sizeof(parent)) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -50,8 +71,8 @@ static int open_parent(const char *path, const char **name)
 	memcpy(parent, path, len);
 	parent[len] = '\0';
 	*name = slash + 1;
-	dir = (int)syscall(SYS_openat2, AT_FDCWD, parent, &how, sizeof(how));
-	return dir < 0 && errno == ENOSYS ? walk_to(parent) : dir;
+	dir = (int)syscall(SYS_openat2, at, parent, &how, sizeof(how));
+	return dir < 0 && errno == ENOSYS ? walk_to(at, parent) : dir;
 }
 
 /* Returns CALL, an int, which uses PATH's directory DIR and its last name NAME. */
@@ -198,4 +219,14 @@ int ck_real_sync(const char *path, struct ck_error *err)
 	rc = ck_sync_fd(fd, err);
 	close(fd);
 	return rc;
+}
+
+DIR *ck_real_opendir(const char *path)
+{
+	int fd = ck_real_open(path, O_RDONLY | O_DIRECTORY, 0);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd >= 0 && !dir)
+		close(fd);
+	return dir;
 }

@@ -6,7 +6,8 @@
  * once (ck_tree_real), what we make below it has no links, and none that turns up there is
  * followed. It makes no difference when it comes.
  *
- * PATH is absolute. As their namesakes of the system they return -1 with errno, which is ELOOP at a
+ * PATH is absolute, or begins with "/proc/self/fd/N" for the directory of the descriptor N, which is held open: that is not
+ * looked up, N is used. As their namesakes of the system they return -1 with errno, which is ELOOP at a
  * link.
  */
 #ifndef CK_REAL_H
@@ -14,6 +15,7 @@
 
 #include "core/file/io.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -37,6 +39,12 @@ int ck_real_truncate(const char *path, off_t size);
    link. */
 #define CK_HANDLE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
 int ck_real_handle(const char *path, char handle[CK_HANDLE]);
+
+/* The descriptor that *PATH begins with, and the rest of it; -1: none, *PATH is as it was. */
+int ck_held(const char **path);
+
+/* opendir(3). */
+DIR *ck_real_opendir(const char *path);
 
 /* As ck_file_open. */
 int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err);

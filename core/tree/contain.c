@@ -2,6 +2,7 @@
 #include "core/tree/contain.h"
 
 #include "core/file/dir.h"
+#include "core/file/follow.h"
 #include "core/file/real.h"
 
 #include <errno.h>
@@ -19,6 +20,14 @@
 
 static const char leads_out[] = "it leads out of the store, which takes -o follow";
 
+/* Whether links are followed here: that they don't lead out, or that the store is held and no path is resolved by name. */
+static bool is_resolved(const struct ck_tree *tree)
+{
+	const char *store = tree->store;
+
+	return tree->options.contain || ck_held(&store) >= 0;
+}
+
 /* The real path of what is at PATH. -1 with errno: EXDEV where it must not lead. */
 static int resolve(const struct ck_tree *tree, const char *path, char *real)
 {
@@ -29,7 +38,7 @@ static int resolve(const struct ck_tree *tree, const char *path, char *real)
 		strcpy(real, path);
 		return 0;
 	}
-	if (!realpath(path, real))
+	if (ck_follow(path, real) < 0)
 		return -1;
 	if (!tree->options.contain || ck_is_within(real, tree->store))
 		return 0;
@@ -52,7 +61,7 @@ static int open_any(const struct ck_tree *tree, const char *path, struct ck_file
 	char real[PATH_MAX];
 	int fd, rc;
 
-	if (!tree->options.contain)
+	if (!is_resolved(tree))
 		return ck_file_open(path, out, err);
 	fd = resolve(tree, path, real) < 0 ? -1 : ck_real_open(real, O_RDONLY, 0);
 	if (fd >= 0)
@@ -77,7 +86,7 @@ int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out
    */
 static int stat_outside(const char *path, struct stat *st)
 {
-	if (lstat(path, st) < 0)
+	if (ck_follow_lstat(path, st) < 0)
 		return -1;
 	if (!S_ISLNK(st->st_mode)) {
 		errno = EACCES;
@@ -91,7 +100,7 @@ int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st)
 {
 	char real[PATH_MAX];
 
-	if (!tree->options.contain)
+	if (!is_resolved(tree))
 		return stat(path, st);
 	if (resolve(tree, path, real) < 0)
 		return errno == EXDEV ? stat_outside(path, st) : -1;

@@ -2,6 +2,7 @@
 #include "core/tree/count.h"
 
 #include "core/base/clock.h"
+#include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
@@ -29,7 +30,7 @@ static nlink_t count_sources(const struct ck_tree *tree, const struct node *base
 
 	for (size_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources); i++)
 		count += ck_sources[i].always ||
-			 (ck_path_join(path, base->path, ck_sources[i].dir) && stat(path, &st) == 0 &&
+			 (ck_path_join(path, base->path, ck_sources[i].dir) && ck_follow_stat(path, &st) == 0 &&
 			  S_ISDIR(st.st_mode));
 	return tree->options.native ? count + ck_plain_count_dirs(base->path, CK_LEVEL_BASE) : count;
 }

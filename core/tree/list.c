@@ -1,4 +1,5 @@
 /* Listings of the tree's directories. Implements list.h; one function for each kind of directory. */
+#include "core/file/follow.h"
 #include "core/tree/list.h"
 
 #include "core/base/buf.h"
@@ -65,7 +66,7 @@ static int list_base(struct ck_tree *tree, struct node *base, struct ck_dir *dir
 
 	for (uint32_t i = 0; i < sizeof(ck_sources) / sizeof(*ck_sources) && !rc; i++) {
 		key_of_source(tree, base, i, path, &key);
-		if (!ck_sources[i].always && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
+		if (!ck_sources[i].always && (ck_follow_stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
 			continue;
 		rc = add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
 		if (!rc && tree->options.native)
@@ -84,7 +85,7 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 	int rc;
 
 	/* Not made yet: empty. Anything else (EACCES) is the reader's to know. */
-	if (source != tree->root && stat(source->path, &st) < 0 && errno == ENOENT)
+	if (source != tree->root && ck_follow_stat(source->path, &st) < 0 && errno == ENOENT)
 		return CK_OK;
 	rc = ck_store_tags(source->path, &tags, err);
 	if (rc)

@@ -1,6 +1,7 @@
 /* Names to nodes: what is found under a name. Implements ck_tree_lookup of tree.h. */
 #include "core/tree/tree.h"
 
+#include "core/file/follow.h"
 #include "core/pt/forms.h"
 #include "core/tree/attr.h"
 #include "core/tree/choice.h"
@@ -43,7 +44,7 @@ static int child_of_base(struct ck_tree *tree, struct node *base, const char *na
 		if (!native && strcmp(name, ck_sources[i].name) != 0)
 			continue;
 		key_of_source(tree, base, i, path, &key);
-		if (!ck_sources[i].always && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
+		if (!ck_sources[i].always && (ck_follow_stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
 			break;
 		if (!native)
 			return get_child(tree, &key, child, err);
@@ -67,7 +68,7 @@ static int child_of_source(struct ck_tree *tree, struct node *source, const char
 	key_of_tag(source, name, path, &key);
 	if (!path[0])
 		return ck_fail_long_path(err);
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	if (ck_follow_stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return get_child(tree, &key, child, err);
 	if (strcmp(name, "largest") != 0)
 		return not_found(err);

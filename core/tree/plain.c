@@ -2,6 +2,7 @@
 #include "core/tree/plain.h"
 
 #include "core/file/dir.h"
+#include "core/file/follow.h"
 #include "core/tree/names.h"
 
 #include <string.h>
@@ -54,7 +55,7 @@ size_t ck_plain_count_dirs(const char *dir, enum ck_level level)
 	for (size_t i = 0; i < names.count; i++)
 		count += (level != CK_LEVEL_SOURCE || names.names[i][0] == '.') &&
 			 ck_plain_name(level, names.names[i]) && ck_path_join(path, dir, names.names[i]) &&
-			 lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+			 ck_follow_lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 	ck_names_free(&names);
 	return count;
 }

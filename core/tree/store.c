@@ -1,6 +1,7 @@
 /* What lies in a store, by the names in its directories. Implements store.h. */
 #include "core/tree/store.h"
 
+#include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/names.h"
 
@@ -14,13 +15,14 @@
 #include <unistd.h>
 
 /* Whether the entry, or what it links to, is of TYPE (DT_DIR, DT_REG). */
-static bool is_type(int dir, const struct dirent *entry, unsigned char type)
+static bool is_type(const char *dir, const struct dirent *entry, unsigned char type)
 {
+	char path[PATH_MAX];
 	struct stat st;
 
 	if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
 		return entry->d_type == type;
-	return fstatat(dir, entry->d_name, &st, 0) == 0 && IFTODT(st.st_mode) == type;
+	return ck_path_join(path, dir, entry->d_name) && ck_follow_stat(path, &st) == 0 && IFTODT(st.st_mode) == type;
 }
 
 bool ck_store_has_model(const char *tag_path, uint64_t step)
@@ -42,7 +44,7 @@ struct numbers {
 	size_t count, cap;
 };
 
-static int add_number(int dir, const struct dirent *entry, void *arg)
+static int add_number(const char *dir, const struct dirent *entry, void *arg)
 {
 	struct numbers *n = arg;
 	struct ck_file_name name;
@@ -72,7 +74,7 @@ static int by_number(const void *left, const void *right)
 
 static int list_numbers(const char *path, struct numbers *n, uint64_t **out, size_t *count, struct ck_error *err)
 {
-	int rc = ck_dir_visit(opendir(path), path, add_number, n, err);
+	int rc = ck_dir_visit(ck_follow_opendir(path), path, add_number, n, err);
 
 	if (rc) {
 		free(n->data);
@@ -110,14 +112,14 @@ int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct
 	return list_numbers(tag_path, &n, out, count, err);
 }
 
-static int add_tag(int dir, const struct dirent *entry, void *arg)
+static int add_tag(const char *dir, const struct dirent *entry, void *arg)
 {
 	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))
 		return CK_OK;
 	return ck_names_add(arg, entry->d_name);
 }
 
-static int add_draft(int dir, const struct dirent *entry, void *arg)
+static int add_draft(const char *dir, const struct dirent *entry, void *arg)
 {
 	enum ck_draft_kind kind;
 	uint64_t step;
@@ -129,7 +131,7 @@ static int add_draft(int dir, const struct dirent *entry, void *arg)
 
 int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error *err)
 {
-	return ck_list_visited(opendir(source_path), source_path, add_tag, out, err);
+	return ck_list_visited(ck_follow_opendir(source_path), source_path, add_tag, out, err);
 }
 
 /* A published step has the name; its draft, if there still is one, is being removed. One without
@@ -191,15 +193,16 @@ struct tag {
 	struct timespec mtime;      /* where digits is NULL */
 };
 
-static struct tag rate(int dir, char *name)
+static struct tag rate(const char *source, char *name)
 {
+	char path[PATH_MAX];
 	struct tag t = { .name = name };
 	struct stat st;
 	size_t all = name[0] == 'd' ? strspn(name + 1, "0123456789") : 0;
 	size_t zeros;
 
 	if (all == 0) {
-		if (fstatat(dir, name, &st, 0) == 0)
+		if (ck_path_join(path, source, name) && ck_follow_stat(path, &st) == 0)
 			t.mtime = st.st_mtim;
 		return t;
 	}
@@ -238,12 +241,12 @@ static int by_preference(const void *left, const void *right)
 
 int ck_store_rank_tags(const char *source_path, struct ck_names *tags, struct ck_error *err)
 {
-	int dir = open(source_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = ck_follow_opendir(source_path);
 	struct tag *rated = NULL;
 	int rc = CK_OK;
 
-	if (dir < 0) {
-		rc = ck_fail_sys(err, "open");
+	if (!dir) {
+		rc = ck_fail_sys(err, "opendir");
 		goto out;
 	}
 	rated = calloc(tags->count + 1, sizeof(*rated));
@@ -252,14 +255,14 @@ int ck_store_rank_tags(const char *source_path, struct ck_names *tags, struct ck
 		goto out;
 	}
 	for (size_t i = 0; i < tags->count; i++)
-		rated[i] = rate(dir, tags->names[i]);
+		rated[i] = rate(source_path, tags->names[i]);
 	qsort(rated, tags->count, sizeof(*rated), by_preference);
 	for (size_t i = 0; i < tags->count; i++)
 		tags->names[i] = rated[i].name;
 out:
 	ck_error_file(err, source_path);
 	free(rated);
-	if (dir >= 0)
-		close(dir);
+	if (dir)
+		closedir(dir);
 	return rc;
 }
