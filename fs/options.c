@@ -194,6 +194,8 @@ static char *default_store(void)
 	return path;
 }
 
+static const char dead_mount[] = "a dead mount is still there: fusermount3 -u it";
+
 static const char *const levels[] = { "base", "source", "tag" };
 static const char *const level_words[] = { "a base directory", "a checkpoints directory", "a tag's directory" };
 
@@ -215,7 +217,8 @@ static int resolve_level(struct options *o, const char *given)
 		return -1;
 	if (ck_level_detect(o->store, &detected, &found, &err) ||
 	    (!found && ck_level_detect(given, &detected, &found, &err)))
-		return complain("store", given, ck_error_line(&err, line, sizeof(line)));
+		return complain("store", given,
+				err.sys == ENOTCONN ? dead_mount : ck_error_line(&err, line, sizeof(line)));
 	/* nanochat's own default is a base directory, whatever is in it. */
 	o->level = o->level_text || (o->positionals < 2 && !o->in_place) ? (enum ck_level)level : detected;
 	if (!found && advise_is_mounted(o->store))
@@ -236,7 +239,7 @@ static int resolve_level(struct options *o, const char *given)
 static const char *why_no_store(const struct options *o, int error)
 {
 	if (error == ENOTCONN)
-		return "a dead mount is still there: fusermount3 -u it";
+		return dead_mount;
 	if (error != ENOENT)
 		return strerror(error);
 	if (o->positionals < 2)
@@ -286,7 +289,7 @@ static const char *why_no_mountpoint(int error)
 {
 	switch (error) {
 	case ENOTCONN:
-		return "a dead mount is still there: fusermount3 -u it";
+		return dead_mount;
 	case ENOENT:
 		return "No such file or directory: make it with mkdir";
 	case EACCES:

@@ -185,6 +185,17 @@ with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipf
 	[[ $status -eq 0 && ${lines[*]} == "000001 latest meta_000001.json model_000001.pt" ]] || { echo "$output"; return 1; }
 }
 
+@test "in place: mount -t fuse.ckptfs, and a line of /etc/fstab" {
+	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
+	local how
+	echo "$S $S fuse.ckptfs inplace,allow_other,nofail 0 0" >"$BATS_TEST_TMPDIR/fstab"
+	for how in 'mount -t fuse.ckptfs -o inplace "$1/s" "$1/s"' 'mount -T "$1/fstab" "$1/s"'; do
+		mount8 "$how"' && timeout 20 ls "$1/s/base/d12/latest/model" && umount "$1/s" && ! test -e "$1/s/base"'
+		[[ $status -eq 0 && $output == *"lm_head.weight.npy"* ]] || { echo "$how: $output"; return 1; }
+		[[ ! -e $S/base ]]
+	done
+}
+
 @test "a line of /etc/fstab, with the options that fstab lines have" {
 	[[ $EUID -eq 0 ]] || skip "needs root, as mount does"
 	local options
