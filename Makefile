@@ -113,10 +113,12 @@ fresh-roots: ## prove 'make demo' and 'make test' in fresh Debian 12 and 13 (roo
 # All that the tests run.
 tests: all $(UNIT) $(TOOLS) $(EXAMPLES) check-core check-layers
 
-# What keeps core honest: no FUSE, no printing, no exit.
+# What keeps core honest: no FUSE, no printing, no exit; no path of a store that the kernel resolves.
 check-core:
 	@! grep -nE 'fuse(_lowlevel|3)?\.h|\b(printf|puts|fprintf|perror|exit|abort)\(' core/*/*.[ch] || \
 		{ echo 'core/ must not include FUSE, print or exit'; exit 1; }
+	@! grep -nE '(^|[^_a-z])(opendir|realpath|lstat)\(' $(filter-out core/tree/level.c,$(wildcard core/tree/*.c core/draft/*.c)) || \
+		{ echo 'links in a store are followed by core/file/follow.h: it may be mounted in place'; exit 1; }
 
 # Who may include whom: core's folders stand one on the other.
 check-layers:

@@ -1,7 +1,7 @@
 /* Implements advise.h. */
 #include "advise.h"
 
-#include "core/file/io.h"
+#include "core/file/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
 #include "core/draft/log.h"
 #include "core/draft/where.h"
 #include "core/file/dir.h"
-#include "core/file/io.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 
 #include <errno.h>
