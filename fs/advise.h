@@ -11,7 +11,7 @@
 /* The names of all -o options, one for each I from 0 on, perhaps with '=' or "=%s"; NULL ends them. */
 typedef const char *(*option_name_fn)(size_t i);
 
-/* What to say of ARG, an option that nobody knows, in BUF or as a constant. */
+/* The message about ARG, an unknown option, in BUF or as a constant. */
 const char *advise_option(const char *arg, option_name_fn names, char *buf, size_t size);
 /* Whether WORD is the name of an option: with a blank behind a comma, options arrive as arguments. */
 bool advise_is_option(const char *word, option_name_fn names);
@@ -21,7 +21,7 @@ bool advise_is_mounted(const char *path);
 /* The same of a directory in it or above it, whose path is put into BUF. */
 bool advise_is_mounted_near(const char *path, char *buf, size_t size);
 
-/* Why this system won't let us mount, in BUF or as a constant; NULL where nothing stands in the way. */
+/* Why this system doesn't allow the mount, in BUF or as a constant; NULL where nothing stands in the way. */
 const char *advise_on_system(char *buf, size_t size);
 
 #endif

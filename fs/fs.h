@@ -85,8 +85,8 @@ static inline struct ck_draft_file *fs_draft_file(const struct fuse_file_info *f
 static inline void fs_set_draft_file(struct fuse_file_info *fi, struct ck_draft_file *file)
 {
 	fi->fh = (uintptr_t)file + 1;
-	/* Who only writes can't map: so what is written need not go through the kernel's pages of
-	   ours on its way to those of the store's file. */
+	/* A program that only writes can't map the file. So its bytes need not go through the mount's pages in the
+	   kernel on their way to the pages of the store's file. */
 	fi->direct_io = (fi->flags & O_ACCMODE) == O_WRONLY;
 }
 

@@ -1,4 +1,4 @@
-/* hooks - what the loop asks the driver: what a request may wait for, and to give back what is idle. See fs/loop.h. */
+/* hooks - what the loop asks of the driver: what a request may wait for, and to free what is idle. See fs/loop.h. */
 #include "fs.h"
 
 #include <linux/fuse.h>

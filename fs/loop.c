@@ -21,7 +21,7 @@
 /* Workers that wait at the device, where what is asked is small: the one that just replied, and those
    that take what comes before it is back. With 2, lookups and reads of 4 KiB were a third slower. */
 #define WAITING 3
-/* A read as large as only those ask for who read on. */
+/* Reads this large come only from sequential readers (readahead). */
 #define STREAM ((size_t)64 << 10)
 /* Resting workers that keep their buffer: a MiB each, once something as large was written. */
 #define BUFFERS_KEPT 8
@@ -84,7 +84,8 @@ static void call(struct loop *l)
 		pthread_cond_signal(&w->wake);
 	} else {
 		w = l->workers + l->count;
-		/* If there are enough, or no more can be made, the first that is done goes. */
+		/* If there are enough workers, or no more can be made, the first that is done takes the next request.
+		   */
 		if (l->count == MAX_WORKERS)
 			return;
 		rc = pthread_create(&w->thread, NULL, work, w);
@@ -132,7 +133,7 @@ static bool receive(struct worker *w)
 	do {
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 		n = fuse_session_receive_buf(l->session, &w->request);
-		/* Memory comes back; a mount that has ended doesn't. */
+		/* A lack of memory passes; the end of the mount doesn't. */
 		if (n == -ENOMEM)
 			usleep(10000);
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
@@ -162,7 +163,7 @@ static bool is_stream(struct loop *l, const struct fuse_in_header *header)
 	return read->fh == last;
 }
 
-/* They come in thousands, and nobody waits for an answer. */
+/* Forgets come in thousands, and nobody waits for an answer. */
 static bool is_forget(const struct fuse_in_header *header)
 {
 	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
@@ -421,7 +422,7 @@ int loop_run(struct loop *l)
 	sigset_t signals, before;
 	bool started;
 
-	/* They reach this thread alone, and only while it waits: none is missed. */
+	/* Signals reach this thread alone, and only while it waits, so that none is missed. */
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		sigaddset(&signals, numbers[i]);
@@ -432,7 +433,7 @@ int loop_run(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 	while (started && !fuse_session_exited(l->session) && ppoll(&ended, 1, &tick, &before) <= 0)
 		l->hooks.tick(l->hooks.arg);
-	/* The requests in hand may take long: SIGQUIT, which is nobody's handler's, ends even that. */
+	/* The requests being served may take long. SIGQUIT, which has no handler, ends even that. */
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	stop(l);
 	errno = l->error;

@@ -1,17 +1,15 @@
 /*
  * loop - the threads that serve a session.
  *
- * libfuse's own loop has every idle thread wait at the device, and the kernel wakes them in turn. For
- * who reads one thing after the other that is costly: while one thread copies a MiB, a second is
- * woken for the next one, and on few processors gets in the way of the reader itself. So here a
- * stream is served by one thread, as long as the data is in memory; and as with libfuse's loop
- * everything else finds a thread waiting.
+ * libfuse's own loop has every idle thread wait at the device, and the kernel wakes them in turn. For a sequential
+ * reader that is costly: while one thread copies a MiB, a second is woken for the next one, and on few processors gets
+ * in the way of the reader itself. So here a stream is served by one thread, as long as the data is in memory; and as
+ * with libfuse's loop everything else finds a thread waiting.
  *
- * There are at most 64 threads, and requests may wait: for a slow file, for a draft that is being
- * published. So that one such thing never takes all threads, it may have as many as are free. Further
- * requests for the same thing are parked: they cost memory, no thread, until one of the thing's is
- * done. An interrupted request that is parked is answered with EINTR; one that is being served is
- * told, see loop_is_interrupted().
+ * There are at most 64 threads, and requests may wait: for a slow file, for a draft that is being published. So that
+ * one such thing never takes all threads, it may have as many as are free. Further requests for the same thing are
+ * parked: they cost memory, no thread, until one of the thing's is done. An interrupted request that is parked is
+ * answered with EINTR; one that is being served is told, see loop_is_interrupted().
  */
 #ifndef CKPTFS_LOOP_H
 #define CKPTFS_LOOP_H

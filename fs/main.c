@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* libfuse's log function takes no argument of ours: this is the one global of the program. */
+/* libfuse's log function takes no argument: hence the only global of the program. */
 static struct log *fuse_log_target;
 
 static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
@@ -198,13 +198,14 @@ out_signals:
 out_session:
 	fuse_session_destroy(se);
 	loop_free(fs->loop);
-	/* Ended by a signal that asked for it is a success. */
+	/* An end by a signal that asks for it is a success. */
 	return rc < 0 ? -1 : 0;
 }
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .in_place = o->in_place_note, .ready = on_ready,
+	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note,
+			 .in_place = o->in_place_note, .ready = on_ready,
 			 .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->held ? o->held : o->store,

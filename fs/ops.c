@@ -12,12 +12,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fs *fs = userdata;
 
-	/* An O_TRUNC comes as a setattr, so that we say what it does to the inode: see open_draft. */
+	/* O_TRUNC comes as a setattr, so that the driver says what it does to the inode: see open_draft. */
 	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	/* The answer to this request is the next that goes to the kernel: see fs/device.c. */
 	fs->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
-	/* Reads ahead, and asynchronous ones, wait in the kernel once there are so many, those of all files in one
-	   line: 12 by default, so that a dozen for a slow file would stop all others. Here they don't (loop.h). */
+	/* Reads ahead, and asynchronous reads, wait in the kernel once there are this many, all files in one line. With
+	   the default of 12, a dozen reads of a slow file would stop all others. Here they don't (loop.h). */
 	conn->max_background = UINT16_MAX;
 	conn->congestion_threshold = UINT16_MAX / 4 * 3;
 	/* The kernel takes the smaller of this and of what the mount has. */
@@ -26,7 +26,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	fs->ready(fs);
 }
 
-/* The kernel knows the directories of a step that was a draft on this mount by their numbers of then. */
+/* Where a step was a draft on this mount, the kernel knows its directories by the draft's numbers. */
 static void use_outer(struct fs *fs, struct ck_attr *attr)
 {
 	ck_ino ino = ck_drafts_outer(fs->drafts, attr->st.st_ino);
@@ -126,7 +126,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
-/* A file of a draft, or a stored one under nanochat's own name that is to be replaced. */
+/* A file of a draft, or a file that is to replace a stored one under nanochat's own name. */
 static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -143,8 +143,8 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	}
 	fs_set_draft_file(fi, file);
-	/* Who replaces a stored file writes past the page cache, which belongs to those that still
-	   read the old one. */
+	/* A program that replaces a stored file writes past the page cache, which belongs to the readers of the old
+	   file. */
 	fi->direct_io = !ck_is_draft(ino) || ck_draft_is_report(file);
 	if (fuse_reply_open(req, fi) < 0)
 		ck_draft_release(fs_of(req)->drafts, file);
@@ -342,8 +342,8 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	size_t len;
 	int rc;
 
-	/* ls -l asks for security.selinux and system.posix_acl_access: after "no such here" for one
-	   file it asks no more, after "this file has none" it goes on, file by file. */
+	/* ls -l asks for security.selinux and system.posix_acl_access: after EOPNOTSUPP for one file it stops asking,
+	   after ENODATA it asks for each file. */
 	if (strncmp(name, "user.", 5) != 0) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;

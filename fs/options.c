@@ -49,7 +49,7 @@ static const struct fuse_opt table[] = {
 	/* libfuse and the kernel are to hear of these two as well. */
 	FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
 	FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
-	/* What mount(8) and fstab(5) use among themselves, and may hand on. */
+	/* Options of mount(8) and fstab(5), which may hand them on. */
 	FUSE_OPT_KEY("rw", KEY_IGNORED),
 	FUSE_OPT_KEY("defaults", KEY_IGNORED),
 	FUSE_OPT_KEY("auto", KEY_IGNORED),
@@ -277,7 +277,7 @@ static bool is_empty(const char *path)
 	const struct dirent *d;
 	bool empty = true;
 
-	/* What can't be read can't be told: mount(2) will say what it thinks of it. */
+	/* A directory that can't be read: mount(2) says what is wrong. */
 	while (dir && empty && (d = readdir(dir)))
 		empty = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0;
 	if (dir)
@@ -335,7 +335,8 @@ static int hold_store(struct options *o, const char *given)
 		return complain("store", given, strerror(errno));
 	}
 	o->native = true;
-	if (asprintf(&o->in_place_note, "'%s' is mounted in place%s; after a crash, fusermount3 -u gives the directory back",
+	if (asprintf(&o->in_place_note,
+		     "'%s' is mounted in place%s; after a crash, fusermount3 -u gives the directory back",
 		     o->store,
 		     o->allow_other	? ""
 		     : geteuid() == 0 ? ": nobody but root can enter it without -o allow_other"
@@ -376,8 +377,8 @@ static int check_temporary(const struct options *o, const char *given, const cha
 	return complain("TMPDIR", given, "it lies in the directory that is mounted over: set TMPDIR to another");
 }
 
-/* The daemon leaves its directory, and needs the place only when someone reads: a relative one is made
-   absolute, and one that isn't there is said now, not as ENOENT of a file that is. */
+/* The daemon leaves its working directory, and needs $TMPDIR only when a program reads. So a relative path is made
+   absolute, and a missing directory is told now, not as ENOENT of a file that is there. */
 static int resolve_temporary(const struct options *o)
 {
 	const char *given = secure_getenv("TMPDIR");
@@ -450,9 +451,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
 		return -1;
 	}
-	return resolve_store(o) || resolve_mountpoint(o) || resolve_temporary(o) || check_system() || add_fuse_options(o)
-		       ? -1
-		       : 0;
+	if (resolve_store(o) || resolve_mountpoint(o) || resolve_temporary(o) || check_system() || add_fuse_options(o))
+		return -1;
+	return 0;
 }
 
 void options_free(struct options *o)
@@ -469,34 +470,4 @@ void options_free(struct options *o)
 	free(o->tmp_max_size_text);
 	free(o->positional[0]);
 	free(o->positional[1]);
-}
-
-void options_help(void)
-{
-	fputs("usage: ckptfs [-f] [-d] [-o OPTION[,OPTION...]] [STORE] MOUNTPOINT\n"
-	      "\n"
-	      "Mounts a nanochat checkpoint store: each tensor is a file.\n"
-	      "STORE is a nanochat base directory (default: $NANOCHAT_BASE_DIR, else\n"
-	      "~/.cache/nanochat), a checkpoints directory, or one model tag's directory.\n"
-	      "\n"
-	      "  -f              stay in the foreground, log to stderr\n"
-	      "  -d              the same, and trace every request\n"
-	      "  -h, --help      this text\n"
-	      "  -V, --version   versions of ckptfs and libfuse\n"
-	      "\n"
-	      "  -o device=cpu|mps|cuda   show the model as nanochat loads it there (cpu)\n"
-	      "  -o ro                    refuse writing\n"
-	      "  -o native                list nanochat's own names too\n"
-	      "  -o inplace               mount STORE over itself, native\n"
-	      "  -o delete                let rm and mv take stored files away\n"
-	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
-	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"
-	      "  -o follow                follow links out of the store with allow_other too\n"
-	      "  -o tmp_max_size=SIZE     room for unpacked entries in $TMPDIR: 512m, 20g (half of\n"
-	      "                           what is free)\n"
-	      "  -o nonempty              mount over a directory that holds something\n"
-	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
-	      "\n"
-	      "Unmount with: fusermount3 -u MOUNTPOINT.  More: man ckptfs\n",
-	      stdout);
 }

@@ -11,9 +11,10 @@
 
 struct options {
 	char *store;            /* absolute; malloc'ed */
-	char *held;             /* in place: the store by a descriptor from before (core/file/real.h); malloc'ed; or NULL */
+	/* In place: the store by a descriptor from before (core/file/real.h); malloc'ed; or NULL. */
+	char *held;
 	char *mountpoint;       /* absolute; malloc'ed */
-	char *note;             /* a line about the store for who mounts it, or NULL; malloc'ed */
+	char *note;             /* a line about the store for the mounting user, or NULL; malloc'ed */
 	char *in_place_note;    /* the same of a mount in place: who can't enter the directory any more; malloc'ed */
 	enum ck_level level;
 	enum ck_device device;
@@ -21,7 +22,7 @@ struct options {
 	int foreground, debug, help, version;
 	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
 	enum sandbox_mode sandbox;
-	uint64_t tmp_max_size;  /* bytes of temporary space; 0: as the file system has room */
+	uint64_t tmp_max_size;  /* bytes of temporary space; 0: half of what the file system has free */
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */
 	char *device_text, *level_text, *sandbox_text, *tmp_max_size_text;

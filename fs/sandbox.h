@@ -32,9 +32,9 @@ struct sandbox_options {
 };
 
 /*
- * To be called when the mount is up, while there is one thread: those that it starts inherit
- * everything. What is opened before stays open. U becomes the process that unmounts MOUNTPOINT,
- * where one is needed. -1 when a layer is missing that must be there; LOG then has the line.
+ * To be called when the mount is up, while there is one thread: later threads inherit everything. What is opened before
+ * stays open. U becomes the process that unmounts MOUNTPOINT, where one is needed. -1 when a layer is missing that must
+ * be there; LOG then has the line.
  */
 int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struct unmounter *u, struct log *log);
 

@@ -26,8 +26,8 @@ int ck_list_dir(const char *path, struct ck_names *out, struct ck_error *err);
 int ck_list_real_dir(const char *path, struct ck_names *out, struct ck_error *err);
 void ck_names_free(struct ck_names *names);
 
-/* For a choice of names. Calls VISIT for each entry of DIR, the directory at PATH, but "." and ".."; it goes on while
-   VISIT gives 0. DIR is closed; NULL says that it couldn't be opened, and errno why. */
+/* For callers that choose among the names. Calls VISIT for each entry of DIR, the directory at PATH, but "." and "..";
+   it goes on while VISIT gives 0. DIR is closed; NULL says that it couldn't be opened, and errno why. */
 typedef int (*ck_visit)(const char *path, const struct dirent *entry, void *arg);
 int ck_dir_visit(DIR *dir, const char *path, ck_visit visit, void *arg, struct ck_error *err);
 /* The same, where ARG is a struct ck_names: the names that VISIT adds to it, sorted, are *OUT. */

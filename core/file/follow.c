@@ -43,7 +43,8 @@ static void go_up(struct walk *w)
 static int enter_link(struct walk *w, const char *link)
 {
 	char target[PATH_MAX];
-	ssize_t len = is_inside(w) ? ck_real_readlink(link, target, sizeof(target)) : readlink(link, target, sizeof(target));
+	ssize_t len = is_inside(w) ? ck_real_readlink(link, target, sizeof(target))
+				   : readlink(link, target, sizeof(target));
 	size_t rest = strlen(w->rest);
 
 	if (len < 0)

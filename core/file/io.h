@@ -26,7 +26,8 @@ int ck_file_open(const char *path, struct ck_file **out, struct ck_error *err);
 /* Takes over the descriptor FD (also on failure, when it is closed). NAME is for messages. */
 int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_error *err);
 
-/* The same of a file that is ours alone and may grow: it has no size, and verifying it always succeeds. */
+/* The same for a file that only this process can change, and that may grow: it has no size, and verifying it always
+   succeeds. */
 int ck_file_own(int fd, const char *name, struct ck_file **out, struct ck_error *err);
 
 struct ck_file *ck_file_ref(struct ck_file *file);
@@ -51,7 +52,7 @@ struct ck_origin {
 	struct ck_file *file;   /* borrowed */
 	uint64_t byte;
 	struct ck_block *block; /* of temporary space, held (scratch.h), if it lies there */
-	bool now;               /* only what is in memory: CK_ERR_AGAIN, ERR left alone, for anything else */
+	bool now;               /* reads only what is in memory; else CK_ERR_AGAIN, and ERR is left alone */
 };
 
 /* Reads exactly LEN bytes, OFFSET bytes behind the place. Errors as ck_file_read, and CK_ERR_AGAIN:

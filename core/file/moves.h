@@ -19,7 +19,7 @@ void ck_moves_free(struct ck_moves *m);         /* NULL is allowed */
 void ck_moves_begin(struct ck_moves *m);
 void ck_moves_end(struct ck_moves *m, const struct stat *was, const struct stat *now);
 
-/* Makes IDENT, as a stat said just now, the one by which the mount knows the file. */
+/* IDENT is what a stat found just now. Makes it the identity by which the mount knows the file. */
 void ck_moves_ident(struct ck_moves *m, struct ck_ident *ident);
 
 #endif

@@ -1,14 +1,12 @@
 /*
  * real - files by their real path: no symlink is followed, at its end or on the way.
  *
- * What the mount writes lies where others may write too. A link that one of them puts in the way
- * would lead the daemon, with its rights, to where they have none; so the tag's path is resolved
- * once (ck_tree_real), what we make below it has no links, and none that turns up there is
- * followed. It makes no difference when it comes.
+ * The mount writes in directories in which other users may write, too. A link that one of them makes there could lead
+ * the daemon to files that only the daemon may change. So the tag's path is resolved once (ck_tree_real). The mount
+ * makes no links below it, and follows none that turns up there, whenever that is.
  *
- * PATH is absolute, or begins with "/proc/self/fd/N" for the directory of the descriptor N, which is held open: that is not
- * looked up, N is used. As their namesakes of the system they return -1 with errno, which is ELOOP at a
- * link.
+ * PATH is absolute, or begins with "/proc/self/fd/N" for the directory of the descriptor N, which is held open: that is
+ * not looked up, N is used. As their namesakes of the system they return -1 with errno, which is ELOOP at a link.
  */
 #ifndef CK_REAL_H
 #define CK_REAL_H
@@ -20,7 +18,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* The descriptor is closed on exec; a FIFO holds nobody. */
+/* The descriptor is closed on exec. Opening a FIFO doesn't wait. */
 int ck_real_open(const char *path, int flags, mode_t mode);
 int ck_real_stat(const char *path, struct stat *st);            /* of a link itself */
 ssize_t ck_real_readlink(const char *path, char *buf, size_t size);

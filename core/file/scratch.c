@@ -21,7 +21,7 @@
 struct ck_block {
 	struct ck_scratch *scratch;
 	struct ck_block *newer, *older; /* among those that nobody holds */
-	struct ck_block **place;        /* where its owner finds it; NULL: nowhere any more */
+	struct ck_block **place;        /* where its owner finds it; NULL: its owner gave it up */
 	uint64_t offset, size;
 	unsigned holders;
 	int64_t used_ms;                /* when the last holder released it */
@@ -111,7 +111,7 @@ static void unlink_idle(struct ck_scratch *s, struct ck_block *b)
 	b->newer = b->older = NULL;
 }
 
-/* Gives the room of a block back, which is in no list any more. */
+/* Gives back the space of a block, which is in no list any more. */
 static void end_block(struct ck_scratch *s, struct ck_block *b)
 {
 	if (b->place)
@@ -185,7 +185,7 @@ static int open_file(struct ck_scratch *s, struct ck_error *err)
 	return rc ? rc : ck_file_own(fd, "temporary file", &s->file, err);
 }
 
-/* Room for SIZE bytes. A block that is read all the time is in use longer than we wait. */
+/* Makes space for SIZE bytes. A block that is read all the time stays in use longer than this waits. */
 static int find_room(struct ck_scratch *s, uint64_t size, struct ck_error *err)
 {
 	const int64_t deadline = ck_now_ms() + 2 * IN_USE_MS;

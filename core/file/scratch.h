@@ -3,9 +3,9 @@
  *
  * A block is a piece of that file. It holds the bytes of one deflated entry, inflated when the entry was first read.
  * Readers hold a block while they read it. A block that nobody has read for a while is given back to the file system;
- * sooner, if another block needs the room. Its entry is inflated again when it is next read.
+ * sooner, if another block needs the space. Its entry is inflated again when it is next read.
  *
- * Giving back means punching a hole. Where the file system can't do that, the room is given back with the last block.
+ * Giving back means punching a hole. Where the file system can't do that, the space is given back with the last block.
  * Every call is thread-safe.
  */
 #ifndef CK_SCRATCH_H
@@ -30,7 +30,7 @@ int ck_scratch_make(struct ck_scratch *s, uint64_t size, struct ck_block **out, 
 
 /* The block is filled: it is found at *PLACE from now on, until it is given back. */
 void ck_scratch_put(struct ck_scratch *s, struct ck_block *block, struct ck_block **place);
-/* Nobody will ask for what is at *PLACE any more, and nobody holds it. */
+/* Drops the block at *PLACE. Nobody holds it, or will ask for it any more. */
 void ck_scratch_drop(struct ck_scratch *s, struct ck_block **place);
 
 /* Gives back what nobody has read for CK_SCRATCH_IDLE_MS: to be called now and then. */
@@ -43,7 +43,7 @@ uint64_t ck_block_offset(const struct ck_block *block);
 /* A block that was not put anywhere is dropped. NULL is allowed. */
 void ck_block_release(struct ck_block *block);
 
-/* Who has read at ORIGIN is done. */
+/* The reader at ORIGIN is done. */
 static inline void ck_origin_release(struct ck_origin *origin)
 {
 	ck_block_release(origin->block);

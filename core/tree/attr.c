@@ -20,7 +20,7 @@
 #define LARGE (64 << 20)
 #define READ_BLOCK (1 << 20)
 
-/* Whether what stat found now is what the node stands for. */
+/* Whether ST, which stat found now, is that of the file that the node stands for. */
 static bool is_same(const struct ck_tree *tree, const struct node *n, const struct stat *st)
 {
 	struct ck_ident ident = tree_ident(tree, st);
@@ -66,9 +66,8 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 
 static void fill_file(struct stat *st, uint64_t size)
 {
-	/* cat and cp read in blocks of this size, as network file systems have them. Of pages that are
-	   cached one of 1 MiB costs less than the eight that they take by themselves; for a small file
-	   to wait for its first MiB costs more. */
+	/* cat and cp read in blocks of this size. From cached pages, one read of 1 MiB costs less than eight of 128
+	   KiB, which they take by themselves. For a small file, waiting for the first MiB would cost more. */
 	if (size >= LARGE)
 		st->st_blksize = READ_BLOCK;
 	st->st_mode = S_IFREG | (st->st_mode & 0444);
@@ -81,9 +80,9 @@ static void fill_file(struct stat *st, uint64_t size)
 }
 
 /*
- * A directory that stands for a stored one has its whole mode; one that stands for a stored file is
- * readable and writable where the file is, and searchable where it is readable. That a published step
- * refuses changes is then ours to say (EPERM), and a copy of it can be changed and removed.
+ * A directory that stands for a stored directory has its whole mode. A directory that stands for a stored file is
+ * readable and writable where the file is, and searchable where it is readable. So the mount, not the mode, refuses to
+ * change a published step (EPERM), and a copy of the step can be changed and removed.
  */
 static void fill_dir(const struct ck_tree *tree, struct stat *st, nlink_t subdirs)
 {
@@ -168,7 +167,7 @@ static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, str
 		rc = tree_count_subdirs(tree, n, local, &subdirs, err);
 	if (rc)
 		return rc;
-	/* Who may write to the tag may add a shard to its step. */
+	/* Users who may write to the tag may add a shard to its step. */
 	if (n->type == NODE_STEP) {
 		path_of_tag(n, path);
 		if (tree_stat(tree, path, &tag) == 0 && S_ISDIR(tag.st_mode))

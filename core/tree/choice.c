@@ -1,4 +1,4 @@
-/* latest and largest: as nanochat chooses, among what it can load. Implements a part of private.h. */
+/* latest and largest: as nanochat chooses, among what it can load. Implements choice.h. */
 #include "core/tree/choice.h"
 
 #include "core/tree/key.h"

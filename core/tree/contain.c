@@ -13,14 +13,15 @@
 #include <unistd.h>
 
 /*
- * Where links must not lead out of the store (options.contain), each path is resolved, the result
- * compared with the store's, and that opened without following any link more: so it makes no
- * difference what someone puts in its place in between.
+ * Where links must not lead out of the store (options.contain), each path is resolved, and the result compared with the
+ * store's path. Then the result is opened without following a link: what somebody puts in its place in between makes no
+ * difference.
  */
 
 static const char leads_out[] = "it leads out of the store, which takes -o follow";
 
-/* Whether links are followed here: that they don't lead out, or that the store is held and no path is resolved by name. */
+/* Whether links are followed here: that they don't lead out, or that the store is held and no path is resolved by name.
+   */
 static bool is_resolved(const struct ck_tree *tree)
 {
 	const char *store = tree->store;
@@ -28,7 +29,7 @@ static bool is_resolved(const struct ck_tree *tree)
 	return tree->options.contain || ck_held(&store) >= 0;
 }
 
-/* The real path of what is at PATH. -1 with errno: EXDEV where it must not lead. */
+/* The real path of the thing at PATH. -1 with errno: EXDEV where a link leads out of the store and must not. */
 static int resolve(const struct ck_tree *tree, const char *path, char *real)
 {
 	struct stat st;
@@ -129,7 +130,7 @@ int tree_check_inside(const struct ck_tree *tree, const struct node *n, struct c
 
 	if (!tree->options.contain || (n->type != NODE_SOURCE && n->type != NODE_TAG))
 		return CK_OK;
-	/* A directory that isn't there is for others to judge. */
+	/* A directory that isn't there is not a fault here: the caller sees that later. */
 	return resolve(tree, n->path, real) < 0 && errno == EXDEV ? fail_outside(n->path, err) : CK_OK;
 }
 

@@ -6,8 +6,8 @@
 
 #include "core/tree/private.h"
 
-/* ck_file_open() and stat(2) of a path in the store, which mind options.contain (tree/contain.c).
-   What lies outside can't be opened (EACCES); a link to it has the attributes of a regular file. */
+/* ck_file_open() and stat(2) of a path in the store, within options.contain. A file outside the store can't be opened
+   (EACCES). A link to it has the attributes of a regular file. */
 int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out, struct ck_error *err);
 int tree_stat(const struct ck_tree *tree, const char *path, struct stat *st);
 /* CK_ERR_SYS EACCES when the directory of a SOURCE or a TAG must not be looked into. */

@@ -1,4 +1,4 @@
-/* Link counts of the tree's directories: how many subdirectories each shows. Implements a part of private.h. */
+/* Link counts of the tree's directories: how many subdirectories each shows. Implements count.h. */
 #include "core/tree/count.h"
 
 #include "core/base/clock.h"
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Less than what an answer holds (CK_TIMEOUT_CHANGING): both together pass no second. */
+/* Less than what an answer holds (CK_TIMEOUT_CHANGING): both together stay below a second. */
 #define SHARDED_MS 250
 
 /* ---- of the base, of a source, of a tag ---- */

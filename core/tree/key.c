@@ -25,7 +25,7 @@ static uint64_t fold(uint64_t h) { return h ^ h >> 32; }
 
 static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 {
-	/* optim/ is STEP's own, and comes behind model.pt. */
+	/* optim/ has the number of STEP, and comes behind model.pt. */
 	static const uint8_t order[] = {
 		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3,
 		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
@@ -113,7 +113,7 @@ void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_
 	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
 	char text[64];
 
-	/* That the path fits was seen when the directory was read: the names in it fit. */
+	/* The path fits: the directory was read before, and the names in it fit. */
 	if (!ck_path_join(path, tag->path, ck_file_name_format(&name, text, sizeof(text))))
 		path[0] = '\0';
 	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };

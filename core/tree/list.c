@@ -84,7 +84,7 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 	bool taken = false;
 	int rc;
 
-	/* Not made yet: empty. Anything else (EACCES) is the reader's to know. */
+	/* Not made yet: empty. Any other failure (EACCES) goes to the reader. */
 	if (source != tree->root && ck_follow_stat(source->path, &st) < 0 && errno == ENOENT)
 		return CK_OK;
 	rc = ck_store_tags(source->path, &tags, err);
@@ -134,7 +134,7 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		return rc;
 	for (size_t i = 0; i < count && !rc; i++) {
 		key_of_step(tag, steps[i], path, &key);
-		/* Its link count costs a look at the end of its model. */
+		/* Not cheap: the step's link count costs a look at the end of its model. */
 		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR,
 			 false, err);
 	}
@@ -162,7 +162,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	if (!n)
 		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* the file went away since */
 	rc = CK_OK;
-	/* Neither the file nor an error of it could be shown: the list would be a lie. */
+	/* Neither the file nor its error could be shown, so the listing would be wrong. */
 	if (why.code == CK_ERR_SYS && !node_error_is_shown(&why)) {
 		ck_error_copy(err, &why);
 		rc = CK_ERR_SYS;
@@ -176,7 +176,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 		if (f->local == LOCAL_ERROR || (f->form >= 0 && !ck_checkpoint_has(c, (enum ck_form)f->form)))
 			continue;
 		snprintf(text, sizeof(text), "%s%s", stem, f->suffix);
-		/* The size of a table costs a read for each tensor: only for who asks. */
+		/* The size of a table costs a read for each tensor: it is computed for stat alone. */
 		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
 	}
 	ck_checkpoint_unref(c);

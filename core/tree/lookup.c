@@ -294,7 +294,7 @@ int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
-	/* A file that was replaced between the look at it and its opening: then the new one is meant. */
+	/* The file may be replaced between the look at it and its opening: then the new file is meant. */
 	while ((rc = lookup_once(tree, n, local_of(parent), name, out, err)) == CK_ERR_STALE && tries++ < STALE_TRIES)
 		ck_error_clear(err);
 	if (rc)

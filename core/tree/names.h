@@ -41,9 +41,9 @@ const char *ck_step_format(uint64_t step, char *buf, size_t size);
 bool ck_rank_parse(const char *name, uint64_t *rank, size_t *len);
 
 /*
- * What is being written to a tag lies in TAG/.ckptfs, which nanochat takes for neither a tag nor a
- * step: a directory for each draft, named as the mount shows it ("000600", "000600.partial"), or
- * "000600.optim" for optimizer shards of a step that is published already.
+ * The drafts of a tag lie in TAG/.ckptfs, which nanochat takes for neither a tag nor a step. Each is a directory, named
+ * as the mount shows it ("000600", "000600.partial"), or "000600.optim" for optimizer shards of a step that is
+ * published already.
  */
 #define CK_DRAFT_DIR ".ckptfs"
 enum ck_draft_kind { CK_DRAFT_STEP, CK_DRAFT_PARTIAL, CK_DRAFT_OPTIM };

@@ -197,8 +197,8 @@ static bool is_read(struct ck_checkpoint *checkpoint, struct ck_view *text)
 	return (checkpoint && ck_checkpoint_is_shared(checkpoint)) || (text && ck_view_is_shared(text));
 }
 
-/* Whether someone reads it: then to drop it would free nothing, and when its file is replaced there
-   would be no way to tell the reader the size of what he has open. */
+/* Whether a program reads the content. Then dropping it would free nothing. And once the stored file is replaced, the
+   mount could not tell that program the size of its open file. */
 static bool is_in_use(const struct node *n)
 {
 	return is_read(n->checkpoint, n->text) || (n->before && is_read(n->before->checkpoint, n->before->text));

@@ -26,8 +26,7 @@ bool node_error_is_shown(const struct ck_error *err)
 	}
 }
 
-/* What the bytes say stays true as long as they do; what the system says may be otherwise the next
-   time. */
+/* A fault in the bytes lasts as long as the bytes. A failed system call may succeed the next time. */
 static bool is_lasting(const struct ck_error *err)
 {
 	return node_error_is_shown(err) && err->code != CK_ERR_SYS;
@@ -84,8 +83,8 @@ static int node_open(struct ck_tree *tree, const struct node *n, struct ck_file 
 }
 
 /*
- * n_layer as the step's meta.json says, or -1: without a usable one nothing is patched. A store that
- * can't say (EIO, too many open files) is another matter: what is loaded now would be kept.
+ * n_layer of the step's meta.json, or -1: without a usable meta.json nothing is patched. A failure of the moment (EIO,
+ * too many open files) fails the load instead, since the content would be kept.
  */
 static int read_n_layer(struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
 {
@@ -138,7 +137,7 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	return CK_OK;
 }
 
-/* The stored file as it is: those who have it open at the same time share its descriptor. */
+/* The stored file as it is. Programs that have it open at the same time share its descriptor. */
 static int load_file(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	struct ck_view *view = ck_view_new();
@@ -190,7 +189,7 @@ static bool is_young(const struct ck_ident *ident, int64_t now)
 {
 	int64_t age;
 
-	/* A time in the future says nothing. */
+	/* A time in the future tells nothing about the age. */
 	return ident->ino && !__builtin_sub_overflow(now, ident->mtime_ns, &age) && age > -YOUNG_NS && age < YOUNG_NS;
 }
 
@@ -223,7 +222,7 @@ static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	return rc;
 }
 
-/* Waits, with the lock held, until some load is over. CK_ERR_SYS EINTR: who asked has given up. */
+/* Waits, with the lock held, until some load is over. CK_ERR_SYS EINTR: the program that asked has given up. */
 static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
 {
 	struct timespec until;
@@ -273,8 +272,8 @@ static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
 		n->memory = sizeof(own);
 		n->state = LOAD_FAILED;
 	}
-	/* A file that can't be read a second time, because another is in its place, has become no other:
-	   who has it open needs what was read first. */
+	/* The file can't be read a second time, because another is in its place. Programs that have it open need what
+	   was read first. */
 	if (rc && old.state == LOAD_READY && !node_error_is_shown(&own)) {
 		n->checkpoint = old.checkpoint;
 		n->text = old.text;

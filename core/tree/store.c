@@ -134,8 +134,7 @@ int ck_store_tags(const char *source_path, struct ck_names *out, struct ck_error
 	return ck_list_visited(ck_follow_opendir(source_path), source_path, add_tag, out, err);
 }
 
-/* A published step has the name; its draft, if there still is one, is being removed. One without
-   files/ is being made. */
+/* Where a published step has the name, the draft is being removed. A draft without files/ is being made. */
 static bool is_shown_draft(const char *tag_path, const char *home, const char *name)
 {
 	enum ck_draft_kind kind;

@@ -72,7 +72,7 @@ uint64_t ck_tree_thing(struct ck_tree *tree, ck_ino ino, const char *name)
 {
 	const struct node *n = node_find(tree, ino);
 
-	/* Whatever a stored file is shown as waits for that file. */
+	/* Every view of a stored file waits for that file. */
 	if (!n || n->type > NODE_STEP)
 		return n ? n->base : ino;
 	return name ? ck_hash(name, strlen(name), ino) : ino;

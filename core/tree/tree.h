@@ -30,11 +30,11 @@ struct ck_tree;
 int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, struct ck_error *err);
 void ck_tree_free(struct ck_tree *tree);        /* NULL is allowed */
 
-/* What a call for INO, or for NAME in it, may wait for: two with the same number may wait for the same. NAME may be
-   NULL. */
+/* A number for what a call for INO, or for NAME in it, may wait for. Calls with the same number may wait for the same
+   thing. NAME may be NULL. */
 uint64_t ck_tree_thing(struct ck_tree *tree, ck_ino ino, const char *name);
 
-/* Gives back what nobody has asked for in a while: to be called now and then. */
+/* Frees contents that nobody has asked for in a while. To be called now and then. */
 void ck_tree_tidy(struct ck_tree *tree);
 
 /* Finds NAME in the directory PARENT and counts one lookup of it. CK_ERR_NOENT; CK_ERR_STALE when

@@ -13,7 +13,7 @@
 
 typedef uint64_t ck_ino;
 #define CK_ROOT_INO ((ck_ino)1)
-#define CK_INO_DRAFT ((ck_ino)1 << 63)  /* set in no number of the tree's: those of drafts have it */
+#define CK_INO_DRAFT ((ck_ino)1 << 63)  /* set in the numbers of drafts, and never in the tree's */
 static inline bool ck_is_draft(ck_ino ino) { return (ino & CK_INO_DRAFT) != 0; }
 
 enum ck_device { CK_DEVICE_CPU, CK_DEVICE_MPS, CK_DEVICE_CUDA };
@@ -32,14 +32,14 @@ struct ck_tree_options {
 	   for each load. From any thread. */
 	void (*log)(void *arg, const char *line);
 	void *log_arg;
-	/* Whether who asked has given up: asked, if not NULL, by calls that wait for another's. They end
-	   with CK_ERR_SYS EINTR. Under locks; from any thread. */
+	/* Whether the program behind the present request has given up. Called, if not NULL, by calls that wait for
+	   another thread; they end with CK_ERR_SYS EINTR then. Called with locks held, from any thread. */
 	bool (*gave_up)(void *arg);
 	void *gave_up_arg;
 };
 
-/* How long the kernel may rely on an answer, in seconds. What a store's change can alter: less than
-   the second in which the contract promises to show it. */
+/* How long the kernel may rely on an answer, in seconds. For what a change of the store can alter it is less than the
+   second within which the mount promises to show the change. */
 #define CK_TIMEOUT_CHANGING 0.5
 #define CK_TIMEOUT_FIXED 86400.0
 

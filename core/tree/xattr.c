@@ -42,7 +42,7 @@ static bool is_pickle(const struct node *n)
 	return (n->type == NODE_FILE || n->type == NODE_NATIVE) && n->name.kind != CK_FILE_META;
 }
 
-/* "safe" when our reader, which knows only data, takes the whole file; else whether the pickle or the file is to blame,
+/* "safe" when the reader, which runs no code, accepts the whole file. Else whether the pickle or the file is to blame,
    and why. */
 static int put_verdict(struct ck_tree *tree, struct node *file, struct ck_buf *out, struct ck_error *err)
 {

@@ -221,7 +221,8 @@ static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struc
 	return CK_OK;
 }
 
-/* Says what is wrong with the entry, and where. Kept if the bytes decided it: a full disk may have room later. */
+/* Says what is wrong with the entry, and where. It is kept if the bytes are to blame: a full disk may have space later.
+   */
 static int refuse(struct ck_archive *archive, struct ck_slot *slot, const struct ck_error *found,
 		  struct ck_error *err)
 {

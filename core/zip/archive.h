@@ -24,9 +24,9 @@ struct ck_entry {
 };
 
 /*
- * What opening a .pt takes in all: the zip's directory, the pickle and what it says, the table of tensors, the
- * outline. 64 MB are promised; a little of these is left for what is not counted: the rounding of malloc and of pages,
- * stacks, the window through which the zip is read. A model of 100,000 tensors needs 45 MB.
+ * The memory for opening a .pt: the zip's directory, the pickle and its values, the table of tensors, the outline. 64
+ * MB are promised. Some of that is left for what is not counted: the rounding of malloc and of pages, stacks, the
+ * window through which the zip is read. A model of 100,000 tensors needs 45 MB.
  */
 #define CK_OPEN_BYTES ((size_t)58 << 20)
 
@@ -55,7 +55,7 @@ int64_t ck_archive_find(const struct ck_archive *archive, const char *name);
 
 struct ck_file *ck_archive_file(const struct ck_archive *archive);  /* borrowed: the .pt */
 
-/* Whether the file's CRCs say something: torch.save can be told to compute none, then each is 0. */
+/* Whether the file has CRCs: torch.save can be told to compute none, and then each is 0. */
 bool ck_archive_has_crcs(const struct ck_archive *archive);
 
 /* The whole entry I of at most MAX bytes, its CRC checked where there are any. *OUT is malloc'ed (free()), with a NUL

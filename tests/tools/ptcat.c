@@ -4,7 +4,7 @@
  * For each FILE a line "FILE<tab>ok", and for each tensor one of "<tab>DTYPE SHAPE CRC" (CRC-32 of
  * its bytes, in hex); "-" for a tensor that is not shown as an array, "large" for one of more than 16 MiB. Or "FILE<tab>refused|damaged|error<tab>why".
  */
-#include "core/pt/checkpoint.h"
+#include "core/pt/forms.h"
 
 #include "core/base/buf.h"
 
