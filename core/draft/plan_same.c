@@ -137,10 +137,13 @@ static int compare_tensors(const struct side *a, const struct shown *left, const
 	return rc;
 }
 
-/* Whether a form may lack a tensor that the first one shows: nanochat's own lambdas, and what the form can't hold. */
+/*
+ * Whether a form may lack a tensor of the first one: nanochat's own lambdas, tensors that NumPy has no array for (KEY.error
+ * stands for them, which nobody publishes), and dtypes that the form can't hold.
+ */
 static bool may_lack(const struct side *other, const struct shown *t)
 {
-	return t->tensor->source == CK_SRC_FILL ||
+	return t->tensor->unshown || t->tensor->source == CK_SRC_FILL ||
 	       (other->part->kind == CK_PART_SAFETENSORS && !ck_safetensors_can(t->tensor));
 }
 

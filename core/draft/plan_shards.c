@@ -19,58 +19,85 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* A shard's rankN/ (without tensors it is its .json alone) and rankN.json. */
-static int read_rank(struct draft_files *d, struct ck_part *part, const char *json)
+/* The tensors of a shard's rankN/. A shard without tensors is its rankN.json alone. */
+static int read_rank_tensors(struct draft_files *d, struct ck_part *part)
 {
 	struct stat st;
-	int rc;
 
-	if (ck_real_stat(part->path, &st) == 0) {
-		rc = plan_read_npy(d, part, true);
-	} else {
-		part->arena = ck_arena_new(MAX_PART);
-		rc = part->arena ? CK_OK : ck_fail_nomem(d->err);
-	}
+	if (ck_real_stat(part->path, &st) == 0)
+		return plan_read_npy(d, part, true);
+	part->arena = ck_arena_new(MAX_PART);
+	return part->arena ? CK_OK : ck_fail_nomem(d->err);
+}
+
+static int read_rank(struct draft_files *d, struct ck_part *part, const char *json)
+{
+	int rc = read_rank_tensors(d, part);
+
 	return rc ? rc : plan_read_outline(d, part, json);
 }
 
-/* What rankN.pt would be shown as, against the outline that was read. */
-static int compare_outline(const struct ck_part *other, struct ck_checkpoint *c, struct ck_error *err)
+/* Whether TEXT is, byte for byte, the outline that rankN.pt is shown with. */
+static int is_outline_of(struct ck_checkpoint *c, const char *text, size_t len, bool *same, struct ck_error *err)
 {
-	struct ck_buf text = CK_BUF_INIT;
 	struct ck_view *view = NULL;
 	char *shown = NULL;
 	size_t got = 0;
 	int rc = ck_checkpoint_view(c, CK_FORM_OUTLINE, 0, &view, err);
 
-	if (!rc)
-		rc = ck_outline_write(&text, &other->root, other->tensors, 2, CK_OUTLINE_MAX_BYTES, err);
-	if (!rc && (text.failed || !(shown = malloc(text.len + 1))))
-		rc = ck_fail_nomem(err);
-	if (!rc && ck_view_size(view) == text.len)
-		rc = ck_view_read(view, 0, shown, text.len, &got, err);
-	if (!rc && (ck_view_size(view) != text.len || memcmp(shown, text.data, text.len) != 0))
-		rc = ck_fail(err, CK_ERR_INVALID,
-			     "expected the outline of rankN.pt beside it, found another: keep one of the two");
+	*same = false;
+	if (!rc && ck_view_size(view) == len) {
+		shown = malloc(len + 1);
+		rc = shown ? ck_view_read(view, 0, shown, len, &got, err) : ck_fail_nomem(err);
+		*same = !rc && got == len && memcmp(shown, text, len) == 0;
+	}
 	free(shown);
-	ck_buf_free(&text);
 	ck_view_unref(view);
 	return rc;
 }
 
-/* A shard that is there both as its file, PATH, and written out. */
+/* An outline that was edited or written by another program, as it would be shown. */
+static int compare_outline(const struct ck_part *other, struct ck_checkpoint *c, struct ck_error *err)
+{
+	struct ck_buf text = CK_BUF_INIT;
+	bool same = false;
+	int rc = ck_outline_write(&text, &other->root, other->tensors, 2, CK_OUTLINE_MAX_BYTES, err);
+
+	if (!rc && text.failed)
+		rc = ck_fail_nomem(err);
+	if (!rc)
+		rc = is_outline_of(c, text.data, text.len, &same, err);
+	if (!rc && !same)
+		rc = ck_fail(err, CK_ERR_INVALID,
+			     "expected the outline of rankN.pt beside it, found another: keep one of the two");
+	ck_buf_free(&text);
+	return rc;
+}
+
+/*
+ * A shard that is there both as its file, PATH, and written out. An outline that was copied from a mount says more than
+ * can be read back (bare storages, tensors without an array): it is compared as it stands.
+ */
 static int check_rank(struct draft_files *d, const struct ck_part *part, const char *path, const char *json)
 {
 	static const struct ck_patch as_stored = { .n_layer = -1 };
 	struct ck_part other = { .name = part->name, .kind = CK_PART_NPY };
 	struct ck_checkpoint *c = NULL;
+	char *text = NULL;
+	bool copied = false;
+	size_t len = 0;
 	int rc;
 
 	other.path = strndup(path, strlen(path) - strlen(".pt"));
-	rc = other.path ? read_rank(d, &other, json) : ck_fail_nomem(d->err);
+	rc = other.path ? plan_load_text(json, &text, &len, d->err) : ck_fail_nomem(d->err);
 	if (!rc)
 		rc = plan_open_pt(path, &as_stored, &c, d->err);
 	if (!rc)
+		rc = is_outline_of(c, text, len, &copied, d->err);
+	free(text);
+	if (!rc)
+		rc = copied ? read_rank_tensors(d, &other) : read_rank(d, &other, json);
+	if (!rc && !copied)
 		rc = compare_outline(&other, c, d->err);
 	if (!rc && !(d->flags & CK_PLAN_QUICK))
 		rc = plan_same_tensors(c, NULL, &other, d->err);

@@ -99,7 +99,7 @@ int plan_read_npy(struct draft_files *d, struct ck_part *part, bool cut)
 
 /* ---- a shard's outline ---- */
 
-static int load_text(const char *path, char **text, size_t *len, struct ck_error *err)
+int plan_load_text(const char *path, char **text, size_t *len, struct ck_error *err)
 {
 	struct ck_file *file;
 	int rc = ck_real_file(path, &file, err);
@@ -154,7 +154,7 @@ int plan_read_outline(struct draft_files *d, struct ck_part *part, const char *j
 		part->tensors[i].offset = 0;
 	rc = index_names(part, d->err);
 	if (!rc)
-		rc = load_text(json, &text, &len, d->err);
+		rc = plan_load_text(json, &text, &len, d->err);
 	if (!rc)
 		rc = ck_outline_read(text, len, part->arena, find_tensor, set_flags, part, &part->root, d->err);
 	free(text);

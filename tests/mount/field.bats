@@ -64,6 +64,9 @@ pickle_of() { getfattr --only-values -n user.ckptfs.pickle "$1"; }
 	[[ $(awk -F'\t' 'NR > 1 { print $1, $2, $3 }' "$MNT/base/d1/000001/optim/rank0.tsv") == \
 		$'state.0.typed float32 [6]\nstate.0.untyped uint8 [6]\nstate.0.bf16 bfloat16 [5]\nstate.0.view float32 [2]' ]]
 	[[ $(pickle_of "$MNT/base/d1/000001/optim/rank0.pt") == safe ]]
+	cp -r "$MNT/base/d1/000001" "$MNT/base/d1/000002"
+	sync "$MNT/base/d1/000002"
+	cmp "$tag/optim_000001_rank0.pt" "$tag/optim_000002_rank0.pt"
 }
 
 @test "optim_NNNNNN.pt, without a rank, is optim/rank0, resolves under its own name, and is guarded as checkpoints are" {
@@ -96,4 +99,33 @@ pickle_of() { getfattr --only-values -n user.ckptfs.pickle "$1"; }
 	[[ $(pickle_of "$MNT/base/d1/000003/model.pt") == "damaged: "* ]]
 	[[ $(pickle_of "$MNT/base/d1/000004/model.pt") == "damaged: "* ]]
 	[[ $(pickle_of "$MNT/base/d1/000005/model.pt") == "damaged: "* ]]
+}
+
+# The mask of expand_mask is 400 MB in each form.
+@test "cp -r of a whole step with such tensors, and sync, gives the same step again" {
+	local tag file
+	field_store
+	rm -r "$STORE/base_checkpoints/expand_mask"
+	mount_store "$STORE"
+	for tag in "$STORE"/base_checkpoints/*/; do
+		tag=$(basename "$tag")
+		cp -r "$MNT/base/$tag/000100" "$MNT/base/$tag/000200"
+		sync "$MNT/base/$tag/000200" || cat "$MNT/base/$tag/000200/DRAFT.error"
+		for file in "$STORE/base_checkpoints/$tag"/{model,optim}_000100*.pt; do
+			[[ ! -e $file ]] || cmp "$file" "${file/000100/000200}"
+		done
+		[[ ! -e $MNT/base/$tag/000200/DRAFT.error ]]
+	done
+	[[ -e $MNT/base/quant_model/000200/model/lm_head.weight.error && -e $MNT/base/sparse_coo/000200/optim/rank0/state.0.mask.error ]]
+}
+
+@test "a tensor that is an array may not be missing beside one that is none" {
+	field_store
+	mount_store "$STORE"
+	cp -r "$MNT/base/quant_model/000100" "$MNT/base/quant_model/000200.partial"
+	rm "$MNT/base/quant_model/000200.partial/model/transformer.wte.weight.npy"
+	run sync "$MNT/base/quant_model/000200.partial"
+	run mv "$MNT/base/quant_model/000200.partial" "$MNT/base/quant_model/000200"
+	[[ $status -ne 0 ]]
+	grep -q 'transformer.wte.weight' "$MNT/base/quant_model/000200.partial/DRAFT.error"
 }
