@@ -138,8 +138,8 @@ static int compare_tensors(const struct side *a, const struct shown *left, const
 }
 
 /*
- * Whether a form may lack a tensor of the first one: nanochat's own lambdas, tensors that NumPy has no array for (KEY.error
- * stands for them, which nobody publishes), and dtypes that the form can't hold.
+ * Whether a form may lack a tensor of the first one: nanochat's own lambdas, tensors that NumPy has no array for
+ * (KEY.error stands for them), and dtypes that the form can't hold.
  */
 static bool may_lack(const struct side *other, const struct shown *t)
 {

@@ -20,7 +20,7 @@ Ordered = collections.namedtuple("Ordered", "items state")         # an OrderedD
 
 DESCR = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": "V2", "int64": "<i8", "int32": "<i4", "int16": "<i2", "int8": "|i1",
          "uint8": "|u1", "bool": "|b1", "complex64": "<c8", "complex128": "<c16", "uint16": "<u2", "uint32": "<u4", "uint64": "<u8"}
-FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
 NPY = sorted(DESCR)
 KNOWN = sorted(d for d in DESCR if hasattr(torch, d))              # what the torch at hand has
 FLOATING = [d for d in KNOWN if "float" in d or "complex" in d]
