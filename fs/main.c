@@ -204,8 +204,8 @@ out_session:
 
 static int run(struct options *o)
 {
-	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note,
-			 .in_place = o->in_place_note, .ready = on_ready,
+	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .in_place = o->in_place_note,
+			 .ready = on_ready,
 			 .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->held ? o->held : o->store,

@@ -4,22 +4,19 @@
 #include "core/file/dir.h"
 #include "core/file/io.h"
 #include "core/tree/level.h"
+#include "inplace.h"
 #include "advise.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { KEY_IGNORED = 1, KEY_NO_VALUE };
-
-#define HELD_FD 64
 
 #define OPT(text, member, value) { text, offsetof(struct options, member), value }
 
@@ -313,41 +310,10 @@ static int complain_of_content(const struct options *o, const char *given)
 	return complain("mountpoint", given, advice);
 }
 
-/* -o inplace: the store is reached by a descriptor from before the mount, which hides its path. */
-static int hold_store(struct options *o, const char *given)
-{
-	char near[PATH_MAX], advice[PATH_MAX + 64];
-	int fd, high;
-
-	if (strcmp(o->mountpoint, o->store) != 0)
-		return complain("option", "inplace", "it mounts STORE over itself, and two directories were given");
-	if (advise_is_mounted_near(o->store, near, sizeof(near))) {
-		snprintf(advice, sizeof(advice), "a ckptfs is mounted at '%s': fusermount3 -u it first", near);
-		return complain("store", given, advice);
-	}
-	fd = open(o->store, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* Always the same number, as far as may be: the inode numbers depend on the paths. */
-	high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HELD_FD);
-	if (fd >= 0)
-		close(fd);
-	if (high < 0 || asprintf(&o->held, "/proc/self/fd/%d", high) < 0) {
-		o->held = NULL;
-		return complain("store", given, strerror(errno));
-	}
-	o->native = true;
-	if (asprintf(&o->in_place_note,
-		     "'%s' is mounted in place%s; after a crash, fusermount3 -u gives the directory back",
-		     o->store,
-		     o->allow_other	? ""
-		     : geteuid() == 0 ? ": nobody but root can enter it without -o allow_other"
-				      : ": nobody else can enter it, not even root, without -o allow_other") < 0)
-		o->in_place_note = NULL;
-	return 0;
-}
-
 static int resolve_mountpoint(struct options *o)
 {
-	const char *given = o->positional[o->positionals - 1];
+	const char *given = o->positional[o->positionals - 1], *why;
+	char buf[PATH_MAX + 64];
 	struct stat st;
 
 	o->mountpoint = realpath(given, NULL);
@@ -355,8 +321,16 @@ static int resolve_mountpoint(struct options *o)
 		return complain("mountpoint", given, why_no_mountpoint(errno));
 	if (!S_ISDIR(st.st_mode))
 		return complain("mountpoint", given, "not a directory");
-	if (o->in_place)
-		return hold_store(o, given);
+	if (o->in_place) {
+		if (strcmp(o->mountpoint, o->store) != 0)
+			return complain("option", "inplace", "it mounts a store over itself, not over another");
+		why = inplace_hold(o->store, &o->held, buf, sizeof(buf));
+		if (why)
+			return complain("store", given, why);
+		o->native = true;
+		o->in_place_note = inplace_note(o->store, o->allow_other);
+		return 0;
+	}
 	if (strcmp(o->mountpoint, o->store) == 0)
 		return complain("mountpoint", given, "this is the store: ckptfs STORE MOUNTPOINT, an empty directory; "
 						     "or -o inplace, which mounts over it");
@@ -451,9 +425,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");
 		return -1;
 	}
-	if (resolve_store(o) || resolve_mountpoint(o) || resolve_temporary(o) || check_system() || add_fuse_options(o))
+	if (resolve_store(o) || resolve_mountpoint(o) || resolve_temporary(o))
 		return -1;
-	return 0;
+	return check_system() || add_fuse_options(o) ? -1 : 0;
 }
 
 void options_free(struct options *o)

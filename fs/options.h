@@ -11,8 +11,7 @@
 
 struct options {
 	char *store;            /* absolute; malloc'ed */
-	/* In place: the store by a descriptor from before (core/file/real.h); malloc'ed; or NULL. */
-	char *held;
+	char *held;             /* in place: the store by a descriptor from before (inplace.h), else NULL; malloc'ed */
 	char *mountpoint;       /* absolute; malloc'ed */
 	char *note;             /* a line about the store for the mounting user, or NULL; malloc'ed */
 	char *in_place_note;    /* the same of a mount in place: who can't enter the directory any more; malloc'ed */

@@ -114,9 +114,11 @@ static bool is_tag(const char *path, const char *name, const struct stat *st)
 {
 	struct stat target;
 
-	return name[0] != '.' &&
-	       (S_ISDIR(st->st_mode) ||
-		(S_ISLNK(st->st_mode) && ck_follow_stat(path, &target) == 0 && S_ISDIR(target.st_mode)));
+	if (name[0] == '.')
+		return false;
+	if (S_ISLNK(st->st_mode))
+		return ck_follow_stat(path, &target) == 0 && S_ISDIR(target.st_mode);
+	return S_ISDIR(st->st_mode);
 }
 
 /* Adds every visible name at W. */

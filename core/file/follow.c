@@ -13,7 +13,7 @@
 #define MAX_LINKS 40
 
 struct walk {
-	char held[CK_HANDLE];   /* HELD/N */
+	char held[CK_HANDLE];   /* "/proc/self/fd/N" */
 	char home[PATH_MAX];    /* the place of N's directory */
 	char at[PATH_MAX];      /* so far; no link is in it */
 	char rest[PATH_MAX];    /* what is still to be walked */
@@ -43,10 +43,10 @@ static void go_up(struct walk *w)
 static int enter_link(struct walk *w, const char *link)
 {
 	char target[PATH_MAX];
-	ssize_t len = is_inside(w) ? ck_real_readlink(link, target, sizeof(target))
-				   : readlink(link, target, sizeof(target));
 	size_t rest = strlen(w->rest);
+	ssize_t len;
 
+	len = is_inside(w) ? ck_real_readlink(link, target, sizeof(target)) : readlink(link, target, sizeof(target));
 	if (len < 0)
 		return -1;
 	if (++w->links > MAX_LINKS) {

@@ -174,7 +174,7 @@ publish() {
 	mkdir "$BATS_TEST_TMPDIR/m" "$STORE/tmp"
 	no_mount "-o inplace" "$CKPTFS" "$STORE" "$STORE"
 	NANOCHAT_BASE_DIR=$STORE no_mount "-o inplace" "$CKPTFS" "$STORE"
-	no_mount "over itself" "$CKPTFS" -o inplace "$STORE" "$BATS_TEST_TMPDIR/m"
+	no_mount "over itself, not over another" "$CKPTFS" -o inplace "$STORE" "$BATS_TEST_TMPDIR/m"
 	TMPDIR=$STORE/tmp no_mount "set TMPDIR" "$CKPTFS" -o inplace "$STORE"
 	in_place "$STORE"
 	no_mount "a ckptfs is mounted at" "$CKPTFS" -o inplace "$STORE"
@@ -214,4 +214,24 @@ publish() {
 	sed -n '/ mount(/,/umount2(/p' "$BATS_TEST_TMPDIR/calls" | grep -v 'umount2(\| mount(\|readlink\|execve' >"$BATS_TEST_TMPDIR/after"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/after") -gt 100 ]]
 	! grep -F "\"$STORE" "$BATS_TEST_TMPDIR/after" | grep -v 'statx('
+}
+
+@test "training as nanochat does, in place, killed inside its saves: one process, and four" {
+	need_torch
+	local n=0 processes
+	for processes in 1 4; do
+		mkdir "$BATS_TEST_TMPDIR/plain$n" "$BATS_TEST_TMPDIR/s$n"
+		in_place "$BATS_TEST_TMPDIR/s$n"
+		run oracle train "$MNT" "$BATS_TEST_TMPDIR/plain$n" "$processes"
+		[[ $status -eq 0 ]] || { echo "$output"; return 1; }
+		printf '# %s\n' "${lines[-1]}" >&3
+		unmount "$n"
+		diff -r -x .ckptfs "$BATS_TEST_TMPDIR/plain$n" "$BATS_TEST_TMPDIR/s$n"
+		((++n))
+	done
+	# With NANOCHAT=DIR, a copy of nanochat: its own code, too, without any setting.
+	[[ -n ${NANOCHAT:-} ]] || return 0
+	mkdir -p "$BATS_TEST_TMPDIR/.cache/nanochat"
+	in_place "$BATS_TEST_TMPDIR/.cache/nanochat"
+	HOME=$BATS_TEST_TMPDIR oracle nanochat_own "$NANOCHAT"
 }

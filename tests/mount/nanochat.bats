@@ -273,3 +273,37 @@ base_mount() {
 	mkdir -p "$MNT/base_checkpoints/d4"
 	[[ -d $BATS_TEST_TMPDIR/young/base_checkpoints/d4 && -d $MNT/base/d4 ]]
 }
+
+# trains PROCESSES BASE [STORE] - a run with kills on BASE; $PLAIN is the same without, on a plain directory.
+trains() {
+	need_torch
+	PLAIN=$BATS_TEST_TMPDIR/plain
+	mkdir "$PLAIN"
+	run oracle train "$2" "$PLAIN" "$1" "${@:3}"
+	[[ $status -eq 0 ]] || { echo "$output"; return 1; }
+	printf '# %s\n' "${lines[-1]}" >&3
+}
+
+# as_plain STORE - once it is unmounted, it is what the run without kills left.
+as_plain() {
+	unmount 0
+	diff -r -x .ckptfs "$PLAIN" "$1"
+}
+
+@test "training as nanochat does, with NANOCHAT_BASE_DIR on the mount, killed inside its saves: one process" {
+	mkdir "$BATS_TEST_TMPDIR/s"
+	mount_store "$BATS_TEST_TMPDIR/s" -o native
+	trains 1 "$MNT" "$BATS_TEST_TMPDIR/s"
+	as_plain "$BATS_TEST_TMPDIR/s"
+	# With NANOCHAT=DIR, a copy of nanochat: its own code, too.
+	[[ -n ${NANOCHAT:-} ]] || return 0
+	mount_store "$BATS_TEST_TMPDIR/s" -o native
+	NANOCHAT_BASE_DIR=$MNT oracle nanochat_own "$NANOCHAT"
+}
+
+@test "the same with four processes, which share the optimizer" {
+	mkdir "$BATS_TEST_TMPDIR/s"
+	mount_store "$BATS_TEST_TMPDIR/s" -o native
+	trains 4 "$MNT" "$BATS_TEST_TMPDIR/s"
+	as_plain "$BATS_TEST_TMPDIR/s"
+}
