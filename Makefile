@@ -130,7 +130,7 @@ asan: deps ## the whole test suite under AddressSanitizer, LeakSanitizer and UBS
 
 tsan: deps ## the mount's tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory SAN=thread tests
-	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh tests/mount/storm.bats tests/mount/load.bats tests/mount/tree.bats tests/mount/model.bats tests/mount/fresh.bats tests/mount/write.bats
+	@CKPTFS=build-thread/ckptfs CKPTFS_BUILD=build-thread tests/run.sh tests/mount/storm.bats tests/mount/load.bats tests/mount/bounded.bats tests/mount/tree.bats tests/mount/model.bats tests/mount/fresh.bats tests/mount/write.bats
 
 # Any string will do for the version here.
 LINT_FLAGS := -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -DCKPTFS_VERSION=__FILE__

@@ -33,6 +33,7 @@ unit() {
 @test "unit: pickle_limits" { unit pickle_limits; }
 @test "unit: pickle_write" { unit pickle_write; }
 @test "unit: safetensors" { unit safetensors; }
+@test "unit: scratch" { unit scratch; }
 @test "unit: serializer" { unit serializer; }
 @test "unit: store" { unit store; }
 @test "unit: view" { unit view; }
