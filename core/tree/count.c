@@ -1,7 +1,6 @@
 /* Link counts of the tree's directories: how many subdirectories each shows. Implements count.h. */
 #include "core/tree/count.h"
 
-#include "core/base/clock.h"
 #include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/contain.h"
@@ -9,6 +8,7 @@
 #include "core/tree/key.h"
 #include "core/tree/place.h"
 #include "core/tree/plain.h"
+#include "core/tree/shards.h"
 #include "core/tree/shown.h"
 #include "core/tree/store.h"
 
@@ -16,9 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Less than what an answer holds (CK_TIMEOUT_CHANGING): both together stay below a second. */
-#define SHARDED_MS 250
 
 /* ---- of the base, of a source, of a tag ---- */
 
@@ -86,36 +83,6 @@ static nlink_t count_forms(struct ck_tree *tree, struct node *step, enum node_ty
 	return count;
 }
 
-static int by_number(const void *left, const void *right)
-{
-	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-
-	return (a > b) - (a < b);
-}
-
-/* Whether the step has any shard. The tag is listed once for all steps that are asked for at a time. */
-static bool has_shards(struct ck_tree *tree, const char *tag, uint64_t step)
-{
-	struct ck_sharded *memo = &tree->sharded, fresh = { .seen_ms = ck_now_ms() }, old;
-	bool known, has;
-
-	pthread_mutex_lock(&tree->lock);
-	known = memo->tag && strcmp(memo->tag, tag) == 0 && fresh.seen_ms - memo->seen_ms < SHARDED_MS;
-	has = known && memo->count && bsearch(&step, memo->steps, memo->count, sizeof(step), by_number);
-	pthread_mutex_unlock(&tree->lock);
-	if (known || ck_store_sharded(tag, &fresh.steps, &fresh.count, NULL))
-		return has;
-	has = fresh.count && bsearch(&step, fresh.steps, fresh.count, sizeof(step), by_number);
-	fresh.tag = strdup(tag);
-	pthread_mutex_lock(&tree->lock);
-	old = *memo;
-	*memo = fresh;
-	pthread_mutex_unlock(&tree->lock);
-	free(old.tag);
-	free(old.steps);
-	return has;
-}
-
 /* optim/ of the draft for shards of a published step. */
 static bool path_of_written(const struct ck_tree *tree, const struct node *step, char *path)
 {
@@ -135,7 +102,7 @@ static nlink_t count_step(struct ck_tree *tree, struct node *step)
 
 	path_of_tag(step, tag);
 	return count_forms(tree, step, NODE_MODEL, &model) +
-	       (has_shards(tree, tag, step->name.step) || path_of_written(tree, step, path));
+	       (tree_has_ranks(tree, tag, step->name.step) || path_of_written(tree, step, path));
 }
 
 /* The directories of shards that are being written. */
@@ -163,7 +130,7 @@ static int count_optim(struct ck_tree *tree, struct node *step, nlink_t *count, 
 	int rc;
 
 	path_of_tag(step, tag);
-	rc = ck_store_ranks(tag, shard.step, &ranks, &found, err);
+	rc = tree_ranks(tree, tag, shard.step, &ranks, &found, err);
 	if (rc)
 		return rc;
 	*count = count_written(tree, step);

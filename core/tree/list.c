@@ -9,6 +9,7 @@
 #include "core/tree/form.h"
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
+#include "core/tree/shards.h"
 #include "core/tree/store.h"
 
 #include <errno.h>
@@ -222,7 +223,7 @@ static int list_step(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 	if (rc)
 		return rc;
 	path_of_tag(step, path);
-	rc = ck_store_ranks(path, step->name.step, &ranks, &count, err);
+	rc = tree_ranks(tree, path, step->name.step, &ranks, &count, err);
 	if (rc)
 		return rc;
 	free(ranks);
@@ -238,7 +239,7 @@ static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *di
 	int rc;
 
 	path_of_tag(step, path);
-	rc = ck_store_ranks(path, step->name.step, &ranks, &count, err);
+	rc = tree_ranks(tree, path, step->name.step, &ranks, &count, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < count && !rc; i++) {

@@ -10,6 +10,7 @@
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
+#include "core/tree/shards.h"
 #include "core/tree/store.h"
 
 #include <errno.h>
@@ -187,17 +188,12 @@ static int child_meta(struct ck_tree *tree, struct node *step, const char *name,
 	return not_found(err);
 }
 
-static bool has_ranks(const struct node *step)
+static bool has_ranks(struct ck_tree *tree, const struct node *step)
 {
-	uint64_t *ranks;
 	char path[PATH_MAX];
-	size_t count;
 
 	path_of_tag(step, path);
-	if (ck_store_ranks(path, step->name.step, &ranks, &count, NULL))
-		return false;
-	free(ranks);
-	return count > 0;
+	return tree_has_ranks(tree, path, step->name.step);
 }
 
 static int child_of_step(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
@@ -209,7 +205,7 @@ static int child_of_step(struct ck_tree *tree, struct node *step, const char *na
 		return child_of_stem(tree, step, &native, name + 5, child, local, err);
 	if (strcmp(name, "meta.json") == 0 || strcmp(name, "meta.error") == 0)
 		return child_meta(tree, step, name, child, local, err);
-	if (strcmp(name, "optim") != 0 || !has_ranks(step))
+	if (strcmp(name, "optim") != 0 || !has_ranks(tree, step))
 		return not_found(err);
 	*child = node_ref(tree, step);
 	*local = LOCAL_OPTIM;

@@ -8,6 +8,7 @@
 #include "core/file/moves.h"
 #include "core/pt/checkpoint.h"
 #include "core/tree/names.h"
+#include "core/tree/store.h"
 #include "core/tree/types.h"
 
 #include <pthread.h>
@@ -101,11 +102,12 @@ struct ck_tree {
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */
-	/* Which steps of one tag have shards, for link counts; under LOCK. */
+	/* The shards of one tag, as last read (shards.h); under LOCK. */
 	struct ck_sharded {
 		char *tag;
 		int64_t seen_ms;
-		uint64_t *steps;
+		struct stat st;         /* of its directory */
+		struct ck_shard *shards;
 		size_t count;
 	} sharded;
 };

@@ -39,7 +39,6 @@ bool ck_store_has_model(const char *tag_path, uint64_t step)
 struct numbers {
 	enum ck_file_kind kind;
 	uint64_t step;              /* OPTIM only */
-	bool steps;                 /* OPTIM only: of all steps, their steps */
 	uint64_t *data;
 	size_t count, cap;
 };
@@ -50,7 +49,7 @@ static int add_number(const char *dir, const struct dirent *entry, void *arg)
 	struct ck_file_name name;
 
 	if (!ck_file_name_parse(entry->d_name, &name) || name.kind != n->kind ||
-	    (n->kind == CK_FILE_OPTIM && !n->steps && name.step != n->step) || !is_type(dir, entry, DT_REG))
+	    (n->kind == CK_FILE_OPTIM && name.step != n->step) || !is_type(dir, entry, DT_REG))
 		return CK_OK;
 	if (n->count == n->cap) {
 		size_t cap = n->cap ? 2 * n->cap : 16;
@@ -61,7 +60,7 @@ static int add_number(const char *dir, const struct dirent *entry, void *arg)
 		n->data = data;
 		n->cap = cap;
 	}
-	n->data[n->count++] = n->kind == CK_FILE_OPTIM && !n->steps ? name.rank : name.step;
+	n->data[n->count++] = n->kind == CK_FILE_OPTIM ? name.rank : name.step;
 	return CK_OK;
 }
 
@@ -105,11 +104,58 @@ int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *
 	return list_numbers(tag_path, &n, out, count, err);
 }
 
-int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err)
-{
-	struct numbers n = { .kind = CK_FILE_OPTIM, .steps = true };
+struct shards {
+	struct ck_shard *data;
+	size_t count, cap;
+};
 
-	return list_numbers(tag_path, &n, out, count, err);
+static int add_shard(const char *dir, const struct dirent *entry, void *arg)
+{
+	struct shards *s = arg;
+	struct ck_file_name name;
+
+	if (!ck_file_name_parse(entry->d_name, &name) || name.kind != CK_FILE_OPTIM || !is_type(dir, entry, DT_REG))
+		return CK_OK;
+	if (s->count == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 16;
+		struct ck_shard *data = reallocarray(s->data, cap, sizeof(*data));
+
+		if (!data)
+			return CK_ERR_NOMEM;
+		s->data = data;
+		s->cap = cap;
+	}
+	s->data[s->count++] = (struct ck_shard){ name.step, name.rank };
+	return CK_OK;
+}
+
+static int by_step_and_rank(const void *left, const void *right)
+{
+	const struct ck_shard *a = left, *b = right;
+
+	if (a->step != b->step)
+		return a->step < b->step ? -1 : 1;
+	return (a->rank > b->rank) - (a->rank < b->rank);
+}
+
+int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, struct ck_error *err)
+{
+	struct shards s = { 0 };
+	int rc = ck_dir_visit(ck_follow_opendir(tag_path), tag_path, add_shard, &s, err);
+
+	if (rc) {
+		free(s.data);
+		return rc;
+	}
+	if (s.count > 0)
+		qsort(s.data, s.count, sizeof(*s.data), by_step_and_rank);
+	*out = s.data;
+	/* Rank 0 may be there under two names. */
+	*count = 0;
+	for (size_t i = 0; i < s.count; i++)
+		if (i == 0 || by_step_and_rank(&s.data[i], &s.data[i - 1]) != 0)
+			s.data[(*count)++] = s.data[i];
+	return CK_OK;
 }
 
 static int add_tag(const char *dir, const struct dirent *entry, void *arg)

@@ -12,8 +12,11 @@
    malloc'ed (free()). CK_ERR_SYS. */
 int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
 int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err);
-/* The steps of which there is a shard, ascending, one for each shard; as above. */
-int ck_store_sharded(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
+/* The shards of all steps, in the order of steps, then ranks; as above. */
+struct ck_shard {
+	uint64_t step, rank;
+};
+int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, struct ck_error *err);
 
 /* Whether STEP's model has its name in the tag, whose path is real (real.h): also as a link. */
 bool ck_store_has_model(const char *tag_path, uint64_t step);

@@ -52,7 +52,7 @@ void ck_tree_free(struct ck_tree *tree)
 	node_wait_for_asked(tree);
 	node_table_free(tree);
 	free(tree->sharded.tag);
-	free(tree->sharded.steps);
+	free(tree->sharded.shards);
 	pthread_cond_destroy(&tree->loaded);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree->store);

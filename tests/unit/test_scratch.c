@@ -1,4 +1,5 @@
 #include "core/file/scratch.h"
+#include "core/file/fd.h"
 #include "check.h"
 
 #include <errno.h>
