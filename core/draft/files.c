@@ -80,7 +80,7 @@ static int open_draft(struct ck_drafts *d, ck_ino ino, int flags, pid_t opener, 
 							    : (errno = ESTALE, -1);
 	/* Others may have moved it away; the kernel then looks the name up again. */
 	if (draft->kind == DRAFT_PLAIN && (fd < 0 ? errno == ENOENT : fstat(fd, &st) == 0 && !ordinary_is(node, &st)))
-		rc = ck_fail(err, CK_ERR_STALE, "the file has its name no more");
+		rc = ck_fail(err, CK_ERR_STALE, "expected the file under its name, found it gone");
 	else
 		rc = fd < 0 ? ck_fail_sys(err, "open") : ck_fd_may_stay(fd, err);
 	if (rc && fd >= 0)

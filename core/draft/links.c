@@ -19,7 +19,7 @@ static int find_for_link(struct ck_drafts *d, ck_ino parent, const char *name, s
 	if (rc)
 		return rc;
 	if (w->draft->kind != DRAFT_PLAIN)
-		rc = ck_fail(err, CK_ERR_PERM, "a draft holds no links");
+		rc = ck_fail(err, CK_ERR_PERM, "a draft can't hold links");
 	else if (w->base && w->kind == CK_PLACE_SOURCE && name[0] != '.')
 		rc = ck_fail(err, CK_ERR_PERM, "a link in a checkpoints directory is made in the store itself");
 	else
@@ -61,7 +61,7 @@ int ck_drafts_link(struct ck_drafts *d, ck_ino ino, ck_ino parent, const char *n
 		return rc;
 	node = ck_is_draft(ino) ? dnode_find(d, ino) : NULL;
 	if (!node || node->draft != w.draft)
-		rc = ck_fail(err, CK_ERR_PERM, "what is a step's has one name");
+		rc = ck_fail(err, CK_ERR_PERM, "a file of a step can't have a second name");
 	else
 		rc = ordinary_stat(d, node, from, &st, err);
 	if (!rc && !where_path(d, &w, name, path))

@@ -29,7 +29,9 @@ int ordinary_stat(struct ck_drafts *d, struct dnode *node, char *path, struct st
 	if (node->draft->kind != DRAFT_PLAIN || (!found && errno != ENOENT && errno != ENOTDIR))
 		return found ? CK_OK : ck_fail_sys(err, "stat");
 	/* Others change the store, too. The kernel looks the name up again after this errno. */
-	return found && ordinary_is(node, st) ? CK_OK : ck_fail(err, CK_ERR_STALE, "the file has its name no more");
+	if (found && ordinary_is(node, st))
+		return CK_OK;
+	return ck_fail(err, CK_ERR_STALE, "expected the file under its name, found it gone");
 }
 
 int native_may_go(struct ck_drafts *d, const char *name, struct ck_error *err)

@@ -157,9 +157,9 @@ static int compare_sides(const struct side *a, const struct side *b, struct ck_e
 		if (order == 0)
 			rc = compare_tensors(a, &a->tensors[i++], b, &b->tensors[j++], err);
 		else if (order > 0)
-			rc = differ(&b->tensors[j], "only one has", err);
+			rc = differ(&b->tensors[j], "only one of the two has", err);
 		else if (!may_lack(b, &a->tensors[i++]))
-			rc = differ(&a->tensors[i - 1], "only one has", err);
+			rc = differ(&a->tensors[i - 1], "only one of the two has", err);
 	}
 	return rc;
 }

@@ -56,7 +56,8 @@ static int read_npy_name(struct draft_files *d, struct ck_part *part, size_t i, 
 	/* A shard's outline has the whole path, whose name is cut in the same way: see find_tensor. */
 	if (!cut && ck_name_is_cut(name, ".npy"))
 		return plan_unfit(d, name,
-			     "a name cut to 255 bytes doesn't tell its key: write such tensors as model.safetensors");
+			     "expected a whole key in a file's name, found a name cut to 255 bytes: write such "
+			     "tensors as model.safetensors");
 	rc = ck_path_join(path, part->path, name) ? read_npy(part, i, path, d->err)
 						  : ck_fail_long_path(d->err);
 	if (rc) {

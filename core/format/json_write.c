@@ -280,7 +280,8 @@ static int put_value(struct ck_json_out *o, const struct ck_value *v, struct ck_
 	case CK_DICT:
 		return put_dict(o, v->dict, err);
 	default:
-		return ck_fail(err, CK_ERR_INVALID, "JSON has no form for a %s", v->kind == CK_TENSOR ? "tensor" :
+		return ck_fail(err, CK_ERR_INVALID, "expected a value that JSON can hold, found a %s",
+			       v->kind == CK_TENSOR ? "tensor" :
 			       v->kind == CK_BYTES || v->kind == CK_BYTEARRAY ? "byte string" :
 			       v->kind == CK_SET || v->kind == CK_FROZENSET ? "set" : "call or a global");
 	}

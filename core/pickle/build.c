@@ -81,7 +81,7 @@ static int set_pair(struct ck_pickle_build *b, struct ck_arena *arena, struct ck
 		    const struct ck_value *key, const struct ck_value *value, struct ck_error *err)
 {
 	if (key_cost(key, &b->key_work, 0))
-		return ck_fail(err, CK_ERR_LIMIT, "keys that cost more than a pickle of this size may");
+		return ck_fail(err, CK_ERR_LIMIT, "expected keys of a pickle's size, found keys that cost more");
 	return ck_dict_set(arena, dict, *key, *value, err);
 }
 
@@ -300,7 +300,8 @@ int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *st
 {
 	/* To torch the attributes of a tensor may be another storage, with other values than are shown. */
 	if (target->kind != CK_DICT || !target->dict->ordered)
-		return ck_fail(err, CK_ERR_CORRUPT, "attributes for %s, which takes none", ck_kind_name(target->kind));
+		return ck_fail(err, CK_ERR_CORRUPT, "expected no attributes for %s, found some",
+			       ck_kind_name(target->kind));
 	if (state->kind != CK_DICT)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "an OrderedDict with %s for its attributes",
 			       ck_kind_name(state->kind));

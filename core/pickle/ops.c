@@ -285,10 +285,11 @@ static int op_stack_global(struct ck_pickle_machine *m, struct ck_error *err)
 	return find_global(m, (struct ck_span){ v[0].s, v[0].len }, (struct ck_span){ v[1].s, v[1].len }, err);
 }
 
-/* A global that is called at once: never of ours, but the message should say which. */
+/* A global that is called at once. No checkpoint has one, but the message names it. */
 static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 {
-	return ck_fail(err, CK_ERR_UNSUPPORTED, "an object of %.*s.%.*s by an opcode that no checkpoint has",
+	return ck_fail(err, CK_ERR_UNSUPPORTED,
+		       "expected an opcode that torch.save writes, found one that makes an object of %.*s.%.*s",
 		       (int)(m->text.len < 100 ? m->text.len : 100), m->text.s,
 		       (int)(m->more.len < 100 ? m->more.len : 100), m->more.s);
 }

@@ -58,7 +58,7 @@ int ck_op_get(struct ck_pickle_machine *m, struct ck_error *err)
 	const struct ck_value *v = ck_memo_get(&m->memo, m->number);
 
 	if (!v)
-		return ck_fail(err, CK_ERR_CORRUPT, "memo entry %llu, which is not there",
+		return ck_fail(err, CK_ERR_CORRUPT, "expected memo entry %llu, found none of that number",
 			       (unsigned long long)m->number);
 	if (v->kind == CK_GLOBAL)
 		return ck_op_push_global(m, v->i, err);

@@ -57,7 +57,7 @@ static int step(struct ck_pickle_machine *m, struct ck_error *err)
 	if (!m->op->name)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "unknown opcode 0x%02x", code);
 	if (!m->op->run)
-		return ck_fail(err, CK_ERR_UNSUPPORTED, "an opcode that no checkpoint has");
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "expected an opcode that torch.save writes, found another");
 	rc = fetch_operand(m, err);
 	if (!rc)
 		rc = m->op->run(m, err);

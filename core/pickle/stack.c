@@ -76,7 +76,7 @@ struct ck_value *ck_stack_pop_to_mark(struct ck_pickle_stack *s, size_t *count, 
 	while (mark > 0 && s->values[mark - 1].kind != CK_MARK)
 		mark--;
 	if (mark == 0) {
-		ck_error_set(err, CK_ERR_CORRUPT, "no mark on the stack");
+		ck_error_set(err, CK_ERR_CORRUPT, "expected a mark on the stack, found none");
 		return NULL;
 	}
 	*count = s->depth - mark;

@@ -26,7 +26,7 @@ int ck_pickle_string(struct ck_arena *arena, enum ck_kind kind, const char *s, s
 	if (len > UINT32_MAX)
 		return ck_fail(err, CK_ERR_LIMIT, "a string of %zu bytes", len);
 	if (kind == CK_STR && !ck_utf8_valid(s, len, true))
-		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a string in UTF-8, found other bytes");
 	copy = ck_arena_dup(arena, s, len);
 	if (!copy)
 		return ck_fail_room(err);
@@ -52,7 +52,7 @@ int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct
 	if (len > 0 && (s[0] == '-' || s[0] == '+'))
 		s++, len--;
 	if (!all_digits(s, len))
-		return ck_fail(err, CK_ERR_CORRUPT, "an integer that is not decimal digits");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected an integer in decimal digits, found other text");
 	for (; len > 1 && s[0] == '0'; len--)
 		s++;
 	if (len > CK_PICKLE_INT_DIGITS)
@@ -185,7 +185,7 @@ int ck_pickle_int_encode(const char *digits, size_t len, uint8_t out[static CK_P
 	size_t count, n;
 
 	if (!all_digits(digits + negative, len - negative))
-		return ck_fail(err, CK_ERR_INVALID, "a big integer that is not decimal digits");
+		return ck_fail(err, CK_ERR_INVALID, "expected a large integer in decimal digits, found other text");
 	if (len - negative > CK_PICKLE_INT_DIGITS || !parse_words(digits + negative, len - negative, words, &count))
 		return too_long(err);
 	for (n = 0; n < count * 4; n++) {
@@ -218,7 +218,7 @@ int ck_pickle_float_text(const char *s, size_t len, double *out, struct ck_error
 		if (end == text + len && strspn(text, "0123456789+-.einfa") == len)
 			return CK_OK;
 	}
-	return ck_fail(err, CK_ERR_CORRUPT, "a float that is not in decimal");
+	return ck_fail(err, CK_ERR_CORRUPT, "expected a float in decimal, found other text");
 }
 
 /* One escape of STRING, behind its backslash, to *OUT. Returns the bytes it takes; 0 for a broken one. */
@@ -273,7 +273,7 @@ int ck_pickle_quoted(struct ck_arena *arena, const char *s, size_t len, struct c
 			return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken escape");
 	}
 	if (!ck_utf8_valid(text, (size_t)(end - text), true))
-		return ck_fail(err, CK_ERR_CORRUPT, "a string that is not UTF-8");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a string in UTF-8, found other bytes");
 	*out = ck_str(text, (size_t)(end - text));
 	return CK_OK;
 }

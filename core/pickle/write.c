@@ -103,7 +103,7 @@ static int put_str(struct ck_pickle_writer *w, const char *s, uint32_t len, stru
 	int rc;
 
 	if (!ck_utf8_valid(s, len, true))
-		return ck_fail(err, CK_ERR_INVALID, "a string that is not UTF-8");
+		return ck_fail(err, CK_ERR_INVALID, "expected a string in UTF-8, found other bytes");
 	/* What a failed buffer held is gone, and with it the strings of the table. */
 	if (w->out->failed)
 		return stopped(w->out, err);
@@ -132,7 +132,7 @@ static int put_global(struct ck_pickle_writer *w, int64_t global, struct ck_erro
 	if (global >= 0 && global < CK_G_END)
 		ck_global_name((enum ck_global)global, &module, &name);
 	if (!name)
-		return ck_fail(err, CK_ERR_INVALID, "a global that has no name in a pickle");
+		return ck_fail(err, CK_ERR_INVALID, "expected a global with a name in a pickle, found another");
 	if (w->globals[global]) {
 		get(w, w->globals[global]);
 		return CK_OK;

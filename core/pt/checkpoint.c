@@ -192,7 +192,7 @@ static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_err
 			continue;
 		shape = ck_arena_alloc(c->arena, sizeof(*shape));
 		if (!shape)
-			return ck_fail(err, CK_ERR_LIMIT, "no room for %s", lambdas[i].key);
+			return ck_fail_room(err);
 		*shape = n_layer;
 		t.shape = shape;
 		rc = ck_checkpoint_add(c, &t, lambdas[i].key, strlen(lambdas[i].key), true, &index, err);

@@ -272,7 +272,7 @@ static int check_from_cpu(const struct ck_value *a, uint32_t len, struct ck_tens
 	if (len != 4 || a[2].kind != CK_STR)
 		return ck_rebuild_bad_args(CK_G_REBUILD_FROM_CPU, err);
 	if (ck_rebuild_dtype(&a[1]) != t->dtype)
-		return ck_fail(err, CK_ERR_UNSUPPORTED, "a tensor of %s that another dtype is asked of",
+		return ck_fail(err, CK_ERR_UNSUPPORTED, "expected the dtype of the tensor, %s, found another",
 			       ck_dtype_info(t->dtype)->torch);
 	rc = ck_rebuild_grad(&a[3], t, err);
 	return rc;

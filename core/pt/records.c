@@ -40,7 +40,7 @@ static int check_version(struct ck_archive *archive, struct ck_error *err)
 	if (entry < 0)
 		entry = ck_archive_find(archive, "version");
 	if (entry < 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "no record `version`: not a torch.save file");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a record `version`, found none: not a torch.save file");
 	rc = load(archive, entry, &text, &len, err);
 	if (rc)
 		return rc;

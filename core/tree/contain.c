@@ -18,7 +18,7 @@
  * difference.
  */
 
-static const char leads_out[] = "it leads out of the store, which takes -o follow";
+static const char leads_out[] = "expected a link within, found one that leads out of the store, which takes -o follow";
 
 /* Whether links are followed here: that they don't lead out, or that the store is held and no path is resolved by name.
    */

@@ -47,7 +47,8 @@ int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, str
 	*view = n->type >= NODE_STEP && n->type != NODE_NATIVE;
 	/* The links are ours. */
 	if (!*view && local != LOCAL_SELF)
-		return ck_fail(err, CK_ERR_PERM, "it stands for no file or directory of the store");
+		return ck_fail(err, CK_ERR_PERM,
+			       "expected a file or directory of the store, found a name that is only shown");
 	strcpy(path, n->path);
 	return ck_tree_real(tree, path, err);
 }

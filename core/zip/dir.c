@@ -124,8 +124,8 @@ static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *
 		return rc;
 	c = ck_cursor(p, END64_SIZE);
 	if (ck_cursor_u32(&c) != SIG_END64 || ck_cursor_u64(&c) != rest)
-		return ck_fail(err, CK_ERR_CORRUPT, "no zip64 end record at %" PRIu64 ", where its locator says",
-			       where);
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "expected a zip64 end record at %" PRIu64 ", where its locator says", where);
 	ck_cursor_u32(&c);  /* versions */
 	disks = ck_cursor_u64(&c);
 	count_here = ck_cursor_u64(&c);
@@ -247,7 +247,7 @@ int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64
 		return rc;
 	c = ck_cursor(p, len);
 	if (ck_cursor_u32(&c) != SIG_RECORD)
-		return ck_fail(err, CK_ERR_CORRUPT, "no central directory record at %" PRIu64, *pos);
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a central directory record at %" PRIu64, *pos);
 	ck_cursor_u32(&c);  /* versions */
 	rec->flags = ck_cursor_u16(&c);
 	rec->method = ck_cursor_u16(&c);
@@ -322,7 +322,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 		goto out;
 	c = ck_cursor(buf, len);
 	if (ck_cursor_u32(&c) != SIG_LOCAL) {
-		rc = ck_fail(err, CK_ERR_CORRUPT, "no local header at %" PRIu64, rec->header_offset);
+		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a local header at %" PRIu64, rec->header_offset);
 		goto out;
 	}
 	ck_cursor_u16(&c);  /* version */

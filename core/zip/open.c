@@ -41,11 +41,12 @@ static int check_name(const char *name, size_t len, struct ck_error *err)
 	const char *end = name + len, *part = name, *slash;
 
 	if (len == 0 || memchr(name, '\0', len))
-		return ck_fail(err, CK_ERR_CORRUPT, "the name of an entry is empty or has a NUL in it");
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a name of an entry, found an empty one or a NUL");
 	do {
 		slash = memchr(part, '/', (size_t)(end - part));
 		if (!part_is_plain(part, (size_t)((slash ? slash : end) - part)))
-			return ck_fail(err, CK_ERR_CORRUPT, "a name that is absolute or has empty, '.' or '..' parts");
+			return ck_fail(err, CK_ERR_CORRUPT,
+				       "expected a relative name of an entry, found one with empty, '.' or '..' parts");
 		part = slash ? slash + 1 : end;
 	} while (part < end);
 	return CK_OK;

@@ -34,7 +34,7 @@ bad() {
 @test "two data.pkl" { VERDICT=damaged bad two-pickles; }
 @test "two entries of one name" { VERDICT=damaged bad duplicate-entry 'data/0'; }
 @test "entries that overlap" { VERDICT=damaged bad overlapping; }
-@test "no version, which torch.load wants" { VERDICT=damaged bad no-version 'no record `version`'; }
+@test "no version, which torch.load wants" { VERDICT=damaged bad no-version 'expected a record `version`'; }
 @test "a version that is no number" { VERDICT=damaged bad version-word 'version: expected a number' three; }
 @test "a version that torch doesn't know" { VERDICT=damaged bad version-eleven 'version: expected a number' 11; }
 @test "an encrypted entry" { VERDICT=damaged bad encrypted; }

@@ -220,7 +220,7 @@ static void other_dtypes_are_refused_by_name(void)
 
 	for (size_t i = 0; i < sizeof(descrs) / sizeof(descrs[0]); i++) {
 		snprintf(text, sizeof(text), "{'descr': %s, 'fortran_order': False, 'shape': ()}", descrs[i]);
-		snprintf(name, sizeof(name), "descr %s", descrs[i]);
+		snprintf(name, sizeof(name), "found %s", descrs[i]);
 		refuses(1, text, 4, name);
 	}
 	refuses(1, "{'descr': '|V1', 'fortran_order': False, 'shape': ()}", 1, "use safetensors for float8");

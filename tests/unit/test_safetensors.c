@@ -252,13 +252,13 @@ static void bad_entries_are_refused(void)
 	refuses("{\"a\":{}}", 0, "dtype");
 	refuses("{\"a\":{\"dtype\":\"U8\"}}", 0, "shape");
 	refuses("{\"a\":{\"dtype\":\"U8\",\"shape\":[0]}}", 0, "data_offsets");
-	refuses(ONE("\"u8\"", "[1]", "[0,1]"), 1, "the dtype u8");
-	refuses(ONE("\"F6_E2M3\"", "[4]", "[0,3]"), 3, "the dtype F6_E2M3");
+	refuses(ONE("\"u8\"", "[1]", "[0,1]"), 1, "expected a dtype that torch.save stores, found u8");
+	refuses(ONE("\"F6_E2M3\"", "[4]", "[0,3]"), 3, "expected a dtype that torch.save stores, found F6_E2M3");
 	refuses(ONE("\"F4\"", "[3]", "[0,1]"), 1, "an even size");
 	refuses(ONE("\"F4\"", "[]", "[0,1]"), 1, "an even size");
 	refuses(ONE("\"F4\"", "[2]", "[0,2]"), 2, "take 1 bytes");
-	refuses(ONE("\"C128\"", "[1]", "[0,16]"), 16, "the dtype C128");
-	refuses(ONE("\"U8\\u0000\"", "[1]", "[0,1]"), 1, "the dtype U8");
+	refuses(ONE("\"C128\"", "[1]", "[0,16]"), 16, "expected a dtype that torch.save stores, found C128");
+	refuses(ONE("\"U8\\u0000\"", "[1]", "[0,1]"), 1, "expected a dtype that torch.save stores, found U8");
 	refuses(ONE("3", "[1]", "[0,1]"), 1, "a string as dtype");
 	refuses(ONE("\"U8\"", "1", "[0,1]"), 1, "an array as shape");
 	refuses(ONE("\"U8\"", "[-1]", "[0,1]"), 1, "size 0");

@@ -292,7 +292,7 @@ static void refuses_values(void)
 	refuse(&f, CK_ERR_INVALID, "tensor -1 of 2");
 	set_up(&f);
 	f.items[0] = ck_str("\xff", 1);
-	refuse(&f, CK_ERR_INVALID, "a string that is not UTF-8");
+	refuse(&f, CK_ERR_INVALID, "expected a string in UTF-8, found other bytes");
 	set_up(&f);
 	f.tensors[1].requires_grad = true;
 	refuse(&f, CK_ERR_INVALID, "requires_grad of a tensor of uint8, which torch does not have");
