@@ -216,7 +216,7 @@ def main(tag, stored, *files):
         for label, bytes_ in variants(rng, data):
             if bytes_:
                 step += 1
-                one(tag, stored, step, "%s (%s)" % (path, label), bytes_, label == "whole" and "/torch-" in path)
+                one(tag, stored, step, "%s (%s)" % (path, label), bytes_, label == "whole" and ("/torch-" in path or "/field/" in path))
     for size in (1, 21, 22, 4096, 70000, 300000):
         step += 1
         one(tag, stored, step, "%d random bytes" % size, rng.randbytes(size))
