@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#define SMALL_RECORD 4096u      /* bytes of an entry with its header, and what is behind it up to the next */
+
 static unsigned char folded(char c)
 {
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
@@ -104,8 +106,8 @@ struct ck_file *ck_archive_file(const struct ck_archive *archive)
 	return archive->file;
 }
 
-static int local_offset(const struct ck_archive *archive, const struct ck_slot *slot, uint64_t *offset,
-			struct ck_error *err)
+static int local_offset(const struct ck_archive *archive, const struct ck_slot *slot, const struct ck_zipbytes *seen,
+			uint64_t *offset, struct ck_error *err)
 {
 	const struct ck_entry *e = &slot->entry;
 	const struct ck_ziprecord rec = {
@@ -118,7 +120,7 @@ static int local_offset(const struct ck_archive *archive, const struct ck_slot *
 		.method = e->method,
 		.flags = slot->flags,
 	};
-	int rc = ck_zipdir_local(archive->file, &rec, offset, err);
+	int rc = ck_zipdir_local(archive->file, &rec, seen, offset, err);
 
 	if (!rc && (*offset > slot->limit || e->stored_size > slot->limit - *offset))
 		rc = ck_fail(err, CK_ERR_CORRUPT,
@@ -146,7 +148,7 @@ static int inflate_entry(struct ck_archive *archive, const struct ck_slot *slot,
 			 void *to, struct ck_error *err)
 {
 	struct ck_deflated what = { .index = slot->zip_index, .size = slot->entry.size, .no_crc = archive->no_crcs };
-	int rc = local_offset(archive, slot, &what.data, err);
+	int rc = local_offset(archive, slot, NULL, &what.data, err);
 
 	if (!rc && !archive->inflater)
 		rc = ck_inflater_new(archive->file, &archive->inflater, err);
@@ -209,7 +211,7 @@ static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struc
 	if (offset == CK_UNPLACED && origin->now)
 		return CK_ERR_AGAIN;
 	if (offset == CK_UNPLACED) {
-		rc = local_offset(archive, slot, &offset, err);
+		rc = local_offset(archive, slot, NULL, &offset, err);
 		if (!rc)
 			rc = ck_file_verify(archive->file, err);
 		if (rc)
@@ -289,11 +291,31 @@ static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char 
 	return rc;
 }
 
+/* A small record comes with its header in one read: a store behind a network answers each read late. */
+static int load_small(struct ck_archive *archive, const struct ck_slot *slot, char *to, struct ck_error *err)
+{
+	uint8_t bytes[SMALL_RECORD];
+	const struct ck_zipbytes seen = {
+		.bytes = bytes, .offset = slot->entry.header_offset, .len = slot->limit - slot->entry.header_offset };
+	uint64_t offset = 0;
+	int rc = ck_file_read(archive->file, seen.offset, bytes, (size_t)seen.len, err);
+
+	if (!rc)
+		rc = local_offset(archive, slot, &seen, &offset, err);
+	if (!rc)
+		memcpy(to, bytes + (offset - seen.offset), (size_t)slot->entry.size);
+	return rc;
+}
+
 static int load_stored(struct ck_archive *archive, size_t i, char *to, struct ck_error *err)
 {
+	const struct ck_slot *slot = &archive->slots[i];
 	struct ck_origin origin = { 0 };
-	int rc = ck_archive_locate(archive, i, &origin, err);
+	int rc;
 
+	if (slot->limit - slot->entry.header_offset <= SMALL_RECORD)
+		return load_small(archive, slot, to, err);
+	rc = ck_archive_locate(archive, i, &origin, err);
 	return rc ? rc : ck_file_read(origin.file, origin.byte, to, (size_t)archive->slots[i].entry.size, err);
 }
 

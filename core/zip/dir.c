@@ -305,8 +305,19 @@ static int compare_local(const struct ck_ziprecord *local, const struct ck_zipre
 		       rec->header_offset, what);
 }
 
-int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, uint64_t *data,
-		    struct ck_error *err)
+/* Bytes of FILE, from what was read of it before where they are in that. */
+static int read_at(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
+		   struct ck_error *err)
+{
+	if (!seen || offset < seen->offset || offset - seen->offset > seen->len ||
+	    len > seen->len - (offset - seen->offset))
+		return ck_file_read(file, offset, to, len, err);
+	memcpy(to, seen->bytes + (offset - seen->offset), len);
+	return CK_OK;
+}
+
+int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
+		    uint64_t *data, struct ck_error *err)
 {
 	size_t len = CK_ZIP_LOCAL_SIZE + rec->name_len, extra_len;
 	uint64_t extra_at = rec->header_offset + len;
@@ -317,7 +328,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 
 	if (!buf)
 		return ck_fail_nomem(err);
-	rc = ck_file_read(file, rec->header_offset, buf, len, err);
+	rc = read_at(file, seen, rec->header_offset, buf, len, err);
 	if (rc)
 		goto out;
 	c = ck_cursor(buf, len);
@@ -337,7 +348,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 	extra_len = ck_cursor_u16(&c);
 
 	if (local.size == UINT32_MAX || local.stored_size == UINT32_MAX) {
-		rc = ck_file_read(file, extra_at, buf + len, extra_len, err);
+		rc = read_at(file, seen, extra_at, buf + len, extra_len, err);
 		if (!rc)
 			rc = widen(&local, buf + len, extra_len, true, err);
 		if (rc)

@@ -51,9 +51,16 @@ int ck_zipdir_end(struct ck_zipsource *src, struct ck_zipend *end, struct ck_err
 int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64_t *pos,
 		   struct ck_ziprecord *rec, struct ck_error *err);
 
+/* Bytes of a file that were read before. */
+struct ck_zipbytes {
+	const uint8_t *bytes;
+	uint64_t offset;        /* in the file */
+	uint64_t len;
+};
+
 /* Reads the local header of REC, whose record lies in FILE as a whole, and compares the two (CK_ERR_CORRUPT).
-   *DATA is where the entry's bytes start. */
-int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, uint64_t *data,
-		    struct ck_error *err);
+   *DATA is where the entry's bytes start. What is in SEEN (NULL: nothing) isn't read again. */
+int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
+		    uint64_t *data, struct ck_error *err);
 
 #endif
