@@ -19,9 +19,13 @@ static const char held[] = "/proc/self/fd/";
 
 int ck_held(const char **path)
 {
-	const char *number = *path + strlen(held), *end = number + strspn(number, "0123456789");
+	const char *number, *end;
 
-	if (strncmp(*path, held, strlen(held)) != 0 || end == number || (*end && *end != '/'))
+	if (strncmp(*path, held, strlen(held)) != 0)
+		return -1;
+	number = *path + strlen(held);
+	end = number + strspn(number, "0123456789");
+	if (end == number || (*end && *end != '/'))
 		return -1;
 	*path = end + strspn(end, "/");
 	return atoi(number);
