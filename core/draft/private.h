@@ -127,7 +127,8 @@ struct ck_drafts {
 	uint64_t next_ino;
 };
 
-/* A directory of the mount in which drafts' things lie. */
+/* A directory of the mount in which something may be written. (struct ck_place says where a number of the tree's lies
+   in the store, written to or not.) */
 struct where {
 	struct draft *draft;    /* a reference */
 	struct dnode *dir;      /* a reference; NULL: the draft's own directory */
