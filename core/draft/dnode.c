@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 /* Marks the numbers that are counted, not computed. */
 #define OWN_NUMBER ((ck_ino)1 << 62)
@@ -80,6 +81,7 @@ static void release(struct ck_drafts *d, struct dnode *node)
 		parent = node->parent;
 		kill_node(d, node);
 		HASH_DEL(d->inodes, node);
+		DL_DELETE2(node->draft->nodes, node, before, after);
 		draft_put_locked(d, node->draft);
 		free(node->name);
 		free(node);
@@ -106,6 +108,7 @@ static int put_in(struct ck_drafts *d, struct dnode *node, struct draft *draft, 
 	if (!node->draft) {
 		draft->refs++;
 		node->draft = draft;
+		DL_APPEND2(draft->nodes, node, before, after);
 	}
 	if (parent)
 		parent->refs++;
@@ -293,8 +296,7 @@ void draft_set_gone(struct ck_drafts *d, struct draft *draft)
 
 	pthread_mutex_lock(&d->lock);
 	draft->gone = true;
-	HASH_ITER(hh, d->inodes, node, next)
-	if (node->draft == draft)
+	DL_FOREACH_SAFE2(draft->nodes, node, next, after)
 		kill_node(d, node);
 	pthread_mutex_unlock(&d->lock);
 }

@@ -90,16 +90,23 @@ int native_open(struct ck_drafts *d, ck_ino ino, const struct ck_place *place, i
 	return CK_OK;
 }
 
+/* A file of DRAFT that is to replace INO, and that OPENER has open. With the lock held. */
+static struct ck_draft_file *find_opened(const struct draft *draft, ck_ino ino, pid_t opener)
+{
+	for (const struct dnode *node = draft->nodes; node; node = node->after)
+		for (struct ck_draft_file *file = node->open; file; file = file->next)
+			if (file->replaces == ino && file->opener == opener)
+				return file;
+	return NULL;
+}
+
 struct ck_draft_file *native_find(struct ck_drafts *d, ck_ino ino, pid_t opener)
 {
 	struct ck_draft_file *file = NULL;
 
 	pthread_mutex_lock(&d->lock);
-	for (struct dnode *node = d->inodes; node && !file; node = node->hh.next) {
-		file = node->open;
-		while (file && (file->replaces != ino || file->opener != opener))
-			file = file->next;
-	}
+	for (struct draft *draft = d->drafts; draft && !file; draft = draft->next)
+		file = draft->kind == DRAFT_STAGED ? find_opened(draft, ino, opener) : NULL;
 	if (file)
 		file->refs++;
 	pthread_mutex_unlock(&d->lock);

@@ -30,6 +30,7 @@ struct draft {
 	struct draft *next;
 	struct ck_drafts *drafts;
 	unsigned refs;          /* inodes that lie in it, and uses under way */
+	struct dnode *nodes;    /* these inodes */
 	enum ck_draft_kind kind;        /* STEP also for a .partial, OPTIM, DRAFT_STAGED, DRAFT_PLAIN */
 	atomic_bool gone;       /* published or removed: its inodes are stale */
 	/* Open files that may be written to; and those of them that were closed after the last
@@ -73,6 +74,7 @@ struct dnode {
 	atomic_bool dead;       /* unlinked, or replaced by a rename */
 	atomic_bool report;     /* DRAFT.error, which is on no disk */
 	struct draft *draft;    /* a reference */
+	struct dnode *before, *after;   /* in that draft's list */
 	struct dnode *parent;   /* a reference; NULL for the draft's own directory, and in one of the tree's */
 	char *name;             /* in the parent; PLAIN without a parent: its path, without the first slash */
 	struct ck_draft_file *open;

@@ -77,7 +77,7 @@ static bool is_of_rank(const struct dnode *node, int64_t rank)
  * ONLY_RANK >= 0 those of that shard: files that the other ranks of a run are just writing don't count. With the lock
  * held.
  */
-static unsigned count_writers(const struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned *closed)
+static unsigned count_writers(const struct draft *draft, int64_t only_rank, unsigned *closed)
 {
 	unsigned writers = 0;
 
@@ -85,8 +85,8 @@ static unsigned count_writers(const struct ck_drafts *d, const struct draft *dra
 	if (only_rank < 0)
 		return draft->writers;
 	*closed = 0;
-	for (const struct dnode *node = d->inodes; node; node = node->hh.next) {
-		if (node->draft != draft || !node->open || !is_of_rank(node, only_rank))
+	for (const struct dnode *node = draft->nodes; node; node = node->after) {
+		if (!node->open || !is_of_rank(node, only_rank))
 			continue;
 		for (const struct ck_draft_file *file = node->open; file; file = file->next) {
 			writers += file->writable;
@@ -101,7 +101,7 @@ static bool is_busy(struct ck_drafts *d, const struct draft *draft, int64_t only
 	unsigned writers, closed;
 
 	pthread_mutex_lock(&d->lock);
-	writers = count_writers(d, draft, only_rank, &closed);
+	writers = count_writers(draft, only_rank, &closed);
 	pthread_mutex_unlock(&d->lock);
 	return writers > own_writers;
 }
@@ -119,7 +119,7 @@ static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, in
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += RELEASE_SECONDS;
 	pthread_mutex_lock(&d->lock);
-	while (!rc && (writers = count_writers(d, draft, only_rank, &closed)) > own_writers && writers == closed)
+	while (!rc && (writers = count_writers(draft, only_rank, &closed)) > own_writers && writers == closed)
 		rc = pthread_cond_timedwait(&d->released, &d->lock, &until);
 	pthread_mutex_unlock(&d->lock);
 }
