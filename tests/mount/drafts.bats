@@ -43,7 +43,9 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	refuses "File exists" mkdir "$TAG/000600"
 	refuses "File exists" mkdir "$MNT/base/d12"
 	refuses "File exists" mkdir "$TAG/latest"
-	refuses "Operation not permitted" mkdir "$MNT/x"
+	refuses "File exists" mkdir "$MNT/base"
+	mkdir "$MNT/x"
+	[[ -d $STORE/x ]]
 	refuses "Operation not permitted" mkdir "$TAG/000500/x"
 	refuses "Operation not permitted" mkdir "$TAG/000500/model/x"
 	mkdir "$MNT/base/d14"
