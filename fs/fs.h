@@ -87,7 +87,7 @@ static inline void fs_set_draft_file(struct fuse_file_info *fi, struct ck_draft_
 	fi->fh = (uintptr_t)file + 1;
 	/* A program that only writes can't map the file. So its bytes need not go through the mount's pages in the
 	   kernel on their way to the pages of the store's file. */
-	fi->direct_io = (fi->flags & O_ACCMODE) == O_WRONLY;
+	fi->direct_io = (fi->flags & O_ACCMODE) == O_WRONLY && !ck_draft_is_ordinary(file);
 }
 
 /* ops_write.c; the table is in ops.c. */

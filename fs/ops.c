@@ -146,6 +146,7 @@ static void open_draft(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	/* A program that replaces a stored file writes past the page cache, which belongs to the readers of the old
 	   file. */
 	fi->direct_io = !ck_is_draft(ino) || ck_draft_is_report(file);
+	fi->keep_cache = ck_draft_keeps_pages(file);
 	if (fuse_reply_open(req, fi) < 0)
 		ck_draft_release(fs_of(req)->drafts, file);
 }

@@ -129,6 +129,28 @@ void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)
 
 bool ck_draft_is_report(const struct ck_draft_file *file) { return file->text != NULL; }
 
+bool ck_draft_is_ordinary(const struct ck_draft_file *file) { return file->node->draft->kind == DRAFT_PLAIN; }
+
+/*
+ * Only those of an ordinary file that has not changed since an open at which it had not changed for a while. A change
+ * within a tick of the clock moves no time of the file, so that the kernel may have pages from before it.
+ */
+bool ck_draft_keeps_pages(struct ck_draft_file *file)
+{
+	const long long while_ns = 2000000000;
+	long long changed, age;
+	struct timespec now;
+	struct stat st;
+
+	if (!ck_draft_is_ordinary(file) || fstat(file->fd, &st) < 0)
+		return false;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	changed = (long long)((unsigned long long)st.st_ctim.tv_sec * 1000000000) + st.st_ctim.tv_nsec;
+	age = (now.tv_sec - st.st_ctim.tv_sec) * 1000000000LL + now.tv_nsec - st.st_ctim.tv_nsec;
+	/* A time in the future tells nothing about the age. */
+	return atomic_exchange(&file->node->settled, age > -while_ns && age < while_ns ? 0 : changed) == changed;
+}
+
 /* Before the first change of a file that replaces a stored one: it begins with the stored one's bytes, unless it is
  * emptied. */
 int draft_file_copy_old(struct ck_draft_file *file, bool wanted, struct ck_error *err)

@@ -73,6 +73,7 @@ struct dnode {
 	unsigned refs;          /* children, and uses under way */
 	atomic_bool dead;       /* unlinked, or replaced by a rename */
 	atomic_bool report;     /* DRAFT.error, which is on no disk */
+	atomic_llong settled;   /* PLAIN: its ctime in ns at an open when it had not changed for a while; 0 */
 	struct draft *draft;    /* a reference */
 	struct dnode *before, *after;   /* in that draft's list */
 	struct dnode *parent;   /* a reference; NULL for the draft's own directory, and in one of the tree's */

@@ -79,6 +79,15 @@ def main():
     fcntl.lockf(fd, fcntl.LOCK_UN)
     assert ask("lock", "f") is True
     ask("unlock", "f")
+    for i in range(50):
+        fresh = os.open("n", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        os.write(fresh, b"new %02d" % i)
+        ask("open", "n")
+        assert ask("read", "n") == b"new %02d" % i
+        os.pwrite(fresh, b"OLD", 0)
+        assert ask("read", "n") == b"OLD %02d" % i
+        os.close(fresh)
+        os.unlink("n")
     calls.put(None)
     process.join()
     os.close(fd)
