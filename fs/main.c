@@ -135,6 +135,7 @@ static int confine(struct fs *fs, const struct options *o, bool read_only, struc
 		.level = o->level,
 		.contain = stays_in_store(o),
 		.read_only = read_only,
+		.links = o->native,
 	};
 
 	if (fs->ready_fd >= 0)

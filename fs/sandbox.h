@@ -29,6 +29,7 @@ struct sandbox_options {
 	enum ck_level level;
 	bool contain;           /* read nothing outside the store, wherever its links lead */
 	bool read_only;         /* write nothing to the store */
+	bool links;             /* make links in the store */
 };
 
 /*

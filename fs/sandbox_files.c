@@ -43,7 +43,7 @@ struct ruleset_attr {
 #define RIGHTS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define RIGHTS_WRITE                                                                                   \
 	(RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |                   \
-	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |     \
 	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REFER)
 
 struct fence {
@@ -125,10 +125,17 @@ static int open_links(const struct fence *f, const struct sandbox_options *o)
 	return rc;
 }
 
+static uint64_t rights_in_store(const struct sandbox_options *o)
+{
+	if (o->read_only)
+		return RIGHTS_READ;
+	return o->links ? RIGHTS_WRITE | LANDLOCK_ACCESS_FS_MAKE_SYM : RIGHTS_WRITE;
+}
+
 static int open_gates(const struct fence *f, const struct sandbox_options *o)
 {
 	if (open_gate(f, o->contain ? o->store : "/", RIGHTS_READ) < 0 ||
-	    open_gate(f, o->store, o->read_only ? RIGHTS_READ : RIGHTS_WRITE) < 0 ||
+	    open_gate(f, o->store, rights_in_store(o)) < 0 ||
 	    open_gate(f, ck_temporary_dir(), RIGHTS_WRITE) < 0 ||
 	    open_gate(f, "/dev/null", LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE) < 0 ||
 	    (SANDBOX_SANITIZED && open_gate(f, "/proc", RIGHTS_READ) < 0))

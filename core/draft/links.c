@@ -34,8 +34,12 @@ int ck_drafts_symlink(struct ck_drafts *d, ck_ino parent, const char *name, cons
 {
 	char path[PATH_MAX];
 	struct where w;
-	int rc = find_for_link(d, parent, name, &w, err);
+	int rc;
 
+	/* Without that option the daemon is confined to what checkpoints need. */
+	if (!d->native)
+		return ck_fail(err, CK_ERR_PERM, "links are made in a mount with -o native");
+	rc = find_for_link(d, parent, name, &w, err);
 	if (rc)
 		return rc;
 	if (!where_path(d, &w, name, path))

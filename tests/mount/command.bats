@@ -17,7 +17,7 @@ setup() {
 	[[ $(wc -l <<<"$output") -le 24 ]]
 	[[ $(wc -L <<<"$output") -le 80 ]]
 	local word
-	for word in STORE MOUNTPOINT device= ro native level= -f -d -h -V cpu mps cuda base source tag NANOCHAT_BASE_DIR; do
+	for word in STORE MOUNTPOINT device= ro native inplace level= -f -d -h -V cpu mps cuda base source tag NANOCHAT_BASE_DIR; do
 		[[ $output == *"$word"* ]] || { echo "no $word in: $output"; return 1; }
 	done
 	local long=$output

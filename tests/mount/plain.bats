@@ -56,7 +56,7 @@ writable() {
 }
 
 @test "POSIX behaviour of ordinary directories, call by call: in a tag, in a checkpoints directory, deep in them" {
-	writable
+	writable -o native
 	mkdir "$TAG/logs" "$MNT/base/.cache"
 	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/logs" ordinary
 	mkdir "$TAG/logs/deep"
