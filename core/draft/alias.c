@@ -85,12 +85,12 @@ void alias_add(struct ck_drafts *d, ck_ino outer, ck_ino inner)
 
 void alias_free_all(struct ck_drafts *d)
 {
-	struct alias *a, *next;
+	struct alias *next, *first = d->aliases;
 
-	HASH_ITER(hh, d->aliases, a, next) {
-		if (a->is_last)
-			HASH_DELETE(by_inner, d->inner_aliases, a);
-		HASH_DEL(d->aliases, a);
+	HASH_CLEAR(by_inner, d->inner_aliases);
+	HASH_CLEAR(hh, d->aliases);
+	for (struct alias *a = first; a; a = next) {
+		next = a->hh.next;
 		free(a);
 	}
 }

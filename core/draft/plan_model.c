@@ -183,11 +183,13 @@ static int check_form(struct draft_files *d, struct ck_part *part, const struct 
 	char path[PATH_MAX];
 	int rc;
 
-	if (!ck_path_join(path, d->files, form->name) || !(other.path = strdup(path)))
-		return ck_fail_nomem(d->err);
+	if (!ck_path_join(path, d->files, form->name))
+		return ck_fail_long_path(d->err);
+	other.path = path;
 	rc = read_tensors(d, &other, form, true);
 	if (!rc && !(d->flags & CK_PLAN_QUICK))
 		rc = plan_same_tensors(pt, part, &other, d->err);
+	other.path = NULL;      /* it is on the stack */
 	plan_part_free(&other);
 	ck_error_subject(d->err, form->name, strlen(form->name));
 	return rc;
@@ -207,9 +209,11 @@ int plan_model(struct draft_files *d)
 			rc = check_form(d, part, &forms[i], pt);
 			continue;
 		}
-		part = ck_path_join(path, d->files, forms[i].name)
-			       ? plan_add(d, CK_FILE_MODEL, 0, forms[i].kind, path)
-			       : NULL;
+		if (!ck_path_join(path, d->files, forms[i].name)) {
+			rc = ck_fail_long_path(d->err);
+			break;
+		}
+		part = plan_add(d, CK_FILE_MODEL, 0, forms[i].kind, path);
 		rc = part ? read_form(d, part, &forms[i], &pt) : ck_fail_nomem(d->err);
 	}
 	ck_checkpoint_unref(pt);
