@@ -324,6 +324,44 @@ def python(bench):
         bench.add("bfloat16 model as float32 in Python: numpy.load, first", "s", ours, theirs, "torch.load", m.memory())
 
 
+LOAD = """import sys, time, torch
+start = time.perf_counter()
+torch.load(sys.argv[1])
+print(time.perf_counter() - start)"""
+
+
+def load(path):
+    """Seconds of torch.load alone."""
+    return float(subprocess.run([sys.executable, "-c", LOAD, path], stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+@group
+def training(bench):
+    """What nanochat reads on a mount with native, against the plain directory: tokens from base_data, and its own checkpoints."""
+    store = models(bench)
+    pt = stored(store, "d12")
+    shard = os.path.join(store, "base_data", "shard_00000.parquet")
+    if not os.path.exists(shard):
+        os.makedirs(os.path.dirname(shard), exist_ok=True)
+        shutil.copyfile(pt, shard)
+    # The pages of a file that has just changed are not kept from open to open.
+    time.sleep(max(0, 3 - (time.time() - max(os.stat(shard).st_ctime, os.stat(pt).st_ctime))))
+    with ckptfs(bench, store, "-o", "native") as m:
+        for what, path, plain in (("base_data", "base_data/shard_00000.parquet", shard),
+                                  ("model_000500.pt", "base_checkpoints/d12/model_000500.pt", pt)):
+            path = m.path(path)
+            ours, theirs = bench.turns(lambda p=path: first(p), lambda p=plain: rate(p))
+            bench.add("nanochat's %s, first" % what, "GB/s", ours, theirs, "cat", m.memory())
+            ours, theirs = bench.turns(lambda p=path: rate(p), lambda p=plain: rate(p))
+            bench.add("nanochat's %s, second" % what, "GB/s", ours[1:] or ours, theirs, "cat", m.memory())
+        if subprocess.run([sys.executable, "-c", IMPORT], stderr=subprocess.DEVNULL, check=False).returncode:
+            raise Skip("no torch for " + sys.executable)
+        ours, theirs = bench.turns(lambda: (forget(path), load(path))[1], lambda: load(pt), 3)
+        bench.add("torch.load of model_000500.pt, first", "s", ours, theirs, "torch.load", m.memory())
+        ours, theirs = bench.turns(lambda: load(path), lambda: load(pt), 3)
+        bench.add("torch.load of model_000500.pt, second", "s", ours[1:] or ours, theirs, "torch.load", m.memory())
+
+
 @group
 def slow(bench):
     """A store whose every open, stat and read takes 20 ms."""
