@@ -246,6 +246,15 @@ WRITES_OUTSIDE=({write,append,create,mkdir,unlink,rename,link}-outside write-thr
 	may_not {read,list}-outside create-in-linked-tag "${WRITES_OUTSIDE[@]}" {symlink,fifo}-in-store
 }
 
+@test "a daemon taken over: files, with native, where programs make links in the store" {
+	can_confine
+	attempts links
+	may {read,list,create-in,rename-in,chmod-in,symlink-in}-store
+	may_not "${WRITES_OUTSIDE[@]}" fifo-in-store
+	attempts links ro
+	may_not {create-in,rename-in,chmod-in,symlink-in,fifo-in}-store
+}
+
 @test "a daemon taken over: files, with ro" {
 	can_confine
 	attempts contain ro

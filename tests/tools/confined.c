@@ -173,6 +173,7 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++) {
 		o.contain |= strcmp(argv[i], "contain") == 0;
 		o.read_only |= strcmp(argv[i], "ro") == 0;
+		o.links |= strcmp(argv[i], "links") == 0;
 		o.mode = strcmp(argv[i], "off") == 0 ? SANDBOX_OFF : o.mode;
 	}
 	o.store = argv[1];
