@@ -21,7 +21,8 @@ int ck_drafts_create(struct ck_drafts *d, ck_ino parent, const char *name, mode_
 int ck_drafts_open(struct ck_drafts *d, ck_ino ino, int flags, struct ck_owner owner, struct ck_draft_file **file,
 		   struct ck_error *err);
 
-/* Whether FILE is a DRAFT.error, of which nothing may be cached; an ordinary file of the store, which others have open. */
+/* Whether FILE is a DRAFT.error, of which nothing may be cached; an ordinary file of the store, which others may have
+   open. */
 bool ck_draft_is_report(const struct ck_draft_file *file);
 bool ck_draft_is_ordinary(const struct ck_draft_file *file);
 /* FILE has just been opened: whether the pages that the kernel has of it are right. */
