@@ -124,28 +124,24 @@ static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, in
 	pthread_mutex_unlock(&d->lock);
 }
 
-int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
-		  struct ck_error *err)
+/* draft_publish, while the draft stands still for the caller alone. Until the step's lock is closed, no other mount
+   publishes the draft. */
+static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
+			 unsigned flags, struct ck_error *err)
 {
-	struct ck_error why = CK_ERROR_INIT;
-	int lock = -1, rc;
+	int lock = -1, rc = CK_OK;
 
-	wait_for_releases(d, draft, only_rank, own_writers);
-	rc = draft_begin_alone(draft, err);
-	if (rc)
-		return rc;
-	/* Until LOCK is closed, no other mount publishes the draft. */
 	if (!draft->gone)
-		rc = ck_lock_step(draft->tag_lock, draft->step, draft->kind == CK_DRAFT_OPTIM, &lock, &why);
+		rc = ck_lock_step(draft->tag_lock, draft->step, draft->kind == CK_DRAFT_OPTIM, &lock, err);
 	if (rc) {
 		/* another mount is not done yet */
 	} else if (draft->gone) {
-		rc = ck_fail(&why, CK_ERR_STALE, "the draft was published or removed");
+		rc = ck_fail(err, CK_ERR_STALE, "the draft was published or removed");
 	} else if (is_busy(d, draft, only_rank, own_writers)) {
 		errno = EBUSY;
-		rc = ck_fail_sys(&why, "files of the draft are still open for writing");
+		rc = ck_fail_sys(err, "files of the draft are still open for writing");
 	} else {
-		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, &why);
+		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, err);
 		if (!rc)
 			successor_add(d, draft);
 		if (!rc && draft->kind == CK_DRAFT_OPTIM)
@@ -153,15 +149,29 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 		else if (!rc || rc == CK_ERR_STALE)
 			draft_set_gone(d, draft);
 		else if (rc != CK_ERR_AGAIN) {
-			draft_say(d, &why);
-			report_failure(d, draft, &why);
+			draft_say(d, err);
+			report_failure(d, draft, err);
 		}
 		if (rc == CK_ERR_EXIST)
 			rename_partial(d, draft);
 	}
-	draft_end(draft);
 	if (lock >= 0)
 		close(lock);
+	return rc;
+}
+
+int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
+		  struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	int rc;
+
+	wait_for_releases(d, draft, only_rank, own_writers);
+	rc = draft_begin_alone(draft, err);
+	if (rc)
+		return rc;
+	rc = publish_alone(d, draft, only_rank, own_writers, flags, &why);
+	draft_end(draft);
 	if (rc)
 		ck_error_copy(err, &why);
 	return rc;
@@ -264,7 +274,10 @@ static bool is_time(struct ck_drafts *d, struct dnode *node, int64_t *rank)
 	return node->draft->kind == CK_DRAFT_STEP || (*rank >= 0 && is_shard_waiting(d, node->draft, *rank));
 }
 
-/* TOLD: somebody is there to be told of a failure. Of another the last writer's close is told, when it tries again. */
+/*
+ * TOLD: somebody is there to be told of a failure. Of another the last writer's close is told, when it tries again. A
+ * release that had to wait finds that the last writer's close has published the draft, or has told why it couldn't.
+ */
 static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers, bool told, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -275,10 +288,16 @@ static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers,
 
 	if (draft->kind > CK_DRAFT_OPTIM || !is_time(d, node, &rank))
 		return CK_OK;
-	rc = draft_publish(d, draft, rank, own_writers, CK_PLAN_COMPLETE, &why);
+	wait_for_releases(d, draft, rank, own_writers);
+	rc = draft_begin_alone(draft, err);
+	if (rc)
+		return rc;
+	if (told || is_waiting(d, draft))
+		rc = publish_alone(d, draft, rank, own_writers, CK_PLAN_COMPLETE, &why);
 	busy = rc == CK_ERR_SYS && why.sys == EBUSY;
 	if (busy || told || rc != CK_ERR_SYS)
 		set_waiting(d, draft, busy);
+	draft_end(draft);
 	if (rc == CK_OK || busy || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || rc == CK_ERR_AGAIN)
 		return CK_OK;
 	ck_error_copy(err, &why);
