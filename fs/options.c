@@ -160,7 +160,7 @@ static int read_size(const char *option, const char *text, uint64_t *out)
 	static const char units[] = "kmgt";
 	uint64_t unit = 1, count = 0;
 	const char *found;
-	char *end = NULL;
+	char *end = (char *)text;
 
 	errno = EINVAL;
 	if (text[0] >= '0' && text[0] <= '9') {
