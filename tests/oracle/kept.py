@@ -49,7 +49,7 @@ def wanted(data, name, readable, label=""):
     """True: it takes the name. False: it doesn't. None: nobody at hand can tell, or not who can't read it (READABLE says that everybody can)."""
     if name.startswith("meta"):
         try:
-            return isinstance(json.loads(data), dict)
+            return isinstance(json.loads(data.decode()), dict)    # as text, as nanochat reads it: no mark of its encoding in front
         except RecursionError:
             return None
         except ValueError:
