@@ -221,8 +221,12 @@ def look(make, n, read):
 def main():
     failed = count = 0
     for make, n, read in CASES:
-        once, more = (look(make, n, read), look(make, 4 * n, read)) if read else (tags(n), tags(3 * n))
-        bad = more > MOST * once and more > 0.05
+        # What else the machine does costs a daemon's caches, too: what looks quadratic is looked at again.
+        for _ in range(3):
+            once, more = (look(make, n, read), look(make, 4 * n, read)) if read else (tags(n), tags(3 * n))
+            bad = more > MOST * once and more > 0.05
+            if not bad or not read:
+                break
         failed += bad
         count += 1
         print("%s%s: %d in %.3f s, %d in %.3f s" % ("QUADRATIC " if bad else "", make.__name__, n, once, 4 * n, more), flush=True)
