@@ -17,7 +17,7 @@ static int open_file(struct ck_tree *tree, struct node *n, struct ck_view **out,
 	struct stat st;
 
 	if (tree_stat(tree, n->path, &st) == 0)
-		found = ck_ident_of(&st);
+		found = tree_ident(tree, &st);
 	else if (errno != ENOENT)
 		return ck_fail_sys(err, "stat");
 	if (!ck_ident_equal(&found, &n->ident))
