@@ -296,7 +296,9 @@ void draft_set_gone(struct ck_drafts *d, struct draft *draft)
 
 	pthread_mutex_lock(&d->lock);
 	draft->gone = true;
-	DL_FOREACH_SAFE2(draft->nodes, node, next, after)
+	for (node = draft->nodes; node; node = next) {
+		next = node->after;
 		kill_node(d, node);
+	}
 	pthread_mutex_unlock(&d->lock);
 }

@@ -67,12 +67,12 @@ static void add_children(struct ck_drafts *d, const struct dnode *parent, ck_ino
 /* The draft's own directory, which the kernel knows; a reference. */
 static struct dnode *root_of(struct ck_drafts *d, const struct draft *draft)
 {
-	struct dnode *node, *next;
+	struct dnode *node;
 
 	pthread_mutex_lock(&d->lock);
-	HASH_ITER(hh, d->inodes, node, next)
-	if (node->draft == draft && !node->parent)
-		break;
+	node = draft->nodes;
+	while (node && node->parent)
+		node = node->after;
 	if (node)
 		node->refs++;
 	pthread_mutex_unlock(&d->lock);

@@ -154,7 +154,7 @@ int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const 
 		     struct ck_error *err)
 {
 	int64_t shape[CK_MAX_DIMS], strides[CK_MAX_DIMS];
-	uint32_t ndim = 0, nstrides;
+	uint32_t ndim = 0, nstrides = 0;
 	uint64_t first, end;
 	int rc = ck_rebuild_ints(g->size, "size", shape, &ndim, err);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# shellcheck disable=SC2044,SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 # What a mount takes is bounded for the whole of it: descriptors, temporary space, threads, memory; and given back when idle.
 
 load ../lib/helpers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# shellcheck disable=SC2046,SC2119,SC2120,SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 # CKPTFS_KEPT=each: also the many files of the last two under each name in each way, which takes long.
 # What a program wrote under one of nanochat's own names is never thrown away: it has its name, or stands beside it.
 
