@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# shellcheck disable=SC2015,SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 # What people type to copy a step in: every tool against every form of a step. It ends with 0; then the step is published
 # and loads in torch, equal, or it is a draft whose DRAFT.error says what to do, and that does it.
 

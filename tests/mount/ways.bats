@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# shellcheck disable=SC2103,SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 # The ways to publish a step, what publishes and what waits, and what DRAFT.error says meanwhile.
 
 load ../lib/helpers
