@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -239,60 +240,150 @@ static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
 /* So many bytes that were freed are worth giving back at once. */
 #define MUCH ((size_t)4 << 20)
 
-/* Loads the content, now or again, with the lock held before and after; in its turn, if it parses. NODE is in
-   LOAD_RUNNING for others who want it. */
-static int load_now(struct ck_tree *tree, struct node *n, struct ck_error *err)
-{
-	struct content old = { .state = LOAD_NONE };
-	struct ck_error own = CK_ERROR_INIT;
-	size_t dropped;
+/* A load that is under way. Guarded by the tree's lock. */
+struct job {
+	struct ck_tree *tree;
+	struct node *node;      /* a reference */
+	bool parses;
+	struct content old;     /* what was loaded before */
+	size_t dropped;         /* bytes that were freed for it */
+	struct ck_error why;
 	int rc;
+	bool over;
+	bool left;              /* nobody waits for it */
+};
 
+/* The node is in LOAD_RUNNING from now on, for others who want it. The lock is held. */
+static void begin(struct job *job, struct ck_tree *tree, struct node *n)
+{
+	*job = (struct job){ .tree = tree, .node = n, .parses = parses(n), .old = { .state = LOAD_NONE } };
+	ck_error_clear(&job->why);
 	if (n->state != LOAD_NONE)
-		old = content_take(tree, n);
+		job->old = content_take(tree, n);
 	/* Neither what nobody reads of it nor a large content of another file is in memory beside the new one. */
-	dropped = content_drop_unread(&old);
-	if (parses(n))
-		dropped += content_make_room(tree);
+	job->dropped = content_drop_unread(&job->old);
+	if (job->parses)
+		job->dropped += content_make_room(tree);
 	n->state = LOAD_RUNNING;
 	n->refs++;
-	tree->loads += parses(n);
+	tree->loads += job->parses;
 	n->young = node_is_young(n);
-	pthread_mutex_unlock(&tree->lock);
-	/* What one thread has freed malloc doesn't give to another. */
-	if (dropped > MUCH)
-		malloc_trim(0);
-	rc = load(tree, n, &own);
-	pthread_mutex_lock(&tree->lock);
-	tree->loads -= parses(n);
-	n->refs--;
-	n->state = rc ? LOAD_NONE : LOAD_READY;
-	if (rc && is_lasting(&own) && (n->error = malloc(sizeof(own)))) {
-		*n->error = own;
-		n->memory = sizeof(own);
+}
+
+/* Puts what was loaded, or why it wasn't, into the node. The lock is held. */
+static void settle(struct job *job)
+{
+	struct ck_tree *tree = job->tree;
+	struct node *n = job->node;
+	struct ck_error *own = &job->why;
+	struct content *old = &job->old;
+
+	n->state = job->rc ? LOAD_NONE : LOAD_READY;
+	if (job->rc && is_lasting(own) && (n->error = malloc(sizeof(*own)))) {
+		*n->error = *own;
+		n->memory = sizeof(*own);
 		n->state = LOAD_FAILED;
 	}
 	/* The file can't be read a second time, because another is in its place. Programs that have it open need what
 	   was read first. */
-	if (rc && old.state == LOAD_READY && !node_error_is_shown(&own)) {
-		n->checkpoint = old.checkpoint;
-		n->text = old.text;
-		n->memory = old.memory;
-		n->before = old.before;
+	if (job->rc && old->state == LOAD_READY && !node_error_is_shown(own)) {
+		n->checkpoint = old->checkpoint;
+		n->text = old->text;
+		n->memory = old->memory;
+		n->before = old->before;
 		n->state = LOAD_READY;
-		n->young = rc != CK_ERR_STALE;
-		rc = CK_OK;
+		n->young = job->rc != CK_ERR_STALE;
+		job->rc = CK_OK;
 	} else if (n->state != LOAD_NONE) {
-		content_keep(n, &old);
+		content_keep(n, old);
 	} else {
-		content_free(&old);
+		content_free(old);
 	}
-	if (rc)
-		ck_error_copy(err, &own);
 	/* A lasting failure is kept like a content: so that a bad file is read, and complained of, once. */
 	if (n->state != LOAD_NONE)
 		content_loaded(tree, n);
-	pthread_cond_broadcast(&tree->loaded);
+}
+
+/* Does what JOB says. Called without the lock, returns with it. */
+static void run(struct job *job)
+{
+	/* What one thread has freed malloc doesn't give to another. */
+	if (job->dropped > MUCH)
+		malloc_trim(0);
+	job->rc = load(job->tree, job->node, &job->why);
+	pthread_mutex_lock(&job->tree->lock);
+	settle(job);
+}
+
+/* The tree may be freed as soon as no load is under way. The lock is held. */
+static void end(struct job *job)
+{
+	job->tree->loads -= job->parses;
+	job->over = true;
+	pthread_cond_broadcast(&job->tree->loaded);
+}
+
+static void *run_thread(void *arg)
+{
+	struct job *job = arg;
+	struct ck_tree *tree = job->tree;
+
+	run(job);
+	pthread_mutex_unlock(&tree->lock);
+	node_put(tree, job->node, 1);
+	pthread_mutex_lock(&tree->lock);
+	end(job);
+	if (job->left)
+		free(job);
+	pthread_mutex_unlock(&tree->lock);
+	return NULL;
+}
+
+/* Loads in this thread, with the lock held before and after. */
+static int load_here(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct job job;
+
+	begin(&job, tree, n);
+	pthread_mutex_unlock(&tree->lock);
+	run(&job);
+	n->refs--;      /* the caller has one */
+	end(&job);
+	if (job.rc)
+		ck_error_copy(err, &job.why);
+	return job.rc;
+}
+
+/*
+ * Loads in another thread, with the lock held before and after: the store may take long to give the bytes, who reads
+ * them can't be interrupted, and who asked shall be able to give up.
+ */
+static int load_beside(struct ck_tree *tree, struct node *n, struct ck_error *err)
+{
+	struct job *job = malloc(sizeof(*job));
+	pthread_t thread;
+	int rc = CK_OK;
+
+	if (!job)
+		return load_here(tree, n, err);
+	begin(job, tree, n);
+	if (pthread_create(&thread, NULL, run_thread, job)) {
+		pthread_mutex_unlock(&tree->lock);
+		run_thread(job);
+		pthread_mutex_lock(&tree->lock);
+	} else {
+		pthread_detach(thread);
+	}
+	while (!job->over && !rc)
+		rc = wait_for_load(tree, err);
+	if (!job->over) {
+		job->left = true;
+		return rc;
+	}
+	rc = job->rc;
+	if (rc)
+		ck_error_copy(err, &job->why);
+	free(job);
 	return rc;
 }
 
@@ -303,8 +394,15 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		bool loads = n->state == LOAD_NONE || (n->state != LOAD_RUNNING && n->young && !node_is_young(n));
 		int rc;
 
-		if (loads && (tree->loads < MAX_LOADS || !parses(n)))
-			return load_now(tree, n, err);
+		if (loads && !parses(n))
+			return load_here(tree, n, err);
+		if (loads && tree->loads < MAX_LOADS) {
+			rc = tree->options.gave_up ? load_beside(tree, n, err) : load_here(tree, n, err);
+			/* Until this thread has the lock back, what was loaded may have been dropped again. */
+			if (rc)
+				return rc;
+			continue;
+		}
 		if (!loads && n->state != LOAD_RUNNING)
 			break;
 		rc = wait_for_load(tree, err);

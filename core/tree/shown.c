@@ -116,10 +116,10 @@ bool node_is_shown(struct ck_tree *tree, const struct node_key *key)
 	return shown;
 }
 
-void node_wait_for_asked(struct ck_tree *tree)
+void node_wait_for_threads(struct ck_tree *tree)
 {
 	pthread_mutex_lock(&tree->lock);
-	while (tree->asked)
+	while (tree->asked || tree->loads)
 		pthread_cond_wait(&tree->loaded, &tree->lock);
 	pthread_mutex_unlock(&tree->lock);
 }

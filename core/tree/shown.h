@@ -10,7 +10,7 @@
    does, is taken for one that can be shown; so is one whose end the store doesn't deliver at once. */
 bool node_is_shown(struct ck_tree *tree, const struct node_key *key);
 
-/* Returns once no thread of that is left. */
-void node_wait_for_asked(struct ck_tree *tree);
+/* Returns once neither a thread of that nor one that loads a node is left. */
+void node_wait_for_threads(struct ck_tree *tree);
 
 #endif

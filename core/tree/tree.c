@@ -49,7 +49,7 @@ void ck_tree_free(struct ck_tree *tree)
 {
 	if (!tree)
 		return;
-	node_wait_for_asked(tree);
+	node_wait_for_threads(tree);
 	node_table_free(tree);
 	free(tree->sharded.tag);
 	free(tree->sharded.shards);

@@ -321,7 +321,7 @@ all_wait() {
 	kill "${CROWD[@]}"
 	for i in "${CROWD[@]}"; do
 		gone() { ! kill -0 "$i"; }
-		within 120000 gone
+		within 30000 gone
 	done
 	rm "$GATE"
 	wait "$first"
