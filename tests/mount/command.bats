@@ -445,7 +445,7 @@ crippled() {
 	PIDS[0]=
 	background -o auto_unmount "$S" "$BATS_TEST_TMPDIR/m2"
 	kill -KILL "$DAEMON"
-	within 5000 eval '! mountpoint -q "$MNT" && ls "$MNT"'
+	within 20000 eval '! mountpoint -q "$MNT" && ls "$MNT"'
 	PIDS[1]=
 }
 
