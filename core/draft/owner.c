@@ -30,15 +30,25 @@ void ck_give_file(int fd, const struct stat *like, mode_t mode)
 		(void)!fchmod(fd, mode);
 }
 
+/* This user isn't a member of the group, or the file system or the namespace doesn't know the owner. */
+static bool cannot_give(void) { return errno == EPERM || errno == EINVAL; }
+
 int ck_give_new(const char *path, const struct stat *like, mode_t mode, struct ck_error *err)
 {
-	bool given = ck_real_chown(path, user_of(like), like->st_gid) == 0;
+	char handle[CK_HANDLE];
+	int fd = ck_real_handle(path, handle), rc = CK_OK;
+	bool given;
 
-	/* This user isn't a member of the group, or the file system or the namespace doesn't know the owner. */
-	if (!given && errno != EPERM && errno != EINVAL)
-		return ck_fail_sys(err, "chown");
+	if (fd < 0)
+		return ck_fail_sys(err, "open");
+	given = fchownat(fd, "", user_of(like), like->st_gid, AT_EMPTY_PATH) == 0;
+	if (!given && !cannot_give())
+		rc = ck_fail_sys(err, "chown");
 	/* MODE is the store's; the daemon's umask has no say. */
-	return ck_real_chmod(path, mode_for(mode, given)) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+	else if (chmod(handle, mode_for(mode, given)) < 0)
+		rc = ck_fail_sys(err, "chmod");
+	close(fd);
+	return rc;
 }
 
 void ck_give_left(const char *path, const struct stat *like)
@@ -59,18 +69,24 @@ void ck_give_left(const char *path, const struct stat *like)
 /* The group of what root has just made: GID, unless the directory that it is in gave it its own group. */
 static gid_t group_of(const struct stat *st, gid_t gid) { return st->st_gid == getegid() ? gid : (gid_t)-1; }
 
-static bool cannot_give(void) { return errno != EPERM && errno != EINVAL; }
-
 int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
 {
+	char handle[CK_HANDLE];
+	int fd = ck_real_handle(path, handle), rc = CK_OK;
 	struct stat st;
 
-	if (ck_real_stat(path, &st) < 0)
-		return ck_fail_sys(err, "stat");
-	if (geteuid() == 0 && (uid || gid) && ck_real_chown(path, uid, group_of(&st, gid)) < 0 && cannot_give())
-		return ck_fail_sys(err, "chown");
+	if (fd < 0)
+		return ck_fail_sys(err, "open");
+	if (fstat(fd, &st) < 0)
+		rc = ck_fail_sys(err, "stat");
+	else if (geteuid() == 0 && (uid || gid) && fchownat(fd, "", uid, group_of(&st, gid), AT_EMPTY_PATH) < 0 &&
+		 !cannot_give())
+		rc = ck_fail_sys(err, "chown");
 	mode = (mode & 0777) | (st.st_mode & S_ISGID);
-	return ck_real_chmod(path, mode) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+	if (!rc && (st.st_mode & 07777) != mode && chmod(handle, mode) < 0)
+		rc = ck_fail_sys(err, "chmod");
+	close(fd);
+	return rc;
 }
 
 int ck_give_made_link(const char *path, uid_t uid, gid_t gid, struct ck_error *err)
@@ -79,7 +95,7 @@ int ck_give_made_link(const char *path, uid_t uid, gid_t gid, struct ck_error *e
 
 	if (ck_real_stat(path, &st) < 0)
 		return ck_fail_sys(err, "stat");
-	return geteuid() == 0 && (uid || gid) && ck_real_chown(path, uid, group_of(&st, gid)) < 0 && cannot_give()
+	return geteuid() == 0 && (uid || gid) && ck_real_chown(path, uid, group_of(&st, gid)) < 0 && !cannot_give()
 		       ? ck_fail_sys(err, "chown")
 		       : CK_OK;
 }
@@ -90,7 +106,7 @@ int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error
 
 	if (fstat(fd, &st) < 0)
 		return ck_fail_sys(err, "fstat");
-	if (geteuid() == 0 && (uid || gid) && fchown(fd, uid, group_of(&st, gid)) < 0 && cannot_give())
+	if (geteuid() == 0 && (uid || gid) && fchown(fd, uid, group_of(&st, gid)) < 0 && !cannot_give())
 		return ck_fail_sys(err, "chown");
 	return fchmod(fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
 }

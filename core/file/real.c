@@ -1,4 +1,4 @@
-/* Implements real.h: each call resolves the directory without links first, then acts on the last name in it. */
+/* Implements real.h. One openat2 that refuses links opens a file, or the directory in which a call acts on it. */
 #include "core/file/real.h"
 
 #include "core/file/fd.h"
@@ -52,10 +52,19 @@ static int walk_to(int at, char *path)
 	return dir;
 }
 
+/* openat2(2) without links on the way; one at the end can be had with O_PATH and O_NOFOLLOW alone. */
+static int open_without_links(int at, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS };
+
+	if (flags & (O_CREAT | __O_TMPFILE))
+		how.mode = mode & 07777;
+	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
+}
+
 /* The directory that PATH is in, and its NAME there. */
 static int open_parent(const char *path, const char **name)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
 	int at = ck_held(&path), dir;
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
@@ -75,7 +84,7 @@ static int open_parent(const char *path, const char **name)
 	memcpy(parent, path, len);
 	parent[len] = '\0';
 	*name = slash + 1;
-	dir = (int)syscall(SYS_openat2, at, parent, &how, sizeof(how));
+	dir = open_without_links(at, parent, O_PATH | O_DIRECTORY, 0);
 	return dir < 0 && errno == ENOSYS ? walk_to(at, parent) : dir;
 }
 
@@ -92,9 +101,37 @@ static int open_parent(const char *path, const char **name)
 
 /* ---- the calls ---- */
 
+static int open_at(int dir, const char *name, int flags, mode_t mode)
+{
+	int fd = openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+	struct stat st;
+
+	/* O_PATH opens a link itself. */
+	if (fd < 0 || !(flags & O_PATH) || (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode)))
+		return fd;
+	errno = ELOOP;
+	close(fd);
+	return -1;
+}
+
+/* Where openat2 isn't to be had. */
+static int open_slowly(const char *path, int flags, mode_t mode)
+{
+	IN_PARENT(path, open_at(dir, name, flags, mode));
+}
+
+static int open_real(const char *path, int flags, mode_t mode)
+{
+	const char *rest = path;
+	int at = ck_held(&rest), fd;
+
+	fd = open_without_links(at < 0 ? AT_FDCWD : at, rest[0] ? rest : ".", flags, mode);
+	return fd < 0 && errno == ENOSYS ? open_slowly(path, flags, mode) : fd;
+}
+
 int ck_real_open(const char *path, int flags, mode_t mode)
 {
-	IN_PARENT(path, openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode));
+	return open_real(path, flags | O_NOCTTY | O_NONBLOCK, mode);
 }
 
 int ck_real_stat(const char *path, struct stat *st)
@@ -132,24 +169,13 @@ int ck_real_utimens(const char *path, const struct timespec times[2])
 	IN_PARENT(path, utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
-static int handle_at(int dir, const char *name, char handle[CK_HANDLE])
-{
-	struct stat st;
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	snprintf(handle, CK_HANDLE, "/proc/self/fd/%d", fd);
-	if (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode))
-		return fd;
-	errno = ELOOP;
-	close(fd);
-	return -1;
-}
-
 int ck_real_handle(const char *path, char handle[CK_HANDLE])
 {
-	IN_PARENT(path, handle_at(dir, name, handle));
+	int fd = open_real(path, O_PATH, 0);
+
+	if (fd >= 0)
+		snprintf(handle, CK_HANDLE, "/proc/self/fd/%d", fd);
+	return fd;
 }
 
 /* An fchmodat that follows no link is new in Linux 6.6. */
@@ -181,14 +207,23 @@ int ck_real_symlink(const char *target, const char *path)
 	IN_PARENT(path, symlinkat(target, dir, name));
 }
 
-static int rename_at(int from_dir, const char *from, const char *to, unsigned flags)
+/* Whether both paths are in the same directory, by its name. */
+static bool are_together(const char *a, const char *b)
+{
+	const char *a_end = strrchr(a, '/'), *b_end = strrchr(b, '/');
+
+	return a_end && b_end && a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
+}
+
+static int rename_to(int from_dir, const char *from, const char *to, unsigned flags)
 {
 	IN_PARENT(to, renameat2(from_dir, from, dir, name, flags));
 }
 
 int ck_real_rename(const char *from, const char *to, unsigned flags)
 {
-	IN_PARENT(from, rename_at(dir, name, to, flags));
+	IN_PARENT(from, are_together(from, to) ? renameat2(dir, name, dir, strrchr(to, '/') + 1, flags)
+					       : rename_to(dir, name, to, flags));
 }
 
 static int link_at(int from_dir, const char *from, const char *to)
