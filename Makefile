@@ -1,11 +1,13 @@
 # ckptfs - mount a nanochat checkpoint store. `make help` lists the targets.
-# Variables: CC, CFLAGS, PREFIX, DESTDIR, V=1 (show commands), SAN=address,undefined or SAN=thread.
+# Variables: CC, CFLAGS, PREFIX, DESTDIR, WITH_LIB=1 (install core as a library), V=1 (show commands), SAN=address,undefined or SAN=thread.
 
-VERSION  := 0.1.0
+# The version is that of the changelog's first heading, and stands nowhere else.
+VERSION  := $(shell sed -n 's/^.. \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= cc
 CFLAGS   ?= -O2 -g
+PKG_CONFIG ?= pkg-config
 PKG      := fuse3 libzip jansson zlib
 PYTHON   ?= /usr/bin/python3
 
@@ -14,19 +16,19 @@ BUILD    := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef $(WERROR)
-HARDEN   := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+HARDEN   := $(if $(SAN)$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS)),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPTFS_VERSION='"$(VERSION)"'
 override CFLAGS   += -std=gnu11 -pthread $(WARN) $(HARDEN) $(SANFLAGS)
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
 CORE_PKG := libzip jansson zlib
-core_cflags = $(shell pkg-config --cflags $(CORE_PKG))
-core_libs   = $(shell pkg-config --libs $(CORE_PKG)) -lm
-fs_cflags   = $(shell pkg-config --cflags $(PKG)) $(seccomp_cflags) -DFUSE_USE_VERSION=314
-fs_libs     = $(shell pkg-config --libs fuse3) $(seccomp_libs) $(core_libs)
+core_cflags = $(shell $(PKG_CONFIG) --cflags $(CORE_PKG))
+core_libs   = $(shell $(PKG_CONFIG) --libs $(CORE_PKG)) -lm
+fs_cflags   = $(shell $(PKG_CONFIG) --cflags $(PKG)) $(seccomp_cflags) -DFUSE_USE_VERSION=314
+fs_libs     = $(shell $(PKG_CONFIG) --libs fuse3) $(seccomp_libs) $(core_libs)
 # Without libseccomp it builds too; -o sandbox=require then refuses to mount.
-seccomp_cflags = $(shell pkg-config --exists libseccomp && pkg-config --cflags libseccomp && echo -DHAVE_SECCOMP)
-seccomp_libs   = $(shell pkg-config --exists libseccomp && pkg-config --libs libseccomp)
+seccomp_cflags = $(shell $(PKG_CONFIG) --exists libseccomp && $(PKG_CONFIG) --cflags libseccomp && echo -DHAVE_SECCOMP)
+seccomp_libs   = $(shell $(PKG_CONFIG) --exists libseccomp && $(PKG_CONFIG) --libs libseccomp)
 
 CORE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard core/*/*.c)))
 FS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard fs/*.c)))
@@ -82,15 +84,15 @@ $(BUILD)/tools/%: tests/tools/%.c $(LIB)
 $(BUILD)/examples/%: examples/%.c $(LIB)
 	$(program)
 
--include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk
+-include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk packaging/install.mk packaging/release.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
-.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers bench install uninstall clean
+.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers bench clean
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@printf '\nVariables: CC CFLAGS PREFIX DESTDIR V=1 SAN=address,undefined WERROR=-Werror\n'
+	@printf '\nVariables: CC CFLAGS PREFIX DESTDIR WITH_LIB=1 V=1 SAN=address,undefined WERROR=-Werror\n'
 
 deps: ## install what building and testing need (Debian, Ubuntu)
 	@tests/deps.sh test
@@ -146,14 +148,6 @@ lint: ## clang-tidy, cppcheck and shellcheck; clean
 
 bench: all ## compare with cat and others in one run; prints a table
 	@tests/bench/bench.sh $(BENCH_ARGS)
-
-install: all ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ckptfs
-	install -m 644 fs/ckptfs.1 $(DESTDIR)$(PREFIX)/share/man/man1/ckptfs.1
-
-uninstall: ## take away what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/ckptfs $(DESTDIR)$(PREFIX)/share/man/man1/ckptfs.1
 
 clean: ## remove what was built
 	rm -rf build build-* ckptfs

@@ -3,7 +3,7 @@
 # Usage: tests/fresh-root.sh [-u] SUITE COMMAND... (each a line of shell, counted as one test; a 'make test' counts what it counts)
 #   -u  as a user with sudo, else as root
 # Needs root and debootstrap. Environment: DEBIAN_MIRROR (default: the machine's own), FRESH_TARS a directory that keeps SUITE.tar for the next
-# call, TMPDIR (default /var/tmp; about 4 GB), CI. Nothing stays: the mounts live in a mount namespace that ends with the commands.
+# call, FRESH_SHARE a directory that is seen as /share, TMPDIR (default /var/tmp; about 4 GB), CI. Nothing stays: the mounts live in a mount namespace that ends with the commands.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/lib/tally.bash
@@ -64,6 +64,7 @@ set_up() {
 	mkdir -m 755 "$root" && tar -C "$root" -xpf "$tar" && chmod 755 "$root" || return
 	# unshare -m in the chroot wants its / to be a mount point.
 	mount --bind "$root" "$root" && mount --rbind /dev "$root/dev" && mount --rbind /sys "$root/sys" && mount -t proc proc "$root/proc" || return
+	[[ -z ${FRESH_SHARE:-} ]] || { mkdir "$root/share" && mount --bind "$FRESH_SHARE" "$root/share"; } || return
 	# The mode that distributions give it; a container's own may be closed to users.
 	[[ $(stat -c %a /dev/fuse) == 666 ]] || { mknod -m 666 "$dir/fuse" c 10 229 && mount --bind "$dir/fuse" "$root/dev/fuse"; } || return
 	# The environment of a login, and no more.

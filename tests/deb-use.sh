@@ -1,0 +1,72 @@
+#!/bin/bash
+# deb-use.sh DIR - installs DIR/ckptfs_*.deb, uses it as the manual says, runs its autopkgtest, and removes it; fails where something is left.
+# Changes the system: for a root that is thrown away (tests/deb-roots.sh).
+set -euo pipefail
+shopt -s failglob
+packages=$1
+here=$(cd "$(dirname "$0")/.." && pwd)
+export DEBIAN_FRONTEND=noninteractive
+say() { printf -- '-- %s\n' "$*"; }
+
+# Every file but those that apt and dpkg keep for themselves, and what caches and logs say.
+files() {
+	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /share -o -path /root -o -path /home -o -path /srv -o -path /var/log \
+		-o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /run \) -prune -o -print | sort
+}
+
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends man-db bash-completion zsh fish attr python3-numpy autopkgtest dpkg-dev >/dev/null
+[[ -e /etc/mtab ]] || ln -s ../proc/self/mounts /etc/mtab
+files >/tmp/before
+
+say "apt install"
+apt-get install -y -qq "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb >/dev/null
+cd /
+ckptfs --version
+[[ $(dpkg-query -W -f '${Version}' ckptfs) == "$(ckptfs --version | sed 's/^ckptfs \([^ ]*\).*/\1/')"-* ]]
+
+say "mount as a user"
+useradd -m ada
+cp -r "$here/examples/store" /home/ada/store
+chown -R ada: /home/ada/store
+runuser -u ada -- bash -ec '
+	cd; mkdir mnt; ckptfs -o ro store mnt; trap "fusermount3 -u mnt" EXIT
+	python3 -c "import numpy; print(numpy.load(\"mnt/base/d2/latest/model/lm_head.weight.npy\").shape)" | grep -F "(64, 16)"
+	cmp mnt/base/d2/latest/model.pt store/base_checkpoints/d2/model_001000.pt'
+
+say "mount -t fuse.ckptfs, and fstab"
+mkdir -p /srv/nanochat
+mount -t fuse.ckptfs -o ro,allow_other /home/ada/store /srv/nanochat
+runuser -u ada -- ls /srv/nanochat/base/d2/latest/model >/dev/null
+umount /srv/nanochat
+cp /etc/fstab /tmp/fstab 2>/dev/null || : >/tmp/fstab
+echo '/home/ada/store  /srv/nanochat  fuse.ckptfs  ro,allow_other,nofail,x-systemd.automount  0  0' >>/etc/fstab
+mount /srv/nanochat
+[[ $(readlink /srv/nanochat/base/largest) == d2 ]]
+umount /srv/nanochat
+if [[ -s /tmp/fstab ]]; then cat /tmp/fstab >/etc/fstab; else rm /etc/fstab; fi
+
+say "man"
+man ckptfs 2>/dev/null | grep -c 'mount a nanochat checkpoint store'
+
+say "completion"
+# shellcheck disable=SC2016 # the words of the inner shells
+bash -c '. /usr/share/bash-completion/bash_completion; { _comp_load ckptfs || _completion_loader ckptfs || [[ $? == 124 ]]; } 2>/dev/null; complete -p ckptfs' | grep -F 'complete'
+# shellcheck disable=SC2016
+zsh -c 'autoload -U compinit; compinit -D; print -r -- $_comps[ckptfs]' | grep -x _ckptfs
+fish -c 'complete -C "ckptfs -o nat"' | grep native
+
+say "autopkgtest"
+autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$packages"/ckptfs_*.dsc -- null >/tmp/log 2>&1 || { status=$?; tail -n 40 /tmp/log; exit "$status"; }
+tail -n 3 /tmp/log
+grep -q '^mount *PASS' /tmp/log
+
+say "remove"
+apt-get purge -y -qq --auto-remove ckptfs >/dev/null
+userdel -r ada 2>/dev/null
+files >/tmp/after
+# What useradd, man-db and ldconfig rewrite has the same names; nothing else may come or go.
+diff /tmp/before /tmp/after | grep -vE '^[0-9,]+[acd][0-9,]+$' | grep -vE ' /etc/(passwd|group|shadow|gshadow|subuid|subgid)-$' | tee /tmp/left
+[[ ! -s /tmp/left ]]
+! command -v ckptfs
+echo "installed, used, removed"
