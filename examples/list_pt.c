@@ -4,6 +4,8 @@
  * It links core alone (libzip, jansson, zlib): core knows the formats and nothing of FUSE, so that another program can use it.
  *
  *	make tests && build/examples/list_pt ~/.cache/nanochat/base_checkpoints/d12/model_000500.pt
+ *
+ * With the installed library (make install WITH_LIB=1): cc -o list_pt list_pt.c $(pkg-config --cflags --libs ckpt)
  */
 #include "core/base/buf.h"
 #include "core/pt/checkpoint.h"

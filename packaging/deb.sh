@@ -14,7 +14,7 @@ mv "ckptfs-$version.tar.gz" "ckptfs_$version.orig.tar.gz"
 rm "ckptfs-$version.sha256"
 tar -xf "ckptfs_$version.orig.tar.gz"
 cd "ckptfs-$version"
-dpkg-buildpackage -us -uc ${DEB_BUILD_FLAGS:-}
+dpkg-buildpackage -us -uc
 cd ..
 rm -rf "ckptfs-$version"
 ls -l ./*.deb

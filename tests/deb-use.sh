@@ -15,7 +15,7 @@ files() {
 }
 
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends man-db bash-completion zsh fish attr python3-numpy autopkgtest dpkg-dev >/dev/null
+apt-get install -y -qq --no-install-recommends man-db bash-completion zsh fish attr python3-numpy autopkgtest dpkg-dev systemd >/dev/null
 [[ -e /etc/mtab ]] || ln -s ../proc/self/mounts /etc/mtab
 files >/tmp/before
 
@@ -56,6 +56,12 @@ bash -c '. /usr/share/bash-completion/bash_completion; { _comp_load ckptfs || _c
 zsh -c 'autoload -U compinit; compinit -D; print -r -- $_comps[ckptfs]' | grep -x _ckptfs
 fish -c 'complete -C "ckptfs -o nat"' | grep native
 
+say "systemd units"
+cd /usr/share/doc/ckptfs/examples/systemd
+systemd-analyze verify ./ckptfs@.service
+XDG_RUNTIME_DIR=/run/user/0 systemd-analyze --user verify ./user/ckptfs.service
+cd /
+
 say "autopkgtest"
 autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$packages"/ckptfs_*.dsc -- null >/tmp/log 2>&1 || { status=$?; tail -n 40 /tmp/log; exit "$status"; }
 tail -n 3 /tmp/log
@@ -68,5 +74,5 @@ files >/tmp/after
 # What useradd, man-db and ldconfig rewrite has the same names; nothing else may come or go.
 diff /tmp/before /tmp/after | grep -vE '^[0-9,]+[acd][0-9,]+$' | grep -vE ' /etc/(passwd|group|shadow|gshadow|subuid|subgid)-$' | tee /tmp/left
 [[ ! -s /tmp/left ]]
-! command -v ckptfs
+[[ -z $(command -v ckptfs) ]]
 echo "installed, used, removed"
