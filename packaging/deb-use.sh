@@ -4,6 +4,7 @@
 set -euo pipefail
 shopt -s failglob
 packages=$1
+work=$(mktemp -d)
 here=$(cd "$(dirname "$0")/.." && pwd)
 export DEBIAN_FRONTEND=noninteractive
 say() { printf -- '-- %s\n' "$*"; }
@@ -17,7 +18,7 @@ files() {
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends man-db bash-completion zsh fish attr python3-numpy autopkgtest dpkg-dev systemd >/dev/null
 [[ -e /etc/mtab ]] || ln -s ../proc/self/mounts /etc/mtab
-files >/tmp/before
+files >"$work/before"
 
 say "apt install"
 apt-get install -y -qq "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb >/dev/null
@@ -39,12 +40,12 @@ mkdir -p /srv/nanochat
 mount -t fuse.ckptfs -o ro,allow_other /home/ada/store /srv/nanochat
 runuser -u ada -- ls /srv/nanochat/base/d2/latest/model >/dev/null
 umount /srv/nanochat
-cp /etc/fstab /tmp/fstab 2>/dev/null || : >/tmp/fstab
+cp /etc/fstab "$work/fstab" 2>/dev/null || : >"$work/fstab"
 echo '/home/ada/store  /srv/nanochat  fuse.ckptfs  ro,allow_other,nofail,x-systemd.automount  0  0' >>/etc/fstab
 mount /srv/nanochat
 [[ $(readlink /srv/nanochat/base/largest) == d2 ]]
 umount /srv/nanochat
-if [[ -s /tmp/fstab ]]; then cat /tmp/fstab >/etc/fstab; else rm /etc/fstab; fi
+if [[ -s "$work/fstab" ]]; then cat "$work/fstab" >/etc/fstab; else rm /etc/fstab; fi
 
 say "man"
 man ckptfs 2>/dev/null | grep -c 'mount a nanochat checkpoint store'
@@ -63,16 +64,16 @@ XDG_RUNTIME_DIR=/run/user/0 systemd-analyze --user verify ./user/ckptfs.service
 cd /
 
 say "autopkgtest"
-autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$packages"/ckptfs_*.dsc -- null >/tmp/log 2>&1 || { status=$?; tail -n 40 /tmp/log; exit "$status"; }
-tail -n 3 /tmp/log
-grep -q '^mount *PASS' /tmp/log
+autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$packages"/ckptfs_*.dsc -- null >"$work/log" 2>&1 || { status=$?; tail -n 40 "$work/log"; exit "$status"; }
+tail -n 3 "$work/log"
+grep -q '^mount *PASS' "$work/log"
 
 say "remove"
 apt-get purge -y -qq --auto-remove ckptfs >/dev/null
 userdel -r ada 2>/dev/null
-files >/tmp/after
+files >"$work/after"
 # What useradd, man-db and ldconfig rewrite has the same names; nothing else may come or go.
-diff /tmp/before /tmp/after | grep -vE '^[0-9,]+[acd][0-9,]+$' | grep -vE ' /etc/(passwd|group|shadow|gshadow|subuid|subgid)-$' | tee /tmp/left
-[[ ! -s /tmp/left ]]
+diff "$work/before" "$work/after" | grep -vE '^[0-9,]+[acd][0-9,]+$' | grep -vE ' /etc/(passwd|group|shadow|gshadow|subuid|subgid)-$' | tee "$work/left"
+[[ ! -s "$work/left" ]]
 [[ -z $(command -v ckptfs) ]]
 echo "installed, used, removed"
