@@ -43,6 +43,25 @@ static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const s
 	return rc;
 }
 
+/* The bytes of the elements as stored, and the zip's CRC-32 of them where they are a whole record. */
+static void tsv_stored(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t)
+{
+	const struct ck_entry *entry;
+	uint64_t nbytes;
+
+	if (t->unshown || t->source != CK_SRC_ARCHIVE) {
+		ck_buf_str(out, "\t-\t-");
+		return;
+	}
+	entry = ck_archive_entry(t->archive, t->entry);
+	nbytes = t->numel * ck_dtype_info(t->stored_dtype)->width;
+	ck_buf_printf(out, "\t%" PRIu64, nbytes);
+	if (ck_archive_has_crcs(c->archive) && t->offset == 0 && nbytes == entry->size && ck_tensor_contiguous(t))
+		ck_buf_printf(out, "\t%08" PRIx32, entry->crc);
+	else
+		ck_buf_str(out, "\t-");
+}
+
 /* Locating reads each local header: let the kernel fetch them all at once, which counts where the
    store is far away. */
 static void fetch_headers(const struct ck_checkpoint *c)
@@ -58,7 +77,7 @@ static int tsv_text(struct ck_buf *out, const struct ck_checkpoint *c, struct ck
 	int rc = CK_OK;
 
 	fetch_headers(c);
-	ck_buf_str(out, "key\tdtype\tshape\tnbytes\tstored_dtype\tfile_offset\n");
+	ck_buf_str(out, "key\tdtype\tshape\tnbytes\tstored_dtype\tfile_offset\tstored_nbytes\tcrc32\n");
 	for (size_t i = 0; i < c->count && !rc; i++) {
 		const struct ck_tensor *t = &c->tensors[i];
 
@@ -71,6 +90,7 @@ static int tsv_text(struct ck_buf *out, const struct ck_checkpoint *c, struct ck
 			ck_buf_printf(out, "\t%" PRIu64, ck_tensor_nbytes(t));
 		ck_buf_printf(out, "\t%s\t", ck_dtype_info(t->stored_dtype)->torch);
 		rc = tsv_offset(out, c, t, err);
+		tsv_stored(out, c, t);
 		ck_buf_byte(out, '\n');
 	}
 	return rc ? rc : out->failed ? ck_fail_nomem(err) : CK_OK;

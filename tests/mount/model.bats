@@ -127,7 +127,7 @@ against_torch() {
 	lists_in_order "$MNT/base/d12/000001/model" "transformer.wte.weight.npy lm_head.weight.npy resid_lambdas.npy x0_lambdas.npy"
 	[[ $(od -An -tf4 "$MNT/base/d12/000001/model.raw/resid_lambdas" | tr -s ' ') == " 1 1 1" ]]
 	[[ $(od -An -tf4 "$MNT/base/d12/000001/model.raw/x0_lambdas" | tr -s ' ') == " 0 0 0" ]]
-	grep -q $'^resid_lambdas\tfloat32\t\[3\]\t12\tfloat32\t-$' "$MNT/base/d12/000001/model.tsv"
+	grep -q $'^resid_lambdas\tfloat32\t\[3\]\t12\tfloat32\t-\t-\t-$' "$MNT/base/d12/000001/model.tsv"
 	[[ $(stat -c %s "$MNT/base/d12/000002/model.raw/x0_lambdas") -eq 0 ]]
 	for step in 3 4 5 6 7; do
 		lambdas=$(find "$MNT/base/d12/00000$step/model" -name '*lambdas*')

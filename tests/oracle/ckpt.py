@@ -177,6 +177,13 @@ def storage_places(path):
     return places
 
 
+def storage_crcs(path):
+    """The CRC-32 of each storage's record: {'0': crc}, by the central directory."""
+    with zipfile.ZipFile(path) as z:
+        prefix = archive_prefix(z) + "data/"
+        return {i.filename[len(prefix):]: i.CRC for i in z.infolist() if i.filename.startswith(prefix)}
+
+
 SAFETENSORS = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "float8_e5m2": "F8_E5M2", "float8_e4m3fn": "F8_E4M3",
     "float8_e8m0fnu": "F8_E8M0", "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e4m3fnuz": "F8_E4M3FNUZ", "int16": "I16", "uint16": "U16",

@@ -116,20 +116,38 @@ def check_safetensors(path, tensors):
             check(same, "%s: %s differs in the library" % (path, key))
 
 
+def tensor_is_record(stored, nbytes, size):
+    """Whether a tensor's elements are, in C order, all the bytes of its storage."""
+    expected, step = [], 1
+    for n in reversed(stored.size):
+        expected.insert(0, step)
+        step *= n
+    ordered = 0 in stored.size or all(n == 1 or have == want for n, have, want in zip(stored.size, stored.stride, expected))
+    return ordered and stored.offset == 0 and nbytes == size
+
+
 def check_tsv(path, tensors, stored_dtypes, stored, pt):
     """STORED has a ckpt.Stored for each key that the file holds; the others (patched ones) have no place.
 
-    file_offset is where the first element lies: the storage's place, and the tensor's offset in it.
+    file_offset is where the first element lies: the storage's place, and the tensor's offset in it. crc32 is what Python's zipfile
+    reads of the record, for a tensor that is the whole record.
     """
     lines = read(path).decode("utf-8").split("\n")
     check(lines[-1] == "", path + ": no newline at the end")
-    check(lines[0] == "\t".join(("key", "dtype", "shape", "nbytes", "stored_dtype", "file_offset")), path + ": header " + lines[0])
+    check(lines[0] == "\t".join(("key", "dtype", "shape", "nbytes", "stored_dtype", "file_offset", "stored_nbytes", "crc32")), path + ": header " + lines[0])
     rows = [line.split("\t") for line in lines[1:-1]]
     check([r[0] for r in rows] == list(tensors), path + ": keys or their order")
-    places, blob = ckpt.storage_places(pt), read(pt)
+    places, crcs, blob = ckpt.storage_places(pt), ckpt.storage_crcs(pt), read(pt)
     for row, (key, tensor) in zip(rows, tensors.items()):
         array, where = ckpt.as_numpy(tensor), "%s: %s" % (path, key)
         check(row[1:5] == [shown_dtype(tensor), shape_text(tensor), str(array.nbytes), stored_dtypes[key]], "%s: %r" % (where, row))
+        if key not in stored:
+            check(row[6:] == ["-", "-"], "%s: %r, but it isn't stored" % (where, row[6:]))
+        else:
+            nbytes = tensor.numel() * element_size(stored_dtypes[key])
+            whole = tensor_is_record(stored[key], nbytes, places[stored[key].key][1]) and any(crcs.values())
+            want = [str(nbytes), "%08x" % crcs[stored[key].key] if whole else "-"]
+            check(row[6:] == want, "%s: stored_nbytes and crc32 %r, want %r" % (where, row[6:], want))
         if key not in stored or not places[stored[key].key][2]:
             check(row[5] == "-", "%s: file_offset %s, but it lies nowhere" % (where, row[5]))
             continue
