@@ -3,6 +3,7 @@
 
 #include "core/file/fd.h"
 #include "core/zip/dir.h"
+#include "core/zip/inflate.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,7 +11,10 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define SMALL_RECORD 4096u      /* bytes of an entry with its header, and what is behind it up to the next */
+/* Bytes that are read at once of an entry with its header, and what is behind it up to the next: a store behind a
+   network answers each read late. */
+#define STORED_AT_ONCE 4096u
+#define DEFLATED_AT_ONCE 65536u
 
 static unsigned char folded(char c)
 {
@@ -68,7 +72,6 @@ struct ck_archive *ck_archive_unref(struct ck_archive *archive)
 	}
 	if (archive->own_scratch)
 		ck_scratch_free(archive->scratch);
-	ck_inflater_free(archive->inflater);
 	pthread_mutex_destroy(&archive->inflating);
 	ck_file_unref(archive->file);
 	free(archive->slots);
@@ -129,6 +132,17 @@ static int local_offset(const struct ck_archive *archive, const struct ck_slot *
 	return rc;
 }
 
+/* Reads the local header, and what is behind it up to the next entry: MAX bytes at most, to BYTES. */
+static int read_head(const struct ck_archive *archive, const struct ck_slot *slot, uint8_t *bytes, size_t max,
+		     struct ck_zipbytes *seen, uint64_t *offset, struct ck_error *err)
+{
+	uint64_t start = slot->entry.header_offset, len = slot->limit - start < max ? slot->limit - start : max;
+	int rc = ck_file_read(archive->file, start, bytes, (size_t)len, err);
+
+	*seen = (struct ck_zipbytes){ .bytes = bytes, .offset = start, .len = len };
+	return rc ? rc : local_offset(archive, slot, seen, offset, err);
+}
+
 static int sink_to_block(void *to, uint64_t offset, const void *data, size_t len, struct ck_error *err)
 {
 	const struct ck_block *block = to;
@@ -143,17 +157,29 @@ static int sink_to_memory(void *to, uint64_t offset, const void *data, size_t le
 	return CK_OK;
 }
 
-/* Under the lock `inflating`. */
-static int inflate_entry(struct ck_archive *archive, const struct ck_slot *slot, ck_inflate_sink *sink,
-			 void *to, struct ck_error *err)
+static int check_crc(const struct ck_archive *archive, const struct ck_entry *e, uint32_t crc, struct ck_error *err)
 {
-	struct ck_deflated what = { .index = slot->zip_index, .size = slot->entry.size, .no_crc = archive->no_crcs };
-	int rc = local_offset(archive, slot, NULL, &what.data, err);
+	if (archive->no_crcs || crc == e->crc)
+		return CK_OK;
+	return ck_fail(err, CK_ERR_CORRUPT, "its CRC is %08x, not %08x", crc, e->crc);
+}
 
-	if (!rc && !archive->inflater)
-		rc = ck_inflater_new(archive->file, &archive->inflater, err);
+static int inflate_entry(const struct ck_archive *archive, const struct ck_slot *slot, ck_inflate_sink *sink, void *to,
+			 struct ck_error *err)
+{
+	struct ck_deflated what = { .stored_size = slot->entry.stored_size, .size = slot->entry.size };
+	uint8_t *bytes = malloc(DEFLATED_AT_ONCE);
+	uint32_t crc = 0;
+	int rc;
+
+	if (!bytes)
+		return ck_fail_nomem(err);
+	rc = read_head(archive, slot, bytes, DEFLATED_AT_ONCE, &what.seen, &what.data, err);
 	if (!rc)
-		rc = ck_inflate(archive->inflater, &what, sink, to, err);
+		rc = ck_inflate(archive->file, &what, sink, to, &crc, err);
+	if (!rc)
+		rc = check_crc(archive, &slot->entry, crc, err);
+	free(bytes);
 	return rc;
 }
 
@@ -281,27 +307,14 @@ bool ck_archive_has_crcs(const struct ck_archive *archive)
 	return !archive->no_crcs;
 }
 
-static int load_deflated(struct ck_archive *archive, struct ck_slot *slot, char *to, struct ck_error *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&archive->inflating);
-	rc = inflate_entry(archive, slot, sink_to_memory, to, err);
-	pthread_mutex_unlock(&archive->inflating);
-	return rc;
-}
-
-/* A small record comes with its header in one read: a store behind a network answers each read late. */
+/* A small record comes with its header in one read. */
 static int load_small(struct ck_archive *archive, const struct ck_slot *slot, char *to, struct ck_error *err)
 {
-	uint8_t bytes[SMALL_RECORD];
-	const struct ck_zipbytes seen = {
-		.bytes = bytes, .offset = slot->entry.header_offset, .len = slot->limit - slot->entry.header_offset };
+	uint8_t bytes[STORED_AT_ONCE];
+	struct ck_zipbytes seen;
 	uint64_t offset = 0;
-	int rc = ck_file_read(archive->file, seen.offset, bytes, (size_t)seen.len, err);
+	int rc = read_head(archive, slot, bytes, sizeof(bytes), &seen, &offset, err);
 
-	if (!rc)
-		rc = local_offset(archive, slot, &seen, &offset, err);
 	if (!rc)
 		memcpy(to, bytes + (offset - seen.offset), (size_t)slot->entry.size);
 	return rc;
@@ -313,10 +326,10 @@ static int load_stored(struct ck_archive *archive, size_t i, char *to, struct ck
 	struct ck_origin origin = { 0 };
 	int rc;
 
-	if (slot->limit - slot->entry.header_offset <= SMALL_RECORD)
+	if (slot->limit - slot->entry.header_offset <= STORED_AT_ONCE)
 		return load_small(archive, slot, to, err);
 	rc = ck_archive_locate(archive, i, &origin, err);
-	return rc ? rc : ck_file_read(origin.file, origin.byte, to, (size_t)archive->slots[i].entry.size, err);
+	return rc ? rc : ck_file_read(origin.file, origin.byte, to, (size_t)slot->entry.size, err);
 }
 
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
@@ -326,7 +339,6 @@ int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out
 	const struct ck_entry *e = &slot->entry;
 	struct ck_error found = CK_ERROR_INIT;
 	char *data = NULL;
-	uint32_t crc = 0;
 	int rc;
 
 	if (e->size > max || e->size == SIZE_MAX)
@@ -334,15 +346,13 @@ int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out
 	else if (!(data = malloc((size_t)e->size + 1)))
 		rc = ck_fail_nomem(&found);
 	else if (e->method == CK_ZIP_DEFLATED)
-		rc = load_deflated(archive, slot, data, &found);
+		rc = inflate_entry(archive, slot, sink_to_memory, data, &found);
 	else
 		rc = load_stored(archive, i, data, &found);
 	if (!rc)
 		rc = ck_file_verify(archive->file, &found);
-	if (!rc && !archive->no_crcs)
-		crc = (uint32_t)crc32_z(0, (const uint8_t *)data, (size_t)e->size);
-	if (!rc && crc != e->crc)
-		rc = ck_fail(&found, CK_ERR_CORRUPT, "its CRC is %08x, not %08x", crc, e->crc);
+	if (!rc && e->method == CK_ZIP_STORED)
+		rc = check_crc(archive, e, (uint32_t)crc32_z(0, (const uint8_t *)data, (size_t)e->size), &found);
 	if (rc) {
 		free(data);
 		return refuse(archive, slot, &found, err);

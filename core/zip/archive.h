@@ -1,5 +1,5 @@
 /*
- * archive - the entries of a .pt and where their bytes lie. libzip is touched only here.
+ * archive - the entries of a .pt and where their bytes lie.
  *
  * A .pt is a zip with everything below one directory ("archive/", "model_000500/"); names here are
  * without it: "data.pkl", "data/0". Opening reads the end of the file, its central directory and no
@@ -26,12 +26,11 @@ struct ck_entry {
 /*
  * The memory for opening a .pt: the zip's directory, the pickle and its values, the table of tensors, the outline. 64
  * MB are promised. Some of that is left for what is not counted: the rounding of malloc and of pages, stacks, the
- * window through which the zip is read. A model of 100,000 tensors needs 45 MB.
+ * window through which the zip is read. A model of 100,000 tensors needs 38 MB.
  */
 #define CK_OPEN_BYTES ((size_t)58 << 20)
 
-/* Limits on what a zip may ask for. While it is opened an entry takes about 460 bytes, most of them libzip's: 60 MB
-   for so many. */
+/* Limits on what a zip may ask for. */
 #define CK_ARCHIVE_MAX_ENTRIES (1u << 17)
 #define CK_ARCHIVE_MAX_INFLATED (UINT64_C(64) << 30)  /* bytes of one deflated entry */
 

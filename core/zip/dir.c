@@ -6,43 +6,65 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
-#define END_SIZE 22
-#define END_MAX (END_SIZE + 0xffff)     /* with the longest comment */
-#define END64_SIZE 56
-#define LOCATOR_SIZE 20
-
-#define SIG_LOCAL 0x04034b50u
-#define SIG_RECORD 0x02014b50u
-#define SIG_END 0x06054b50u
-#define SIG_END64 0x06064b50u
-#define SIG_LOCATOR 0x07064b50u
-
+/* Extra fields. */
 #define ZIP64_ID 0x0001
+#define UNICODE_PATH_ID 0x7075
 
 /* Bits that say how hard the deflater tried; writers differ in whether the local header has them. */
 #define LEVEL_BITS 0x0006
 
-static uint32_t peek_u32(const uint8_t *at)
+/* *AT: LEN bytes at OFFSET, valid until the next look. CK_ERR_CORRUPT when they are not all in the file. */
+static int peek(struct ck_zipdir *dir, uint64_t offset, size_t len, const uint8_t **at, struct ck_error *err)
 {
-	struct ck_cursor c = ck_cursor(at, 4);
+	uint64_t size = ck_file_size(dir->file), last = size > sizeof(dir->window) ? size - sizeof(dir->window) : 0;
+	size_t want;
+	int rc;
 
-	return ck_cursor_u32(&c);
+	if (offset > size || len > size - offset || len > sizeof(dir->window))
+		return ck_fail(err, CK_ERR_CORRUPT,
+			       "expected %zu bytes at %" PRIu64 ", found a file of %" PRIu64 " bytes", len, offset,
+			       size);
+	if (offset < dir->start || offset - dir->start > dir->filled ||
+	    len > dir->filled - (offset - dir->start)) {
+		/* Never less than a whole window: a look at the tail brings the directory, which lies before it. */
+		dir->start = offset < last ? offset : last;
+		want = last ? sizeof(dir->window) : (size_t)size;
+		dir->filled = 0;
+		rc = ck_file_read(dir->file, dir->start, dir->window, want, err);
+		if (rc)
+			return rc;
+		dir->filled = want;
+	}
+	*at = dir->window + (offset - dir->start);
+	return CK_OK;
 }
 
-static int no_zip(struct ck_zipsource *src, struct ck_error *err)
+bool ck_zip_is_legacy(const uint8_t *head, size_t len)
 {
-	static const uint8_t legacy[] = { 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19 };
-	uint64_t size = ck_zipsource_size(src);
+	static const uint8_t number[] = { 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.' };
+	static const char text[] = "L119547037146038801333356L\n.";
+	size_t at = len > 2 && head[2] == 0x95 ? 11 : 2;
+
+	if (len >= sizeof(text) - 1 && memcmp(head, text, sizeof(text) - 1) == 0)
+		return true;
+	return len >= at + sizeof(number) && head[0] == 0x80 && memcmp(head + at, number, sizeof(number)) == 0;
+}
+
+/* Says what the file is instead of a zip. */
+static int no_zip(struct ck_zipdir *dir, struct ck_error *err)
+{
+	uint64_t size = ck_file_size(dir->file);
 	size_t len = size < 512 ? (size_t)size : 512;
 	const uint8_t *head;
-	int rc = ck_zipsource_peek(src, 0, len, &head, err);
+	int rc = peek(dir, 0, len, &head, err);
 
 	if (rc)
 		return rc;
 	if (len == 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "the file is empty");
-	if (head[0] == 0x80 && memmem(head, len < 32 ? len : 32, legacy, sizeof(legacy)))
+	if (ck_zip_is_legacy(head, len))
 		return ck_fail(err, CK_ERR_UNSUPPORTED,
 			       "a legacy torch file (before 1.6); save it again with torch.save of 1.6 or later");
 	if (head[0] == 0x80 && len > 1 && head[1] >= 2 && head[1] <= 5)
@@ -50,7 +72,7 @@ static int no_zip(struct ck_zipsource *src, struct ck_error *err)
 	if (len >= 262 && memcmp(head + 257, "ustar", 5) == 0)
 		return ck_fail(err, CK_ERR_UNSUPPORTED,
 			       "a tar, as very old torch wrote it; save it again with torch.save of 1.6 or later");
-	if (len >= 4 && peek_u32(head) == SIG_LOCAL)
+	if (len >= 4 && ck_zip_u32(head) == CK_ZIP_SIG_LOCAL)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "no end of central directory: the file is truncated or half-written");
 	return ck_fail(err, CK_ERR_CORRUPT, "not a zip file: no end of central directory (is it truncated?)");
@@ -58,81 +80,80 @@ static int no_zip(struct ck_zipsource *src, struct ck_error *err)
 
 /*
  * Where the end record starts: torch and other readers go by the last one. Bytes behind the record and its comment (a
- * newline, the zeros of a rounded upload) do not belong to the zip, and are cut off. Readers that mind comments go by a
+ * newline, the zeros of a rounded upload) do not belong to the zip. Readers that mind comments go by a
  * record whose comment ends where the file ends. A file with such a second record is refused.
  */
-static int find_end(struct ck_zipsource *src, uint64_t *at, struct ck_error *err)
+static int find_end(struct ck_zipdir *dir, uint64_t *at, struct ck_error *err)
 {
-	uint64_t size = ck_zipsource_size(src), found = UINT64_MAX, other = UINT64_MAX;
-	size_t len = size < END_MAX ? (size_t)size : END_MAX, comment = 0;
+	uint64_t size = ck_file_size(dir->file), found = UINT64_MAX, other = UINT64_MAX;
+	size_t len = size < CK_ZIP_TAIL ? (size_t)size : CK_ZIP_TAIL, comment = 0;
 	const uint8_t *tail;
-	int rc = ck_zipsource_peek(src, size - len, len, &tail, err);
+	int rc = peek(dir, size - len, len, &tail, err);
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i + END_SIZE <= len; i++) {
-		if (peek_u32(tail + i) != SIG_END)
+	for (size_t i = 0; i + CK_ZIP_END_SIZE <= len; i++) {
+		if (ck_zip_u32(tail + i) != CK_ZIP_SIG_END)
 			continue;
-		if (found != UINT64_MAX && found + END_SIZE + comment == size)
+		if (found != UINT64_MAX && found + CK_ZIP_END_SIZE + comment == size)
 			other = found;
 		found = size - len + i;
 		comment = (size_t)(tail[i + 20] | tail[i + 21] << 8);
 	}
 	if (found == UINT64_MAX)
-		return no_zip(src, err);
+		return no_zip(dir, err);
 	if (other != UINT64_MAX)
 		return ck_fail(err, CK_ERR_CORRUPT, "two ends of central directory, at %" PRIu64 " and %" PRIu64, other,
 			       found);
-	if (comment > size - found - END_SIZE)
+	if (comment > size - found - CK_ZIP_END_SIZE)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "expected a comment of %zu bytes behind the end of central directory, found %" PRIu64,
-			       comment, size - found - END_SIZE);
-	ck_zipsource_cut(src, found + END_SIZE + comment);
+			       comment, size - found - CK_ZIP_END_SIZE);
 	*at = found;
 	return CK_OK;
 }
 
 /* The zip64 end record that the locator in front of AT names, if there is one. *AT becomes its
    start. */
-static int read_end64(struct ck_zipsource *src, uint64_t *at, struct ck_zipend *end, struct ck_error *err)
+static int read_end64(struct ck_zipdir *dir, uint64_t *at, struct ck_error *err)
 {
 	const uint8_t *p;
 	struct ck_cursor c;
 	uint64_t where, rest, disks, count_here;
 	int rc;
 
-	if (*at < LOCATOR_SIZE)
+	if (*at < CK_ZIP_LOCATOR_SIZE)
 		return CK_OK;
-	rc = ck_zipsource_peek(src, *at - LOCATOR_SIZE, LOCATOR_SIZE, &p, err);
+	rc = peek(dir, *at - CK_ZIP_LOCATOR_SIZE, CK_ZIP_LOCATOR_SIZE, &p, err);
 	if (rc)
 		return rc;
-	c = ck_cursor(p, LOCATOR_SIZE);
-	if (ck_cursor_u32(&c) != SIG_LOCATOR)
+	c = ck_cursor(p, CK_ZIP_LOCATOR_SIZE);
+	if (ck_cursor_u32(&c) != CK_ZIP_SIG_LOCATOR)
 		return CK_OK;
 	disks = ck_cursor_u32(&c);
 	where = ck_cursor_u64(&c);
 	if (disks != 0 || ck_cursor_u32(&c) != 1)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
-	if (*at - LOCATOR_SIZE < END64_SIZE || where > *at - LOCATOR_SIZE - END64_SIZE)
+	if (*at - CK_ZIP_LOCATOR_SIZE < CK_ZIP_END64_SIZE || where > *at - CK_ZIP_LOCATOR_SIZE - CK_ZIP_END64_SIZE)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "zip64 end record at %" PRIu64 ", not in front of its locator at %" PRIu64, where,
-			       *at - LOCATOR_SIZE);
-	rest = *at - LOCATOR_SIZE - where - 12;
+			       *at - CK_ZIP_LOCATOR_SIZE);
+	rest = *at - CK_ZIP_LOCATOR_SIZE - where - 12;
 
-	rc = ck_zipsource_peek(src, where, END64_SIZE, &p, err);
+	rc = peek(dir, where, CK_ZIP_END64_SIZE, &p, err);
 	if (rc)
 		return rc;
-	c = ck_cursor(p, END64_SIZE);
-	if (ck_cursor_u32(&c) != SIG_END64 || ck_cursor_u64(&c) != rest)
+	c = ck_cursor(p, CK_ZIP_END64_SIZE);
+	if (ck_cursor_u32(&c) != CK_ZIP_SIG_END64 || ck_cursor_u64(&c) != rest)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "expected a zip64 end record at %" PRIu64 ", where its locator says", where);
 	ck_cursor_u32(&c);  /* versions */
 	disks = ck_cursor_u64(&c);
 	count_here = ck_cursor_u64(&c);
-	end->count = ck_cursor_u64(&c);
-	end->size = ck_cursor_u64(&c);
-	end->offset = ck_cursor_u64(&c);
-	if (disks != 0 || count_here != end->count)
+	dir->count = ck_cursor_u64(&c);
+	dir->size = ck_cursor_u64(&c);
+	dir->offset = ck_cursor_u64(&c);
+	if (disks != 0 || count_here != dir->count)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
 	*at = where;
 	return CK_OK;
@@ -145,49 +166,71 @@ static bool narrow_agrees(uint64_t narrow, uint64_t wide, uint64_t ones)
 	return narrow == wide || narrow == ones;
 }
 
-int ck_zipdir_end(struct ck_zipsource *src, struct ck_zipend *end, struct ck_error *err)
+/* Finds where the records lie. */
+static int find_directory(struct ck_zipdir *dir, struct ck_error *err)
 {
-	struct ck_zipend narrow;
+	uint64_t narrow_count, narrow_size, narrow_offset;
 	struct ck_cursor c;
 	const uint8_t *p;
 	uint64_t at = 0, disks, count_here, start;
-	int rc = find_end(src, &at, err);
+	int rc = find_end(dir, &at, err);
 
 	if (rc)
 		return rc;
-	rc = ck_zipsource_peek(src, at, END_SIZE, &p, err);
+	rc = peek(dir, at, CK_ZIP_END_SIZE, &p, err);
 	if (rc)
 		return rc;
-	c = ck_cursor(p + 4, END_SIZE - 4);
+	c = ck_cursor(p + 4, CK_ZIP_END_SIZE - 4);
 	disks = ck_cursor_u32(&c);
 	count_here = ck_cursor_u16(&c);
-	narrow.count = ck_cursor_u16(&c);
-	narrow.size = ck_cursor_u32(&c);
-	narrow.offset = ck_cursor_u32(&c);
-	if (disks != 0 || count_here != narrow.count)
+	narrow_count = ck_cursor_u16(&c);
+	narrow_size = ck_cursor_u32(&c);
+	narrow_offset = ck_cursor_u32(&c);
+	if (disks != 0 || count_here != narrow_count)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "a zip split over several disks");
 
-	*end = narrow;
+	dir->count = narrow_count;
+	dir->size = narrow_size;
+	dir->offset = narrow_offset;
 	start = at;
-	rc = read_end64(src, &start, end, err);
+	rc = read_end64(dir, &start, err);
 	if (rc)
 		return rc;
-	if (!narrow_agrees(narrow.count, end->count, 0xffff) || !narrow_agrees(narrow.size, end->size, UINT32_MAX) ||
-	    !narrow_agrees(narrow.offset, end->offset, UINT32_MAX))
+	if (!narrow_agrees(narrow_count, dir->count, 0xffff) || !narrow_agrees(narrow_size, dir->size, UINT32_MAX) ||
+	    !narrow_agrees(narrow_offset, dir->offset, UINT32_MAX))
 		return ck_fail(err, CK_ERR_CORRUPT, "the end record and the zip64 end record disagree");
-	if (end->offset > start || end->size != start - end->offset)
+	if (dir->offset > start || dir->size != start - dir->offset)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "central directory of %" PRIu64 " bytes at %" PRIu64 " does not end at %" PRIu64
-			       ", where the end record is (bytes in front of the zip?)", end->size, end->offset, start);
-	if (end->count > end->size / CK_ZIP_RECORD_SIZE)
+			       ", where the end record is (bytes in front of the zip?)", dir->size, dir->offset, start);
+	if (dir->count > dir->size / CK_ZIP_RECORD_SIZE)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "%" PRIu64 " entries can't be in a central directory of %" PRIu64 " bytes",
-			       end->count, end->size);
+			       dir->count, dir->size);
+	dir->next = dir->offset;
 	return CK_OK;
 }
 
-/* Finds the zip64 block among the extra fields. False unless there is one, and one only. */
-static bool find_zip64(const uint8_t *extra, size_t len, struct ck_cursor *out)
+int ck_zipdir_open(struct ck_file *file, struct ck_zipdir **out, struct ck_error *err)
+{
+	struct ck_zipdir *dir = malloc(sizeof(*dir));
+	int rc;
+
+	if (!dir)
+		return ck_fail_nomem(err);
+	dir->file = file;
+	dir->start = 0;
+	dir->filled = 0;
+	rc = find_directory(dir, err);
+	if (rc)
+		free(dir);
+	else
+		*out = dir;
+	return rc;
+}
+
+/* How many extra fields ID there are. *OUT: the last of them. -1: the fields don't end where they should. */
+static int find_extra(const uint8_t *extra, size_t len, uint16_t wanted, struct ck_cursor *out)
 {
 	struct ck_cursor c = ck_cursor(extra, len);
 	int found = 0;
@@ -198,12 +241,12 @@ static bool find_zip64(const uint8_t *extra, size_t len, struct ck_cursor *out)
 		uint16_t n = ck_cursor_u16(&c);
 		const uint8_t *block = ck_cursor_take(&c, n);
 
-		if (block && id == ZIP64_ID) {
+		if (block && id == wanted) {
 			*out = ck_cursor(block, n);
 			found++;
 		}
 	}
-	return c.ok && found == 1;
+	return c.ok ? found : -1;
 }
 
 /*
@@ -218,7 +261,7 @@ static int widen(struct ck_ziprecord *rec, const uint8_t *extra, size_t len, boo
 
 	if (!size && !stored && !offset)
 		return CK_OK;
-	if (!find_zip64(extra, len, &wide))
+	if (find_extra(extra, len, ZIP64_ID, &wide) != 1)
 		return ck_fail(err, CK_ERR_CORRUPT, "a size or an offset of 0xffffffff without one zip64 field");
 	if (size)
 		rec->size = ck_cursor_u64(&wide);
@@ -231,10 +274,30 @@ static int widen(struct ck_ziprecord *rec, const uint8_t *extra, size_t len, boo
 	return wide.ok ? CK_OK : ck_fail(err, CK_ERR_CORRUPT, "the zip64 field is too short");
 }
 
-int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64_t *pos,
-		   struct ck_ziprecord *rec, struct ck_error *err)
+/* Some readers go by the name in this field, torch by the one in the record. A field whose CRC is not that of the
+   record's name is out of date, and no reader goes by it. */
+static int check_unicode_path(const struct ck_ziprecord *rec, const uint8_t *extra, size_t len, struct ck_error *err)
 {
-	uint64_t left = end->offset + end->size - *pos;
+	struct ck_cursor field;
+	uint8_t version;
+	uint32_t crc;
+
+	if (find_extra(extra, len, UNICODE_PATH_ID, &field) < 1)
+		return CK_OK;
+	version = ck_cursor_u8(&field);
+	crc = ck_cursor_u32(&field);
+	if (version != 1 || crc != (uint32_t)crc32_z(0, (const Bytef *)rec->name, rec->name_len) ||
+	    (ck_cursor_left(&field) == rec->name_len &&
+	     memcmp(ck_cursor_take(&field, rec->name_len), rec->name, rec->name_len) == 0))
+		return CK_OK;
+	ck_error_set(err, CK_ERR_CORRUPT, "its Unicode path extra field has another name");
+	ck_error_subject(err, rec->name, rec->name_len);
+	return CK_ERR_CORRUPT;
+}
+
+int ck_zipdir_next(struct ck_zipdir *dir, struct ck_ziprecord *rec, struct ck_error *err)
+{
+	uint64_t at = dir->next, left = dir->offset + dir->size - at;
 	size_t extra_len, comment_len, len = CK_ZIP_RECORD_SIZE;
 	struct ck_cursor c;
 	const uint8_t *p;
@@ -242,12 +305,12 @@ int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64
 
 	if (left < len)
 		goto cut;
-	rc = ck_zipsource_peek(src, *pos, len, &p, err);
+	rc = peek(dir, at, len, &p, err);
 	if (rc)
 		return rc;
 	c = ck_cursor(p, len);
-	if (ck_cursor_u32(&c) != SIG_RECORD)
-		return ck_fail(err, CK_ERR_CORRUPT, "expected a central directory record at %" PRIu64, *pos);
+	if (ck_cursor_u32(&c) != CK_ZIP_SIG_RECORD)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected a central directory record at %" PRIu64, at);
 	ck_cursor_u32(&c);  /* versions */
 	rec->flags = ck_cursor_u16(&c);
 	rec->method = ck_cursor_u16(&c);
@@ -266,14 +329,16 @@ int ck_zipdir_next(struct ck_zipsource *src, const struct ck_zipend *end, uint64
 	len += rec->name_len + extra_len + comment_len;
 	if (left < len)
 		goto cut;
-	rc = ck_zipsource_peek(src, *pos, len, &p, err);
+	rc = peek(dir, at, len, &p, err);
 	if (rc)
 		return rc;
 	rec->name = (const char *)p + CK_ZIP_RECORD_SIZE;
-	*pos += len;
-	return widen(rec, p + CK_ZIP_RECORD_SIZE + rec->name_len, extra_len, false, err);
+	dir->next += len;
+	p += CK_ZIP_RECORD_SIZE + rec->name_len;
+	rc = widen(rec, p, extra_len, false, err);
+	return rc ? rc : check_unicode_path(rec, p, extra_len, err);
 cut:
-	return ck_fail(err, CK_ERR_CORRUPT, "the central directory ends within the record at %" PRIu64, *pos);
+	return ck_fail(err, CK_ERR_CORRUPT, "the central directory ends within the record at %" PRIu64, at);
 }
 
 /* An entry with a descriptor has its header written before the data: fields not known by then are zero. */
@@ -332,7 +397,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 	if (rc)
 		goto out;
 	c = ck_cursor(buf, len);
-	if (ck_cursor_u32(&c) != SIG_LOCAL) {
+	if (ck_cursor_u32(&c) != CK_ZIP_SIG_LOCAL) {
 		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a local header at %" PRIu64, rec->header_offset);
 		goto out;
 	}

@@ -7,7 +7,6 @@
 #include "core/zip/archive.h"
 #include "core/base/hash.h"
 #include "core/file/scratch.h"
-#include "core/zip/inflate.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,7 +21,6 @@
 struct ck_slot {
 	struct ck_entry entry;
 	uint64_t limit;                         /* where the next entry or the central directory starts */
-	uint32_t zip_index;                     /* libzip's, which counts directories */
 	uint16_t flags;                         /* of the central record */
 	_Atomic uint64_t offset;                /* stored: of the bytes, or CK_UNPLACED */
 	struct ck_block *block;                 /* deflated: where the bytes are, or NULL; see ck_scratch_put() */
@@ -41,8 +39,7 @@ struct ck_archive {
 	/* Every CRC is 0: they were turned off (torch.serialization.set_crc32_options). */
 	bool no_crcs;
 	struct ck_hash_key key;         /* of the index */
-	pthread_mutex_t inflating;      /* guards `inflater`, and lets no entry be inflated twice */
-	struct ck_inflater *inflater;   /* made for the first deflated entry */
+	pthread_mutex_t inflating;      /* lets no entry be inflated to temporary space twice */
 	struct ck_scratch *scratch;     /* for deflated entries */
 	bool own_scratch;               /* a program without a mount gave none */
 };

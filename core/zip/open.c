@@ -3,16 +3,8 @@
 #include "core/zip/dir.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Bytes of memory while a directory is read: for an entry, mostly libzip's; and for a byte of the directory, which is
-   largely names, kept by libzip and by us. */
-#define ENTRY_COST 310u
-#define BYTE_COST 2u
-#define MANY_ENTRIES 1024u
-#define MAX_ODD_NAMES 8192u                     /* entries other than data/NUMBER */
 
 /* Where one entry lies at least: a local header without extra field, and the stored bytes. */
 struct extent {
@@ -20,13 +12,17 @@ struct extent {
 	uint32_t slot;                  /* CK_NO_SLOT for a directory */
 };
 
+/* Memory that an entry takes while its archive is opened, besides its name: its slot, its extent, and up to four places
+   in the index. */
+#define ENTRY_COST (sizeof(struct ck_slot) + sizeof(struct extent) + 4 * sizeof(uint32_t))
+/* A directory may take half of the memory for opening a .pt. The other half is the pickle's. */
+#define MOST_MEMORY (CK_OPEN_BYTES / 2)
+
 /* What exists only while an archive is opened. */
 struct opening {
 	struct ck_archive *archive;
-	struct ck_zipsource *src;
-	zip_t *zip;
-	struct ck_zipend end;
-	struct extent *extents;         /* end.count of them */
+	struct ck_zipdir *dir;
+	struct extent *extents;         /* dir->count of them */
 	char *name_to;                  /* where the next name goes */
 };
 
@@ -52,12 +48,9 @@ static int check_name(const char *name, size_t len, struct ck_error *err)
 	return CK_OK;
 }
 
-/* Refuses what we don't read, then everything that libzip and the walk see differently. */
-static int check_record(const struct ck_ziprecord *rec, const zip_stat_t *st, struct ck_error *err)
+/* Refuses what we don't read. */
+static int check_record(const struct ck_ziprecord *rec, struct ck_error *err)
 {
-	const zip_uint64_t need = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_CRC |
-				  ZIP_STAT_COMP_METHOD;
-
 	if (rec->flags & (CK_ZIP_ENCRYPTED | CK_ZIP_STRONG | CK_ZIP_MASKED))
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "an encrypted entry");
 	if (rec->flags & CK_ZIP_PATCHED)
@@ -65,27 +58,11 @@ static int check_record(const struct ck_ziprecord *rec, const zip_stat_t *st, st
 	if (rec->method != CK_ZIP_STORED && rec->method != CK_ZIP_DEFLATED)
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "compression method %u; only stored and deflated are read",
 			       rec->method);
-	if ((st->valid & need) != need || rec->size != st->size || rec->stored_size != st->comp_size ||
-	    rec->crc != st->crc || rec->method != st->comp_method)
-		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another size, CRC or method");
-	if (strlen(st->name) != rec->name_len || memcmp(st->name, rec->name, rec->name_len) != 0)
-		return ck_fail(err, CK_ERR_CORRUPT, "libzip reads another name");
 	if (rec->method == CK_ZIP_STORED && rec->size != rec->stored_size)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "expected two equal sizes of a stored entry, found %" PRIu64 " and %" PRIu64, rec->size,
 			       rec->stored_size);
 	return CK_OK;
-}
-
-/* "data/" and up to six digits, as torch numbers storages. */
-static bool is_storage(const char *name, size_t len)
-{
-	if (len < 6 || len > 11 || memcmp(name, "data/", 5) != 0)
-		return false;
-	for (size_t i = 5; i < len; i++)
-		if (name[i] < '0' || name[i] > '9')
-			return false;
-	return true;
 }
 
 /* The entry's extent, checked to lie in front of the central directory. */
@@ -94,11 +71,11 @@ static int make_extent(const struct opening *o, const struct ck_ziprecord *rec, 
 {
 	uint64_t head = CK_ZIP_LOCAL_SIZE + rec->name_len;
 
-	if (rec->header_offset > o->end.offset || head > o->end.offset - rec->header_offset ||
-	    rec->stored_size > o->end.offset - rec->header_offset - head)
+	if (rec->header_offset > o->dir->offset || head > o->dir->offset - rec->header_offset ||
+	    rec->stored_size > o->dir->offset - rec->header_offset - head)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "%" PRIu64 " bytes at %" PRIu64 " do not end before the central directory at %" PRIu64,
-			       rec->stored_size, rec->header_offset, o->end.offset);
+			       rec->stored_size, rec->header_offset, o->dir->offset);
 	extent->start = rec->header_offset;
 	extent->end = rec->header_offset + head + rec->stored_size;
 	extent->slot = CK_NO_SLOT;
@@ -123,8 +100,7 @@ static int check_top(struct opening *o, const struct ck_ziprecord *rec, struct c
 	return CK_OK;
 }
 
-static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct extent *extent,
-		    uint32_t zip_index, struct ck_error *err)
+static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct extent *extent, struct ck_error *err)
 {
 	struct ck_archive *archive = o->archive;
 	struct ck_slot *slot = &archive->slots[archive->count];
@@ -141,7 +117,6 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 		.method = rec->method,
 	};
 	o->name_to += rec->name_len + 1;
-	slot->zip_index = zip_index;
 	slot->flags = rec->flags;
 	atomic_init(&slot->offset, CK_UNPLACED);
 	atomic_init(&slot->failure, NULL);
@@ -157,68 +132,37 @@ static int add_slot(struct opening *o, const struct ck_ziprecord *rec, struct ex
 	return CK_OK;
 }
 
-static int add_entry(struct opening *o, uint32_t zip_index, const struct ck_ziprecord *rec,
-		     struct ck_error *err)
+static int add_entry(struct opening *o, struct extent *extent, const struct ck_ziprecord *rec, struct ck_error *err)
 {
-	struct extent *extent = &o->extents[zip_index];
-	zip_stat_t st;
-	int rc;
+	int rc = check_name(rec->name, rec->name_len, err);
 
-	if (zip_stat_index(o->zip, zip_index, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW, &st) < 0)
-		rc = ck_zipsource_fail(o->src, zip_get_error(o->zip), err);
-	else
-		rc = check_record(rec, &st, err);
+	if (!rc)
+		rc = check_top(o, rec, err);
+	if (!rc)
+		rc = check_record(rec, err);
 	if (!rc)
 		rc = make_extent(o, rec, extent, err);
 	if (!rc && rec->name[rec->name_len - 1] != '/')
-		rc = add_slot(o, rec, extent, zip_index, err);
+		rc = add_slot(o, rec, extent, err);
 	else if (!rc && rec->size)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a directory without bytes, found %" PRIu64, rec->size);
 	ck_error_subject(err, rec->name, rec->name_len);
 	return rc;
 }
 
-/*
- * What can be said of the names before libzip sees them. libzip puts them into a hash table without a secret
- * (h * 33 + c), so that names made to collide cost it the square of their number: minutes, for half a million.
- * Numbers of up to six digits can't collide there, whatever is in front of them; of other names a few are allowed.
- */
-static int check_names(struct opening *o, struct ck_error *err)
+static int add_entries(struct opening *o, struct ck_error *err)
 {
-	uint64_t pos = o->end.offset;
-	size_t odd = 0, top;
 	struct ck_ziprecord rec;
 	int rc = CK_OK;
 
-	for (uint64_t i = 0; i < o->end.count && !rc; i++) {
-		rc = ck_zipdir_next(o->src, &o->end, &pos, &rec, err);
-		if (rc)
-			return rc;
-		rc = check_name(rec.name, rec.name_len, err);
+	for (uint64_t i = 0; i < o->dir->count && !rc; i++) {
+		rc = ck_zipdir_next(o->dir, &rec, err);
 		if (!rc)
-			rc = check_top(o, &rec, err);
-		top = o->archive->top_len;
-		if (!rc && !is_storage(rec.name + top, rec.name_len - top) && ++odd > MAX_ODD_NAMES)
-			rc = ck_fail(err, CK_ERR_LIMIT, "more than %u entries not named data/NUMBER", MAX_ODD_NAMES);
-		ck_error_subject(err, rec.name, rec.name_len);
+			rc = add_entry(o, &o->extents[i], &rec, err);
 	}
-	return rc;
-}
-
-static int walk(struct opening *o, struct ck_error *err)
-{
-	uint64_t pos = o->end.offset;
-	struct ck_ziprecord rec;
-	int rc = CK_OK;
-
-	for (uint32_t i = 0; i < o->end.count && !rc; i++) {
-		rc = ck_zipdir_next(o->src, &o->end, &pos, &rec, err);
-		if (!rc)
-			rc = add_entry(o, i, &rec, err);
-	}
-	if (!rc && pos != o->end.offset + o->end.size)
+	if (!rc && o->dir->next != o->dir->offset + o->dir->size)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "the central directory has more than its %" PRIu64 " entries",
-			     o->end.count);
+			     o->dir->count);
 	return rc;
 }
 
@@ -233,13 +177,13 @@ static int compare_extents(const void *a, const void *b)
 static int check_extents(struct opening *o, struct ck_error *err)
 {
 	struct extent *e = o->extents;
-	size_t count = (size_t)o->end.count;
+	size_t count = (size_t)o->dir->count;
 
 	qsort(e, count, sizeof(*e), compare_extents);
 	if (e[0].start != 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "%" PRIu64 " bytes in front of the first entry", e[0].start);
 	for (size_t i = 0; i < count; i++) {
-		uint64_t limit = i + 1 < count ? e[i + 1].start : o->end.offset;
+		uint64_t limit = i + 1 < count ? e[i + 1].start : o->dir->offset;
 		struct ck_slot *slot = e[i].slot == CK_NO_SLOT ? NULL : &o->archive->slots[e[i].slot];
 
 		if (e[i].end > limit) {
@@ -259,23 +203,23 @@ static int check_extents(struct opening *o, struct ck_error *err)
 static int allocate(struct opening *o, struct ck_error *err)
 {
 	struct ck_archive *archive = o->archive;
-	size_t count = (size_t)o->end.count, places = 4;
+	size_t count = (size_t)o->dir->count, places = 4;
 	uint64_t most;
 
 	if (count == 0)
 		return ck_fail(err, CK_ERR_CORRUPT, "no entries: not a torch.save file");
 	if (count > CK_ARCHIVE_MAX_ENTRIES)
 		return ck_fail(err, CK_ERR_LIMIT, "%zu entries; at most %u are read", count, CK_ARCHIVE_MAX_ENTRIES);
-	most = (CK_OPEN_BYTES - ENTRY_COST * count) / BYTE_COST;
-	if (o->end.size > most)
+	most = MOST_MEMORY - ENTRY_COST * count;
+	if (o->dir->size > most)
 		return ck_fail(err, CK_ERR_LIMIT, "a central directory of %" PRIu64 " bytes; of %zu entries at most %"
-			       PRIu64 " are read", o->end.size, count, most);
+			       PRIu64 " are read", o->dir->size, count, most);
 	while (places < 2 * count)
 		places *= 2;
 	archive->slots = calloc(count, sizeof(*archive->slots));
 	archive->index = malloc(places * sizeof(*archive->index));
 	/* A record is longer than its name and a NUL; the directory's own name comes first. */
-	archive->names = malloc((size_t)o->end.size + UINT16_MAX);
+	archive->names = malloc((size_t)o->dir->size + UINT16_MAX);
 	o->extents = malloc(count * sizeof(*o->extents));
 	if (!archive->slots || !archive->index || !archive->names || !o->extents)
 		return ck_fail_nomem(err);
@@ -287,22 +231,12 @@ static int allocate(struct opening *o, struct ck_error *err)
 
 static int read_directory(struct opening *o, struct ck_error *err)
 {
-	int rc = ck_zipsource_new(o->archive->file, &o->src, err);
+	int rc = ck_zipdir_open(o->archive->file, &o->dir, err);
 
-	if (!rc)
-		rc = ck_zipdir_end(o->src, &o->end, err);
-	/* Before libzip opens it: libzip allocates what the end record asks for. */
 	if (!rc)
 		rc = allocate(o, err);
 	if (!rc)
-		rc = check_names(o, err);
-	if (!rc)
-		rc = ck_zipsource_open(o->src, &o->zip, err);
-	if (!rc && zip_get_num_entries(o->zip, ZIP_FL_UNCHANGED) != (zip_int64_t)o->end.count)
-		rc = ck_fail(err, CK_ERR_CORRUPT, "libzip counts %lld entries, the end record %" PRIu64,
-			     (long long)zip_get_num_entries(o->zip, ZIP_FL_UNCHANGED), o->end.count);
-	if (!rc)
-		rc = walk(o, err);
+		rc = add_entries(o, err);
 	if (!rc)
 		rc = check_extents(o, err);
 	o->archive->names_len = (size_t)(o->name_to - o->archive->names);
@@ -344,13 +278,8 @@ int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_err
 	rc = read_directory(&o, err);
 	if (!rc)
 		rc = ck_file_verify(file, err);
-	if (o.zip)
-		zip_discard(o.zip);
-	ck_zipsource_free(o.src);
+	free(o.dir);
 	free(o.extents);
-	/* libzip takes small pieces, which malloc would keep at hand. What comes next, the pickle, takes large ones. */
-	if (o.end.count > MANY_ENTRIES)
-		malloc_trim(0);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
 		ck_archive_unref(o.archive);

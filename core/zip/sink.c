@@ -4,7 +4,6 @@
 #include "core/file/fd.h"
 #include "core/file/io.h"
 #include "core/file/writer.h"
-#include "core/zip/callback.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +118,30 @@ static zip_int64_t sink_supports(void)
 					      ZIP_SOURCE_COMMIT_WRITE, ZIP_SOURCE_ROLLBACK_WRITE, -1);
 }
 
+/* Within what was written: an archive has no holes. */
+static zip_int64_t sink_seek(struct ck_zipsink *sink, void *data, uint64_t len)
+{
+	zip_int64_t at = zip_source_seek_compute_offset(sink->pos, sink->start + sink->filled, data, len, &sink->error);
+
+	if (at < 0)
+		return -1;
+	sink->pos = (uint64_t)at;
+	return 0;
+}
+
+/* Before it is written the archive is there, and empty. */
+static zip_int64_t sink_stat(struct ck_zipsink *sink, zip_stat_t *st, uint64_t len)
+{
+	if (len < sizeof(*st)) {
+		zip_error_set(&sink->error, ZIP_ER_INVAL, 0);
+		return -1;
+	}
+	zip_stat_init(st);
+	st->size = 0;
+	st->valid = ZIP_STAT_SIZE;
+	return sizeof(*st);
+}
+
 /* libzip's zip_source_callback. */
 static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_source_cmd_t command)
 {
@@ -128,15 +151,13 @@ static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_so
 	case ZIP_SOURCE_WRITE:
 		return sink_write(sink, data, len);
 	case ZIP_SOURCE_SEEK_WRITE:
-		/* Within what was written: an archive has no holes. */
-		return ck_zip_seek(&sink->pos, sink->start + sink->filled, data, len, &sink->error);
+		return sink_seek(sink, data, len);
 	case ZIP_SOURCE_TELL_WRITE:
 		return (zip_int64_t)sink->pos;
 	case ZIP_SOURCE_COMMIT_WRITE:
 		return finish(sink);
 	case ZIP_SOURCE_STAT:
-		/* Before it is written the archive is there, and empty. */
-		return ck_zip_stat(0, data, len, &sink->error);
+		return sink_stat(sink, data, len);
 	case ZIP_SOURCE_ERROR:
 		return zip_error_to_data(&sink->error, data, len);
 	case ZIP_SOURCE_SUPPORTS:
@@ -155,12 +176,16 @@ static zip_int64_t sink_command(void *user, void *data, zip_uint64_t len, zip_so
 
 int ck_zipsink_open(struct ck_zipsink *sink, zip_t **out, struct ck_error *err)
 {
+	zip_source_t *source;
 	zip_error_t error;
 	int rc;
 
 	zip_error_init(&error);
-	*out = ck_zip_open(sink_command, sink, ZIP_CREATE | ZIP_TRUNCATE, &error);
+	source = zip_source_function_create(sink_command, sink, &error);
+	*out = source ? zip_open_from_source(source, ZIP_CREATE | ZIP_TRUNCATE, &error) : NULL;
 	rc = *out ? CK_OK : ck_zipsink_fail(&error, err);
+	if (!*out)
+		zip_source_free(source);
 	zip_error_fini(&error);
 	return rc;
 }
