@@ -15,7 +15,6 @@
 struct block {
 	struct block *next;
 	size_t size, used;
-	size_t before;          /* the mark when this block was begun */
 	alignas(max_align_t) unsigned char data[];
 };
 
@@ -23,7 +22,7 @@ struct ck_arena {
 	struct block *blocks;   /* the newest first; only it is filled */
 	struct block *large;
 	struct ck_budget *budget, own;
-	size_t used, mark, next_size;
+	size_t used, next_size;
 };
 
 bool ck_budget_take(struct ck_budget *budget, size_t size)
@@ -109,13 +108,11 @@ static void *reserve(struct ck_arena *arena, size_t size)
 		b = new_block(arena->next_size > size ? arena->next_size : size, &arena->blocks);
 		if (!b)
 			return NULL;
-		b->before = arena->mark;
 		if (arena->next_size < LAST_BLOCK)
 			arena->next_size *= 2;
 	}
 	at = b->data + b->used;
 	b->used += size;
-	arena->mark += size;
 	return at;
 }
 
@@ -186,28 +183,4 @@ char *ck_arena_dup(struct ck_arena *arena, const void *data, size_t len)
 size_t ck_arena_used(const struct ck_arena *arena)
 {
 	return arena->used;
-}
-
-size_t ck_arena_mark(const struct ck_arena *arena)
-{
-	return arena->mark;
-}
-
-void ck_arena_rewind(struct ck_arena *arena, size_t mark)
-{
-	struct block *b = arena->blocks;
-	size_t back = arena->mark - mark;
-
-	for (; b && b->before > mark; b = arena->blocks) {
-		arena->blocks = b->next;
-		free(b);
-	}
-	if (b) {
-		/* These bytes are given out again, as zeros. */
-		memset(b->data + (mark - b->before), 0, b->used - (mark - b->before));
-		b->used = mark - b->before;
-	}
-	ck_budget_give(arena->budget, back);
-	arena->used -= back;
-	arena->mark = mark;
 }

@@ -53,9 +53,4 @@ static inline int ck_fail_room(struct ck_error *err)
 
 size_t ck_arena_used(const struct ck_arena *arena);
 
-/* How far the arena is filled, and the way back: ck_arena_rewind takes back what was given out since the mark, except
-   large allocations. Marks of allocations still in use never fall. */
-size_t ck_arena_mark(const struct ck_arena *arena);
-void ck_arena_rewind(struct ck_arena *arena, size_t mark);
-
 #endif

@@ -1,4 +1,4 @@
-/* What each opcode of a pickle does. Implements ops.h; the table is at the end, ops_memo.c has the memo's opcodes. */
+/* What each opcode of a pickle does. Implements ops.h; the table is at the end. */
 #include "core/pickle/ops.h"
 
 #include "core/pickle/globals.h"
@@ -94,29 +94,6 @@ static int op_binfloat(struct ck_pickle_machine *m, struct ck_error *err)
 	return push(m, ck_float(f), err);
 }
 
-static int op_float_text(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	double f = 0;
-	int rc = ck_pickle_float_text(m->text.s, m->text.len, &f, err);
-
-	return rc ? rc : push(m, ck_float(f), err);
-}
-
-/* INT: "00" and "01" are the bools. LONG: an "L" at the end. */
-static int op_int_text(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	struct ck_value v;
-	size_t len = m->text.len;
-	int rc;
-
-	if (m->op->arg == 'I' && len == 2 && m->text.s[0] == '0' && (m->text.s[1] == '0' || m->text.s[1] == '1'))
-		return push(m, ck_bool(m->text.s[1] == '1'), err);
-	if (m->op->arg == 'L' && len > 0 && m->text.s[len - 1] == 'L')
-		len--;
-	rc = ck_pickle_int_text(m->build.arena, m->text.s, len, &v, err);
-	return rc ? rc : push(m, v, err);
-}
-
 static int op_long(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	struct ck_value v;
@@ -129,22 +106,6 @@ static int op_string(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	struct ck_value v;
 	int rc = ck_pickle_string(m->build.arena, (enum ck_kind)m->op->arg, m->text.s, m->text.len, &v, err);
-
-	return rc ? rc : push(m, v, err);
-}
-
-static int op_quoted(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	struct ck_value v;
-	int rc = ck_pickle_quoted(m->build.arena, m->text.s, m->text.len, &v, err);
-
-	return rc ? rc : push(m, v, err);
-}
-
-static int op_raw_unicode(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	struct ck_value v;
-	int rc = ck_pickle_raw_unicode(m->build.arena, m->text.s, m->text.len, &v, err);
 
 	return rc ? rc : push(m, v, err);
 }
@@ -210,8 +171,6 @@ static int fill(struct ck_pickle_machine *m, struct ck_value target, enum ck_kin
 		rc = ck_pickle_set_items(&m->build, target.list, items, count, err);
 	for (size_t i = 0; i < count && !rc && kind == CK_LIST; i++)
 		rc = ck_list_append(m->build.arena, target.list, items[i], err);
-	if (m->aliased)
-		ck_op_pin(m);
 	return rc;
 }
 
@@ -244,16 +203,48 @@ static int op_setitem(struct ck_pickle_machine *m, struct ck_error *err)
 	return fill(m, v[0], CK_DICT, &v[1], 2, err);
 }
 
-/* LIST, DICT, FROZENSET: a new container of what lies above the mark. */
-static int op_collect(struct ck_pickle_machine *m, struct ck_error *err)
+/* A new frozenset of what lies above the mark. */
+static int op_frozenset(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	size_t count;
 	struct ck_value *items = ck_stack_pop_to_mark(&m->stack, &count, err);
-	enum ck_kind kind = (enum ck_kind)m->op->arg;
 	int rc = items ? op_empty(m, err) : CK_ERR_CORRUPT;
 
-	/* The new container took the mark's place, below the items. */
-	return rc ? rc : fill(m, items[-1], kind, items, count, err);
+	/* The new frozenset took the mark's place, below the items. */
+	return rc ? rc : fill(m, items[-1], CK_FROZENSET, items, count, err);
+}
+
+/* Entries are numbered as they come, and each takes a byte: none can have a number past its offset. */
+static int put(struct ck_pickle_machine *m, uint64_t index, struct ck_error *err)
+{
+	const struct ck_value *v = top(m, 1, err);
+
+	if (!v)
+		return CK_ERR_CORRUPT;
+	if (index >= m->in.pos)
+		return ck_fail(err, CK_ERR_CORRUPT, "memo entry %llu, so many can't have been made by here",
+			       (unsigned long long)index);
+	return ck_memo_put(&m->memo, index, v, err);
+}
+
+static int op_put(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	return put(m, m->number, err);
+}
+
+static int op_memoize(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	return put(m, m->memo.count, err);
+}
+
+static int op_get(struct ck_pickle_machine *m, struct ck_error *err)
+{
+	const struct ck_value *v = ck_memo_get(&m->memo, m->number);
+
+	if (!v)
+		return ck_fail(err, CK_ERR_CORRUPT, "expected memo entry %llu, found none of that number",
+			       (unsigned long long)m->number);
+	return push(m, *v, err);
 }
 
 static int find_global(struct ck_pickle_machine *m, struct ck_span module, struct ck_span name, struct ck_error *err)
@@ -264,7 +255,7 @@ static int find_global(struct ck_pickle_machine *m, struct ck_span module, struc
 		return ck_fail(err, CK_ERR_UNSUPPORTED, "%.*s.%.*s is not among the globals that a checkpoint may name",
 			       (int)(module.len < 100 ? module.len : 100), module.s,
 			       (int)(name.len < 100 ? name.len : 100), name.s);
-	return ck_op_push_global(m, global, err);
+	return push(m, (struct ck_value){ .kind = CK_GLOBAL, .i = global }, err);
 }
 
 static int op_global(struct ck_pickle_machine *m, struct ck_error *err)
@@ -294,24 +285,6 @@ static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 		       (int)(m->more.len < 100 ? m->more.len : 100), m->more.s);
 }
 
-/*
- * Lets the pickle's user make something smaller of a call. All that the arena gave out since CALLEE was pushed is of
- * this call and goes with it, unless something in it is held from elsewhere: by the memo, or by an older container that
- * was fetched from the memo and filled before.
- */
-static int hand_over(struct ck_pickle_machine *m, const struct ck_value *callee, struct ck_value *made,
-		     struct ck_error *err)
-{
-	bool own = callee->len >= m->pinned && callee->len < UINT32_MAX;
-
-	if (!m->user || made->kind != CK_CALL)
-		return CK_OK;
-	/* It may remember a set that goes. */
-	if (own)
-		ck_pickle_build_end(&m->build);
-	return m->user->made(m->user->arg, m->build.arena, own ? callee->len : SIZE_MAX, made, err);
-}
-
 /* REDUCE and NEWOBJ. */
 static int op_call(struct ck_pickle_machine *m, struct ck_error *err)
 {
@@ -321,8 +294,8 @@ static int op_call(struct ck_pickle_machine *m, struct ck_error *err)
 	if (!v)
 		return CK_ERR_CORRUPT;
 	rc = ck_pickle_call(&m->build, &v[0], &v[1], m->op->arg, &made, err);
-	if (!rc)
-		rc = hand_over(m, &v[0], &made, err);
+	if (!rc && m->user && made.kind == CK_CALL)
+		rc = m->user->made(m->user->arg, m->build.arena, &made, err);
 	if (rc)
 		return rc;
 	m->stack.depth -= 1;
@@ -337,8 +310,6 @@ static int op_build(struct ck_pickle_machine *m, struct ck_error *err)
 	if (!v)
 		return CK_ERR_CORRUPT;
 	m->stack.depth -= 1;
-	if (m->aliased)
-		ck_op_pin(m);
 	return ck_pickle_set_state(&v[0], &v[1], err);
 }
 
@@ -355,7 +326,7 @@ static int op_binpersid(struct ck_pickle_machine *m, struct ck_error *err)
 	id.kind = CK_PERSID;
 	id.items[0] = *v;
 	*v = id;
-	if (m->user && m->user->persid)
+	if (m->user)
 		m->user->persid(m->user->arg, v);
 	return CK_OK;
 }
@@ -365,27 +336,27 @@ static int op_binpersid(struct ck_pickle_machine *m, struct ck_error *err)
 
 const struct ck_opcode ck_opcodes[256] = {
 	['('] = { .name = "MARK", .run = op_mark },
-	['.'] = { .name = "STOP", .run = op_stop, .last = true },
+	['.'] = { .name = "STOP", .run = op_stop },
 	['0'] = { .name = "POP", .run = op_pop },
 	['1'] = { .name = "POP_MARK", .run = op_pop_mark },
 	['2'] = { .name = "DUP" },
 	['B'] = { .name = "BINBYTES", .run = op_string, COUNTED(4), .arg = CK_BYTES },
 	['C'] = { .name = "SHORT_BINBYTES", .run = op_string, COUNTED(1), .arg = CK_BYTES },
-	['F'] = { .name = "FLOAT", .run = op_float_text, .operand = CK_OPERAND_LINE },
+	['F'] = { .name = "FLOAT" },
 	['G'] = { .name = "BINFLOAT", .run = op_binfloat, NUMBER(8) },
-	['I'] = { .name = "INT", .run = op_int_text, .operand = CK_OPERAND_LINE, .arg = 'I' },
+	['I'] = { .name = "INT" },
 	['J'] = { .name = "BININT", .run = op_binint, NUMBER(4) },
 	['K'] = { .name = "BININT1", .run = op_int, NUMBER(1) },
-	['L'] = { .name = "LONG", .run = op_int_text, .operand = CK_OPERAND_LINE, .arg = 'L' },
+	['L'] = { .name = "LONG" },
 	['M'] = { .name = "BININT2", .run = op_int, NUMBER(2) },
 	['N'] = { .name = "NONE", .run = op_none },
 	['P'] = { .name = "PERSID" },
 	['Q'] = { .name = "BINPERSID", .run = op_binpersid },
 	['R'] = { .name = "REDUCE", .run = op_call, .arg = false },
-	['S'] = { .name = "STRING", .run = op_quoted, .operand = CK_OPERAND_LINE },
+	['S'] = { .name = "STRING" },
 	['T'] = { .name = "BINSTRING", .run = op_string, COUNTED(4), .arg = CK_STR },
 	['U'] = { .name = "SHORT_BINSTRING", .run = op_string, COUNTED(1), .arg = CK_STR },
-	['V'] = { .name = "UNICODE", .run = op_raw_unicode, .operand = CK_OPERAND_LINE },
+	['V'] = { .name = "UNICODE" },
 	['X'] = { .name = "BINUNICODE", .run = op_string, COUNTED(4), .arg = CK_STR },
 	[')'] = { .name = "EMPTY_TUPLE", .run = op_tuple_of, .arg = 0 },
 	[']'] = { .name = "EMPTY_LIST", .run = op_empty, .arg = CK_LIST },
@@ -393,17 +364,17 @@ const struct ck_opcode ck_opcodes[256] = {
 	['a'] = { .name = "APPEND", .run = op_append },
 	['b'] = { .name = "BUILD", .run = op_build },
 	['c'] = { .name = "GLOBAL", .run = op_global, .operand = CK_OPERAND_LINES },
-	['d'] = { .name = "DICT", .run = op_collect, .arg = CK_DICT },
+	['d'] = { .name = "DICT" },
 	['e'] = { .name = "APPENDS", .run = op_fill, .arg = CK_LIST },
-	['g'] = { .name = "GET", .run = ck_op_get_text, .scan = ck_scan_get_text, .operand = CK_OPERAND_LINE },
-	['h'] = { .name = "BINGET", .run = ck_op_get, .scan = ck_scan_get, NUMBER(1) },
+	['g'] = { .name = "GET" },
+	['h'] = { .name = "BINGET", .run = op_get, NUMBER(1) },
 	['i'] = { .name = "INST", .run = op_inst, .operand = CK_OPERAND_LINES },
-	['j'] = { .name = "LONG_BINGET", .run = ck_op_get, .scan = ck_scan_get, NUMBER(4) },
-	['l'] = { .name = "LIST", .run = op_collect, .arg = CK_LIST },
+	['j'] = { .name = "LONG_BINGET", .run = op_get, NUMBER(4) },
+	['l'] = { .name = "LIST" },
 	['o'] = { .name = "OBJ" },
-	['p'] = { .name = "PUT", .run = ck_op_put_text, .operand = CK_OPERAND_LINE },
-	['q'] = { .name = "BINPUT", .run = ck_op_put, NUMBER(1) },
-	['r'] = { .name = "LONG_BINPUT", .run = ck_op_put, NUMBER(4) },
+	['p'] = { .name = "PUT" },
+	['q'] = { .name = "BINPUT", .run = op_put, NUMBER(1) },
+	['r'] = { .name = "LONG_BINPUT", .run = op_put, NUMBER(4) },
 	['s'] = { .name = "SETITEM", .run = op_setitem },
 	['t'] = { .name = "TUPLE", .run = op_tuple },
 	['u'] = { .name = "SETITEMS", .run = op_fill, .arg = CK_DICT },
@@ -424,10 +395,10 @@ const struct ck_opcode ck_opcodes[256] = {
 	[0x8e] = { .name = "BINBYTES8", .run = op_string, COUNTED(8), .arg = CK_BYTES },
 	[0x8f] = { .name = "EMPTY_SET", .run = op_empty, .arg = CK_SET },
 	[0x90] = { .name = "ADDITEMS", .run = op_fill, .arg = CK_SET },
-	[0x91] = { .name = "FROZENSET", .run = op_collect, .arg = CK_FROZENSET },
+	[0x91] = { .name = "FROZENSET", .run = op_frozenset, .arg = CK_FROZENSET },
 	[0x92] = { .name = "NEWOBJ_EX" },
 	[0x93] = { .name = "STACK_GLOBAL", .run = op_stack_global },
-	[0x94] = { .name = "MEMOIZE", .run = ck_op_memoize },
+	[0x94] = { .name = "MEMOIZE", .run = op_memoize },
 	[0x95] = { .name = "FRAME", .run = op_frame, NUMBER(8) },
 	[0x96] = { .name = "BYTEARRAY8", .run = op_string, COUNTED(8), .arg = CK_BYTEARRAY },
 	[0x97] = { .name = "NEXT_BUFFER" },

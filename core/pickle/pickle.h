@@ -1,6 +1,6 @@
 /*
  * pickle - pickle streams to values and back. Data only: the reader knows the opcodes of protocols
- * 0 to 5 that plain containers and torch.save produce, and a closed list of globals; it looks
+ * 2 to 5 that plain containers and torch.save produce, and a closed list of globals; it looks
  * nothing up and runs nothing. Sources: CPython's pickletools (opcodes), torch/serialization.py and
  * torch/_utils.py (globals).
  */
@@ -68,21 +68,12 @@ bool ck_is_device_type(const char *s, size_t len);
 #define CK_PICKLE_MAX_BYTES ((size_t)32 << 20)
 #define CK_PICKLE_MAX_DEPTH 100 /* nesting of the finished tree, also through shared containers; cycles are refused */
 
-/* The budget that an arena for a pickle of LEN bytes should have. */
-size_t ck_pickle_budget(size_t len);
-
-/* The reader of a pickle, and what it does on the way so that the values take less memory. */
+/* The reader of a pickle is told of these while the pickle is read. */
 struct ck_pickle_user {
-	/*
-	 * CALL, a CK_CALL, was made, in ARENA: he may put something smaller in its place, of the kind CK_MADE. Before
-	 * he makes that he may rewind the arena to SINCE, for all that it gave out since was the call's; SINCE is
-	 * SIZE_MAX where it wasn't.
-	 */
-	int (*made)(void *arg, struct ck_arena *arena, size_t since, struct ck_value *call, struct ck_error *err);
+	/* CALL, a CK_CALL, was made in ARENA. The user may put what it stands for in its place, a CK_MADE. */
+	int (*made)(void *arg, struct ck_arena *arena, struct ck_value *call, struct ck_error *err);
 	/* ID, a CK_PERSID, was made. torch looks a storage up at once, also one that no tensor will use. */
 	void (*persid)(void *arg, const struct ck_value *id);
-	/* Called now and then: the first POS bytes of DATA won't be looked at again. */
-	void (*passed)(void *arg, size_t pos);
 	void *arg;
 };
 

@@ -1,12 +1,7 @@
-/*
- * read - pickles to values: one pass over the opcodes finds what the memo must keep, the next runs them.
- * Implements ck_pickle_read and ck_pickle_budget of pickle.h.
- */
+/* Pickles to values: runs the opcodes one after another. Implements ck_pickle_read of pickle.h. */
 #include "core/pickle/pickle.h"
 
 #include "core/pickle/ops.h"
-
-#define TELL ((size_t)1 << 20)   /* bytes between two calls of a user's `passed` */
 
 static struct ck_span read_bytes(struct ck_cursor *in, uint64_t len)
 {
@@ -32,11 +27,9 @@ static int fetch_operand(struct ck_pickle_machine *m, struct ck_error *err)
 	case CK_OPERAND_COUNTED:
 		m->text = read_bytes(&m->in, ck_cursor_le(&m->in, m->op->width));
 		break;
-	case CK_OPERAND_LINE:
 	case CK_OPERAND_LINES:
 		m->text = read_line(&m->in);
-		if (m->op->operand == CK_OPERAND_LINES)
-			m->more = read_line(&m->in);
+		m->more = read_line(&m->in);
 		break;
 	}
 	if (!m->in.ok)
@@ -66,50 +59,14 @@ static int step(struct ck_pickle_machine *m, struct ck_error *err)
 	return rc;
 }
 
-/*
- * What a byte of pickle may become: a small int in a list is two bytes here and up to 64 there (16 for the value, which
- * doubling makes 32, and as much in the arrays outgrown). That is granted to the first 512 KiB. Large pickles are
- * large by their tensors, which take less. The caller that opens files keeps all of it within a bound of its own.
- */
-size_t ck_pickle_budget(size_t len)
-{
-	const size_t dense = (size_t)512 << 10, mib = (size_t)1 << 20;
-
-	if (len > CK_PICKLE_MAX_BYTES)
-		len = CK_PICKLE_MAX_BYTES;
-	return 8 * mib + (len < dense ? 32 * len : 32 * dense + 8 * (len - dense));
-}
-
-/* The first pass. It ends where the second will fail at the latest, which says why. */
-static int scan(struct ck_pickle_machine *m, struct ck_error *err)
-{
-	const struct ck_cursor start = m->in;
-	int rc = CK_OK;
-
-	do {
-		m->op = &ck_opcodes[ck_cursor_u8(&m->in)];
-		if (!m->in.ok || !m->op->run || fetch_operand(m, NULL))
-			break;
-		if (m->op->scan)
-			rc = m->op->scan(m, err);
-	} while (!rc && !m->op->last);
-	m->in = start;
-	return rc ? rc : ck_memo_ready(&m->memo, ck_arena_budget(m->build.arena), err);
-}
-
 static int run(struct ck_pickle_machine *m, struct ck_value *out, struct ck_error *err)
 {
-	size_t told = 0;
-	int rc = scan(m, err);
+	int rc = CK_OK;
 
 	while (!rc && !m->stopped) {
 		m->at = m->in.pos;
 		m->op = NULL;
 		rc = step(m, err);
-		if (m->user && m->in.pos - told >= TELL) {
-			told = m->in.pos;
-			m->user->passed(m->user->arg, told);
-		}
 	}
 	if (!rc)
 		rc = ck_pickle_check(&m->stack.values[m->stack.depth - 1], m->in.len, err);
@@ -123,7 +80,7 @@ int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const s
 {
 	struct ck_pickle_machine m = {
 		.in = ck_cursor(data, len), .build = ck_pickle_build(arena, len),
-		.stack.budget = ck_arena_budget(arena), .user = user,
+		.stack.budget = ck_arena_budget(arena), .memo.budget = ck_arena_budget(arena), .user = user,
 	};
 	struct ck_error why = CK_ERROR_INIT;
 	int rc;
@@ -142,7 +99,7 @@ int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const s
 			ck_error_refused(err);
 	}
 	ck_pickle_build_end(&m.build);
-	ck_memo_free(&m.memo, ck_arena_budget(arena));
+	ck_memo_free(&m.memo);
 	ck_stack_free(&m.stack);
 	return rc;
 }

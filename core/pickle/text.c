@@ -1,11 +1,8 @@
-/* Text in pickles: strings with escapes, numbers in decimal. Implements text.h. */
+/* Strings and large integers in pickles. Implements text.h. */
 #include "core/pickle/text.h"
 
-#include "core/base/digits.h"
 #include "core/base/utf8.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Integers are converted in base 10^9 over 32-bit words, the least significant first. */
@@ -41,34 +38,6 @@ static bool all_digits(const char *s, size_t len)
 		if (s[i] < '0' || s[i] > '9')
 			return false;
 	return len > 0;
-}
-
-int ck_pickle_int_text(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err)
-{
-	bool negative = len > 0 && s[0] == '-';
-	char *copy;
-	int64_t v;
-
-	if (len > 0 && (s[0] == '-' || s[0] == '+'))
-		s++, len--;
-	if (!all_digits(s, len))
-		return ck_fail(err, CK_ERR_CORRUPT, "expected an integer in decimal digits, found other text");
-	for (; len > 1 && s[0] == '0'; len--)
-		s++;
-	if (len > CK_PICKLE_INT_DIGITS)
-		return too_long(err);
-	if (ck_decimal(s, len, negative, &v)) {
-		*out = ck_int(v);
-		return CK_OK;
-	}
-	copy = ck_arena_alloc(arena, len + 2);
-	if (!copy)
-		return ck_fail_room(err);
-	copy[0] = '-';
-	memcpy(copy + negative, s, len);
-	*out = ck_str(copy, len + negative);
-	out->kind = CK_BIGINT;
-	return CK_OK;
 }
 
 /* The magnitude of two's complement bytes (CK_PICKLE_INT_BYTES at most). Returns how many words it takes. */
@@ -203,106 +172,5 @@ int ck_pickle_int_encode(const char *digits, size_t len, uint8_t out[static CK_P
 	while (n > 1 && out[n - 1] == (negative ? 0xff : 0) && ((out[n - 2] & 0x80) != 0) == negative)
 		n--;
 	*out_len = n;
-	return CK_OK;
-}
-
-int ck_pickle_float_text(const char *s, size_t len, double *out, struct ck_error *err)
-{
-	char text[64], *end;
-
-	/* strtod would also take hexadecimals, "nan(...)" and leading blanks, which repr never writes. */
-	if (len > 0 && len < sizeof(text)) {
-		memcpy(text, s, len);
-		text[len] = '\0';
-		*out = strtod(text, &end);
-		if (end == text + len && strspn(text, "0123456789+-.einfa") == len)
-			return CK_OK;
-	}
-	return ck_fail(err, CK_ERR_CORRUPT, "expected a float in decimal, found other text");
-}
-
-/* One escape of STRING, behind its backslash, to *OUT. Returns the bytes it takes; 0 for a broken one. */
-static size_t unescape(const char *s, size_t len, char **out)
-{
-	static const char from[] = "\\'\"abfnrtv", to[] = "\\'\"\a\b\f\n\r\t\v";
-	const char *plain = s[0] ? strchr(from, s[0]) : NULL;
-	int64_t v = 0;
-	size_t n;
-
-	if (plain) {
-		*(*out)++ = to[plain - from];
-		return 1;
-	}
-	if (s[0] == 'x') {
-		v = ck_hex(s + 1, len - 1, 2);
-		if (v < 0)
-			return 0;
-		*(*out)++ = (char)v;
-		return 3;
-	}
-	for (n = 0; n < 3 && n < len && s[n] >= '0' && s[n] <= '7'; n++)
-		v = v << 3 | (s[n] - '0');
-	if (n > 0) {
-		*(*out)++ = (char)(v & 0xff);
-		return n;
-	}
-	*(*out)++ = '\\';
-	*(*out)++ = s[0];
-	return 1;
-}
-
-int ck_pickle_quoted(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out, struct ck_error *err)
-{
-	char *text, *end;
-
-	if (len < 2 || (s[0] != '\'' && s[0] != '"') || s[len - 1] != s[0])
-		return ck_fail(err, CK_ERR_CORRUPT, "a string without its quotes");
-	s++, len -= 2;
-	text = end = ck_arena_alloc(arena, len + 1);
-	if (!text)
-		return ck_fail_room(err);
-	for (size_t i = 0, n; i < len; i += n) {
-		n = 1;
-		if (s[i] != '\\') {
-			*end++ = s[i];
-			continue;
-		}
-		i++;
-		n = i < len ? unescape(s + i, len - i, &end) : 0;
-		if (n == 0)
-			return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken escape");
-	}
-	if (!ck_utf8_valid(text, (size_t)(end - text), true))
-		return ck_fail(err, CK_ERR_CORRUPT, "expected a string in UTF-8, found other bytes");
-	*out = ck_str(text, (size_t)(end - text));
-	return CK_OK;
-}
-
-int ck_pickle_raw_unicode(struct ck_arena *arena, const char *s, size_t len, struct ck_value *out,
-			  struct ck_error *err)
-{
-	char *text = len < SIZE_MAX / 2 ? ck_arena_alloc(arena, 2 * len + 1) : NULL, *end = text;
-
-	if (!text)
-		return ck_fail_room(err);
-	for (size_t i = 0; i < len; ) {
-		size_t digits = s[i] != '\\' || i + 1 == len ? 0 : s[i + 1] == 'u' ? 4 : s[i + 1] == 'U' ? 8 : 0;
-		int64_t cp = (unsigned char)s[i];
-
-		if (digits) {
-			cp = ck_hex(s + i + 2, len - i - 2, digits);
-			if (cp < 0 || cp > 0x10ffff)
-				return ck_fail(err, CK_ERR_CORRUPT, "a string with a broken \\%c escape", s[i + 1]);
-			i += digits + 2;
-		} else if (s[i] == '\\' && i + 1 < len && s[i + 1] == '\\') {
-			/* The second backslash of a pair starts no escape. */
-			*end++ = '\\';
-			i += 2;
-		} else {
-			i++;
-		}
-		end += ck_utf8_encode(end, (uint32_t)cp);
-	}
-	*out = ck_str(text, (size_t)(end - text));
 	return CK_OK;
 }

@@ -12,8 +12,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define MANY_VALUES ((size_t)1 << 20)
 #define PREFIX "_orig_mod."     /* what torch.compile puts before every key; build_model takes it off */
@@ -215,24 +213,25 @@ struct reading {
 	struct ck_checkpoint *c;
 	struct ck_rebuilder rebuilder;
 	struct ck_error bad;    /* the first tensor or storage that torch would refuse, used or not */
-	char *pickle;
-	size_t len, passed;     /* the first PASSED bytes of PICKLE were given back to the system */
 };
 
 /*
- * A tensor is a hundred bytes of pickle and four times that as values: so its call is taken apart at once, and its
- * values go. One that can't be stays as it is: only the walk knows the key that the error should name.
+ * torch rebuilds a tensor when it reads the call, also one that nothing refers to in the end. A call that can't be
+ * rebuilt stays a call: only the walk knows the key that the error should name.
  */
-static int made_call(void *arg, struct ck_arena *values, size_t since, struct ck_value *call, struct ck_error *err)
+static int made_call(void *arg, struct ck_arena *values, struct ck_value *call, struct ck_error *err)
 {
 	struct reading *r = arg;
-	struct ck_tensor t;
+	struct ck_tensor t, *kept;
 
 	if (!ck_is_tensor(call) || ck_rebuild(&r->rebuilder, call, &t, &r->bad))
 		return CK_OK;
-	if (since != SIZE_MAX)
-		ck_arena_rewind(values, since);
-	return ck_made_new(&t, values, call, err);
+	kept = ck_arena_alloc(values, sizeof(*kept));
+	if (!kept)
+		return ck_fail_room(err);
+	*kept = t;
+	*call = (struct ck_value){ .kind = CK_MADE, .made = kept };
+	return CK_OK;
 }
 
 static void made_storage(void *arg, const struct ck_value *id)
@@ -242,43 +241,24 @@ static void made_storage(void *arg, const struct ck_value *id)
 	ck_rebuild_check(&r->rebuilder, id, &r->bad);
 }
 
-/* The values grow while the pickle shrinks: whole pages of it are given back, except the first, where malloc keeps its
-   books. */
-static void passed_pickle(void *arg, size_t pos)
-{
-	struct reading *r = arg;
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)r->pickle;
-	uintptr_t from = (start + r->passed + page - 1) / page * page, to = (start + pos) / page * page;
-
-	if (from >= to || madvise((void *)from, to - from, MADV_DONTNEED))
-		return;
-	ck_budget_give(&r->c->budget, pos - r->passed);
-	r->passed = pos;
-}
-
 static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_value *root, struct ck_error *err)
 {
-	const struct ck_pickle_user user = {
-		.made = made_call, .persid = made_storage, .passed = passed_pickle, .arg = r };
-	size_t entry = (size_t)ck_archive_find(r->c->archive, "data.pkl");
-	int rc = ck_archive_load(r->c->archive, entry, pickle_limit(ck_archive_entry(r->c->archive, entry)),
-				 &r->pickle, &r->len, err);
+	const struct ck_pickle_user user = { .made = made_call, .persid = made_storage, .arg = r };
+	struct ck_checkpoint *c = r->c;
+	size_t entry = (size_t)ck_archive_find(c->archive, "data.pkl"), len;
+	size_t limit = pickle_limit(ck_archive_entry(c->archive, entry));
+	char *pickle;
+	int rc = ck_archive_load(c->archive, entry, limit, &pickle, &len, err);
 
 	if (rc)
 		return rc;
-	rc = ck_budget_take(&r->c->budget, r->len) ? CK_OK : ck_fail_room(err);
-	if (rc) {
-		free(r->pickle);
-		return rc;
+	if (!ck_budget_take(&c->budget, len)) {
+		free(pickle);
+		return ck_fail_room(err);
 	}
-	rc = ck_pickle_read(r->pickle, r->len, values, &user, root, err);
-	free(r->pickle);
-	ck_budget_give(&r->c->budget, r->len - r->passed);
-	/* The values of tensors that can't be made stay, and may take more than there is. */
-	if (rc == CK_ERR_LIMIT && r->bad.code) {
-		*err = r->bad;
-		rc = (int)r->bad.code;
-	}
+	rc = ck_pickle_read(pickle, len, values, &user, root, err);
+	free(pickle);
+	ck_budget_give(&c->budget, len);
 	if (rc)
 		ck_error_subject(err, "data.pkl", strlen("data.pkl"));
 	return rc;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_KEPT ((size_t)32 << 20)     /* bytes of keys and shapes: model.tsv is made of them in memory */
 #define MAX_SAME_NAME 100u      /* tensors whose paths are one: each is told apart by trying */
 
 /* The slot of KEY: its own, or the free one where it goes. */
@@ -90,6 +91,9 @@ int ck_checkpoint_add(struct ck_checkpoint *c, const struct ck_tensor *t, const 
 	int64_t at;
 	int rc;
 
+	if (ck_arena_used(c->arena) > MAX_KEPT)
+		return ck_fail(err, CK_ERR_LIMIT, "expected at most %zu MiB of keys and shapes, found more",
+			       MAX_KEPT >> 20);
 	rc = grow(c, err);
 	if (rc)
 		return rc;

@@ -31,37 +31,6 @@ int ck_rebuild_bad_args(int64_t function, struct ck_error *err)
 	return ck_fail(err, CK_ERR_CORRUPT, "%s.%s: not with these arguments", module, name);
 }
 
-int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_value *out, struct ck_error *err)
-{
-	struct ck_made *made = ck_arena_alloc(arena, sizeof(*made));
-
-	if (!made)
-		return ck_fail(err, CK_ERR_LIMIT, "tensors that need more memory than opening a file may take");
-	*made = (struct ck_made){
-		.offset = t->offset, .shape = t->shape, .strides = t->strides, .entry = t->entry,
-		.stored_dtype = t->stored_dtype, .ndim = t->ndim, .unshown = t->unshown & 7u,
-		.swap = t->swap, .conj = t->conj, .neg = t->neg,
-		.requires_grad = t->requires_grad, .parameter = t->parameter,
-	};
-	*out = (struct ck_value){ .kind = CK_MADE, .made = made };
-	return CK_OK;
-}
-
-static int read_made(const struct ck_made *made, struct ck_archive *archive, struct ck_tensor *t, struct ck_error *err)
-{
-	bool nowhere = made->unshown != CK_SHOWN && made->unshown < CK_UNSHOWN_DTYPE;
-
-	*t = (struct ck_tensor){
-		.dtype = made->stored_dtype, .stored_dtype = made->stored_dtype, .ndim = made->ndim,
-		.source = nowhere ? CK_SRC_FILL : CK_SRC_ARCHIVE, .unshown = made->unshown,
-		.swap = made->swap, .conj = made->conj, .neg = made->neg,
-		.requires_grad = made->requires_grad, .parameter = made->parameter,
-		.shape = made->shape, .strides = made->strides, .offset = made->offset, .archive = archive,
-		.entry = made->entry,
-	};
-	return t->unshown ? CK_OK : ck_shape_numel(t->shape, t->ndim, ck_dtype_info(t->dtype)->width, &t->numel, err);
-}
-
 int ck_rebuild_dtype(const struct ck_value *v)
 {
 	return v->kind == CK_GLOBAL && v->i >= CK_G_DTYPE && v->i < CK_G_STORAGE ? (int)(v->i - CK_G_DTYPE) : -1;
@@ -342,8 +311,10 @@ static int make_call(struct ck_rebuilder *r, int64_t function, const struct ck_v
 static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level, struct ck_tensor *t,
 		struct ck_error *err)
 {
-	if (v->kind == CK_MADE)
-		return read_made(v->made, r->archive, t, err);
+	if (v->kind == CK_MADE) {
+		*t = *(const struct ck_tensor *)v->made;
+		return CK_OK;
+	}
 	if (r->flat && level)
 		return ck_fail(err, CK_ERR_CORRUPT, "expected a tensor that it is made of, found another value");
 	return make_call(r, v->call->callee.i, &v->call->args, level, t, err);
@@ -358,5 +329,8 @@ int ck_rebuild(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tenso
 	rc = make(r, v, 0, t, err);
 	if (rc && !r->missing)
 		ck_error_refused(err);
+	/* Nothing of it is read. */
+	if (t->unshown)
+		t->numel = 0;
 	return rc;
 }

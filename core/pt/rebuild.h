@@ -30,19 +30,7 @@ struct ck_rebuilder {
 	bool missing;                   /* a result: the last failure is a record's, which is missing or short */
 };
 
-/* What a call came to, in few bytes: a tensor of an archive without its key. */
-struct ck_made {
-	uint64_t offset;
-	const int64_t *shape, *strides;
-	uint32_t entry;
-	uint8_t stored_dtype, ndim;
-	uint8_t unshown : 3, swap : 1, conj : 1, neg : 1, requires_grad : 1, parameter : 1;
-};
-
-/* A CK_MADE of T, which ck_rebuild made, in ARENA. CK_ERR_LIMIT. */
-int ck_made_new(const struct ck_tensor *t, struct ck_arena *arena, struct ck_value *out, struct ck_error *err);
-
-/* Whether V is a call that makes a tensor or a parameter, or a CK_MADE. */
+/* Whether V is a call that makes a tensor or a parameter, or the struct ck_tensor that it made (CK_MADE). */
 bool ck_is_tensor(const struct ck_value *v);
 
 /*

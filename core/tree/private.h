@@ -118,7 +118,7 @@ struct ck_tree {
 #define CACHE_MEMORY ((size_t)24 << 20)
 
 /* So many contents are loaded at the same time, each in at most CK_OPEN_BYTES; others wait their turn. */
-#define MAX_LOADS 8u
+#define MAX_LOADS 4u
 
 static inline ck_ino ino_of(const struct node *n, uint32_t local) { return n->base << LOCAL_BITS | local; }
 static inline uint32_t local_of(ck_ino ino) { return (uint32_t)(ino & ((1u << LOCAL_BITS) - 1)); }

@@ -15,8 +15,8 @@ struct extent {
 /* Memory that an entry takes while its archive is opened, besides its name: its slot, its extent, and up to four places
    in the index. */
 #define ENTRY_COST (sizeof(struct ck_slot) + sizeof(struct extent) + 4 * sizeof(uint32_t))
-/* A directory may take half of the memory for opening a .pt. The other half is the pickle's. */
-#define MOST_MEMORY (CK_OPEN_BYTES / 2)
+/* What a directory may take of the memory for opening a .pt. The rest is the pickle's. */
+#define MOST_MEMORY ((size_t)29 << 20)
 
 /* What exists only while an archive is opened. */
 struct opening {

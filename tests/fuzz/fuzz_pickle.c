@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "core/pickle/pickle.h"
+#include "core/zip/archive.h"
 
 static void round_trip(const struct ck_value *value)
 {
@@ -23,7 +24,7 @@ static void round_trip(const struct ck_value *value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct ck_arena *arena = ck_arena_new(ck_pickle_budget(size));
+	struct ck_arena *arena = ck_arena_new(CK_OPEN_BYTES);
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_value value;
 

@@ -302,7 +302,7 @@ def foreign_stack_global(path):
 
 @case
 def foreign_instance(path):
-    model(path, None, pickle=b"(S'id'\nios\nsystem\n.")
+    model(path, None, pickle=b"(X\2\0\0\0idios\nsystem\n.")
 
 
 @case

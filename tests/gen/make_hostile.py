@@ -108,7 +108,7 @@ def lengths():
     bad("length-frame-crossed", b"\x95" + struct.pack("<Q", 3) + text("long"), "frame")
     bad("integer-long4", number(1 << 8000000), "LONG4", "integer")
     for op, end in (b"L", b"L\n"), (b"I", b"\n"):
-        bad("integer-text-" + op.decode(), op + b"7" * 1000000 + end, "integer")
+        bad("integer-text-" + op.decode(), op + b"7" * 1000000 + end, "INT" if op == b"I" else "LONG")
     for name, digits in ("long", b"7" * 1000000), ("hex", b"0x1p3"), ("nan", b"nan(123)"):
         bad("float-" + name, b"F" + digits + b"\n", "FLOAT")
     bad("unicode-beyond", b"V\\U00110000\n", "UNICODE")
@@ -313,7 +313,7 @@ def memory():
     bad("much-too-much", text(b"x" * (33 << 20)), "33554432")
     # The memo: many entries that are fetched; one of a high number.
     fetched = b"".join(b"j" + struct.pack("<I", i) + b"0" for i in range(4 << 20))
-    bad("much-memo", NONE + b"\x94" * (4 << 20) + fetched, "memo")
+    bad("much-memo", NONE + b"\x94" * (4 << 20) + fetched + b"\x94" * (1 << 20), "memo")
     bad("much-memo-far", text(b"x" * (LARGE - 100)) + b"j" + struct.pack("<I", LARGE - 100), "")
     any_way("much-memo-unused", NONE + b"\x94" * (LARGE // 2))
     # Tensors: many, in a shard too; made and thrown away; with long keys.

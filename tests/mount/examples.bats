@@ -204,7 +204,7 @@ bound() {
 	done <<-'EOF'
 		checkpoint CK_MAX_TENSORS 262,144
 		archive CK_ARCHIVE_MAX_ENTRIES 131,072
-		archive (CK_OPEN_BYTES>>20) 58
+		archive (CK_OPEN_BYTES>>20) 128
 		archive (CK_ARCHIVE_MAX_INFLATED>>30) 64
 		pickle (CK_PICKLE_MAX_BYTES>>20) 32
 		pickle CK_PICKLE_MAX_DEPTH 100
@@ -215,7 +215,7 @@ bound() {
 		safetensors (CK_SAFETENSORS_MAX_HEADER>>20) 32
 		keyname CK_NAME_MAX 255
 	EOF
-	for text in 262,144 131,072 '64 GiB' '32 MiB' '100 levels' '64 dimensions' '4 MiB' '400 levels' '24 MiB' '58 MiB' '255 bytes'; do
+	for text in 262,144 131,072 '64 GiB' '32 MiB' '100 levels' '64 dimensions' '4 MiB' '400 levels' '24 MiB' '128 MiB' '255 bytes'; do
 		grep -qF "$text" "$REPO/README.md" || { echo "README lacks $text"; return 1; }
 		tr '\n' ' ' <"$REPO/fs/ckptfs.1" | grep -qF "$text" || { echo "man page lacks $text"; return 1; }
 	done

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 
 HEALTHY_EVERY = 20
-SECONDS, BYTES, BYTES_ALL = 1, 64 << 20, 96 << 20
+SECONDS, BYTES, BYTES_ALL = 1, 144 << 20, 176 << 20
 FLOATS = struct.pack("<6f", *range(6))
 WALKED = 1 << 20
 FILES_READ, BYTES_READ = 100, 32 << 20

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the pickle reader and writer with Python's own pickle, on random plain objects in every protocol.
+"""Compares the pickle reader and writer with Python's own pickle, on random plain objects in the protocols from 2 on.
 
 usage: pickle_oracle.py PICKLEDUMP [COUNT [SEED]]
 
@@ -143,7 +143,7 @@ class Checker:
 
     def object(self, v):
         want = canonical(strip(v))
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
             for pickler in (pickle.dumps, pickle._dumps):
                 data = pickler(v, protocol)
                 self.same(self.run(data), want, data)
@@ -261,7 +261,7 @@ def main():
         check = Checker(program, directory)
         for i in range(count):
             check.object(Generator(random.Random(seed * 1000003 + i)).value())
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
             for pickler in (pickle.dumps, pickle._dumps):
                 with open(check.source, "wb") as f:
                     f.write(recursive_tuple(protocol, pickler))

@@ -47,7 +47,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return CK_ERR_INVALID;
 	data = load(argv[1], &len);
-	arena = ck_arena_new(ck_pickle_budget(len));
+	arena = ck_arena_new(CK_OPEN_BYTES);
 	if (!arena)
 		return CK_ERR_NOMEM;
 	rc = ck_pickle_read(data ? data : "", len, arena, NULL, &value, &err);

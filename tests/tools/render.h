@@ -3,6 +3,7 @@
 #define RENDER_H
 
 #include "core/pickle/pickle.h"
+#include "core/zip/archive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +155,7 @@ static void render_value(struct ck_buf *out, const struct ck_value *v)
 /* Reads from memory that ends where the pickle ends, so that a sanitizer sees what reads on. */
 static inline int render_pickle(const void *data, size_t len, struct ck_buf *text, struct ck_error *err)
 {
-	struct ck_arena *arena = ck_arena_new(ck_pickle_budget(len));
+	struct ck_arena *arena = ck_arena_new(CK_OPEN_BYTES);
 	char *copy = malloc(len ? len : 1);
 	struct ck_value v;
 	int rc = CK_ERR_NOMEM;

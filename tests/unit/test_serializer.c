@@ -305,10 +305,10 @@ static void refuses_values(void)
 	refuse(&f, CK_ERR_INVALID, "strides that pass 2^63");
 }
 
-/* Four million Nones are 4 MB of pickle and 64 MB of values: what can't be opened is not saved. */
+/* Nine million Nones are 9 MB of pickle and more than 128 MiB of values: what can't be opened is not saved. */
 static void refuses_what_would_not_open(void)
 {
-	struct ck_list nones = { .len = 4u << 20 };
+	struct ck_list nones = { .len = 9u << 20 };
 	struct ck_error err = CK_ERROR_INIT;
 	struct fixture f;
 
