@@ -67,7 +67,7 @@ static bool takes_size(struct ck_arena *arena, struct ck_value *args)
 /* ("cuda", 0) or ("cuda:0",). */
 static bool takes_device(struct ck_arena *arena, struct ck_value *args)
 {
-	const struct ck_value *type = args->items, *index = args->items + 1;
+	const struct ck_value *type = args->items, *index;
 	const char *colon = NULL;
 	struct ck_value *two;
 	size_t len, digits;
@@ -81,9 +81,12 @@ static bool takes_device(struct ck_arena *arena, struct ck_value *args)
 	digits = type->len - len;
 	if (!ck_is_device_type(type->s, len))
 		return false;
+	if (args->len == 2) {
+		index = &args->items[1];
+		return index->kind == CK_INT && index->i >= 0 && index->i <= CK_DEVICE_MAX_INDEX;
+	}
 	if (!colon)
-		return args->len == 1 ||
-		       (index->kind == CK_INT && index->i >= 0 && index->i <= CK_DEVICE_MAX_INDEX);
+		return true;
 	if (digits < 2 || digits > 4 || (digits > 2 && colon[1] == '0'))
 		return false;
 	for (size_t i = 1; i < digits; i++) {
