@@ -4,13 +4,7 @@
 # What a program wrote under one of nanochat's own names is never thrown away: it has its name, or stands beside it.
 
 load ../lib/helpers
-
-writable() {
-	need_torch
-	own_store
-	mount_store "$STORE" "$@"
-	TAG=$MNT/base/d12 STORED=$STORE/base_checkpoints/d12
-}
+load ../lib/steps
 
 # kept FILE... - the property, in a tag of its own.
 kept() {

@@ -3,13 +3,7 @@
 # nanochat's own names, written as on a plain directory: each file appears whole when it is closed, and never in part.
 
 load ../lib/helpers
-
-writable() {
-	need_torch
-	own_store
-	mount_store "$STORE" "$@"
-	TAG=$MNT/base/d12 STORED=$STORE/base_checkpoints/d12
-}
+load ../lib/steps
 
 # Nothing staged is left in a tag's directory of the store.
 nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null) ]] || { find "$1/.ckptfs"; return 1; }; }
