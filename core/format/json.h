@@ -17,7 +17,7 @@
 /* Nesting of arrays and objects. A level of an outline may take three: {"$dict": [[key, value]]}. */
 #define CK_JSON_MAX_DEPTH 400
 
-/* The longest text that is written. At depth 400 an indented "[]" of three bytes takes eight hundred. */
+/* The longest text that is written. Indentation multiplies: at depth 400 a "[]" takes eight hundred bytes. */
 #define CK_JSON_MAX_WRITTEN ((size_t)16 << 20)
 
 /*
@@ -45,8 +45,8 @@ void ck_json_string(struct ck_buf *out, const char *s, size_t len);
 void ck_json_escape(struct ck_buf *out, const char *s, size_t len);
 
 /*
- * The punctuation alone, for text that is made without a tree of values: open a container, call ck_json_item before
- * each item of an array or ck_json_key before each value of an object, close it. Scalars go into BUF directly.
+ * Only the punctuation, for text that is made without a tree of values: open a container, call ck_json_item before each
+ * item of an array or ck_json_key before each value of an object, close it. Scalars go into BUF directly.
  */
 struct ck_json_out {
 	struct ck_buf *buf;

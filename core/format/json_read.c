@@ -47,7 +47,7 @@ static bool next_is(const struct parser *p, char c)
 	return p->at < p->end && *p->at == c;
 }
 
-/* The four hex digits of an escape \uXXXX that begins at AT; false where none begins. */
+/* Reads the four hex digits of an escape \uXXXX at AT. False if none begins there. */
 static bool unicode_escape(const char *at, const char *close, uint32_t *unit)
 {
 	int64_t v;
@@ -59,7 +59,8 @@ static bool unicode_escape(const char *at, const char *close, uint32_t *unit)
 	return v >= 0;
 }
 
-/* An escape at p->at, before the quote at CLOSE. Two that make a surrogate pair are one character. */
+/* Reads the escape at p->at, which ends before the quote at CLOSE. Two escapes that make a surrogate pair are one
+   character. */
 static int read_escape(struct parser *p, const char *close, char **dst)
 {
 	static const char names[] = "\"\\/bfnrt", bytes[] = "\"\\/\b\f\n\r\t";
@@ -82,7 +83,7 @@ static int read_escape(struct parser *p, const char *close, char **dst)
 	return CK_OK;
 }
 
-/* Any other character. Surrogates are allowed as escapes only: UTF-8 excludes them. */
+/* Reads any other character. Surrogates are allowed as escapes only: UTF-8 excludes them. */
 static int read_char(struct parser *p, const char *close, char **dst)
 {
 	uint32_t cp;
@@ -172,7 +173,8 @@ static int make_int(struct parser *p, const char *s, size_t len, struct ck_value
 	return CK_OK;
 }
 
-/* As Python's scanner: the longest prefix that is a number. "01", "1." and "1e" leave a rest that nothing accepts. */
+/* Takes the longest prefix that is a number, as Python's scanner does. After "01", "1." and "1e" a rest is left that
+   nothing accepts. */
 static int read_number(struct parser *p, struct ck_value *out)
 {
 	const char *s = p->at, *q = s + (*s == '-'), *e;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The next number up that has as many digits: S is "d.ddde-XX". False for "9.99e-XX", which has none. */
+/* The next number up with as many digits. S is "d.ddde-XX". False for "9.99e-XX", which has no such number. */
 static bool digits_up(char *s)
 {
 	char *digit = strchr(s, 'e');
@@ -179,7 +179,7 @@ void ck_json_close(struct ck_json_out *o, char bracket)
 	o->empty = false;
 }
 
-/* None, bool, int and float look alike as values and, in quotes, as keys. False for every other kind. */
+/* Appends None, bool, int or float: as a value, or as a key once quotes are added. False for every other kind. */
 static bool put_scalar(struct ck_buf *out, const struct ck_value *v)
 {
 	switch (v->kind) {
@@ -220,7 +220,7 @@ static int put_key(struct ck_json_out *o, const struct ck_value *key, struct ck_
 	return CK_OK;
 }
 
-/* Why nothing can be appended any more. */
+/* The reason why nothing more can be appended. */
 static int stopped(const struct ck_buf *out, struct ck_error *err)
 {
 	return out->full ? ck_fail(err, CK_ERR_LIMIT, "JSON: more than %zu bytes as it is written", out->max)

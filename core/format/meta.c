@@ -9,8 +9,9 @@
 #define N_LAYER_MAX 100000
 
 /*
- * A list of one-digit numbers needs most for its size: 2 bytes of text, up to four handles while the list doubles. With
- * the text (4 MiB) and what is written of it (16 MiB) even the worst file stays below CK_OPEN_BYTES.
+ * A list of one-digit numbers takes most memory for its size: 2 bytes of text become up to four values while the list
+ * doubles. Together with the text (4 MiB) and what is written of it (16 MiB) even the worst file stays below
+ * CK_OPEN_BYTES.
  */
 #define MOST_VALUES ((size_t)32 << 20)
 _Static_assert(MOST_VALUES + CK_META_MAX_BYTES + CK_JSON_MAX_WRITTEN <= CK_OPEN_BYTES, "meta.json could take too much");
@@ -47,7 +48,7 @@ static int patch_config(struct ck_arena *arena, struct ck_dict *config, struct c
 	return ck_dict_set(arena, config, ck_str("window_pattern", sizeof("window_pattern") - 1), ck_str("L", 1), err);
 }
 
-/* Reads TEXT and appends what is shown of it to OUT, if there is one. */
+/* Reads TEXT, and appends what is shown of it to OUT unless OUT is NULL. */
 static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err)
 {
 	struct ck_arena *arena = arena_for(len);

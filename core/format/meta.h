@@ -1,5 +1,5 @@
 /*
- * meta - nanochat's meta_NNNNNN.json: what it says that we need, and the text that the mount shows.
+ * meta - nanochat's meta_NNNNNN.json: the values that ckptfs needs, and the text that the mount shows.
  */
 #ifndef CK_META_H
 #define CK_META_H
@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-#define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat's has a few thousand bytes */
+#define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat writes a few thousand bytes */
 
 struct ck_meta_info {
-	/* model_config.n_layer, or -1 where the file has none, or another value than an int in [0, 100000] */
+	/* model_config.n_layer, or -1 where it is missing or no int in [0, 100000] */
 	int64_t n_layer;
 	bool has_config;        /* model_config is an object: nanochat can build the model */
 };

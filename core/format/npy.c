@@ -8,12 +8,12 @@
 #define PREFIX 10  /* magic, version 1.0, the 16-bit length of the rest */
 #define ALIGN 64
 
-/* Holds any header: CK_MAX_DIMS sizes of 19 digits and ", ", and less than 200 bytes around them. */
+/* Large enough for any header: CK_MAX_DIMS sizes of 19 digits and ", ", and less than 200 bytes around them. */
 #define HEADER_MAX 2048
 
 /*
- * Room that NumPy leaves so that the first dimension can grow in place: 21 digits, the longest count of single bits
- * in 64 bits of address space. NumPy writes it since 1.24; before, the padding begins right behind the dict.
+ * NumPy leaves room so that the first dimension can grow in place: 21 digits, enough for a count of single bits in 64
+ * bits of address space. NumPy does so since 1.24; before, the padding begins right behind the dict.
  */
 #define GROWTH_DIGITS 21
 
@@ -42,7 +42,7 @@ static size_t put_dict(char *at, const struct ck_tensor *t)
 static size_t make_header(char *header, const struct ck_tensor *t)
 {
 	size_t used = PREFIX + put_dict(header + PREFIX, t) + 1;
-	/* Never no padding: a dict that ends at a boundary gets a whole ALIGN of it. */
+	/* There is always padding: a dict that ends at a boundary gets a whole ALIGN of it. */
 	size_t len = used + ALIGN - used % ALIGN;
 
 	memset(header + used - 1, ' ', len - used);

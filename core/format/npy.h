@@ -15,17 +15,15 @@ void ck_npy_header(struct ck_buf *out, const struct ck_tensor *t);
 /* Bytes of the whole .npy file: header and data. */
 uint64_t ck_npy_size(const struct ck_tensor *t);
 
-/* The recipe: header and tensor, appended to VIEW. */
+/* Appends the whole file, header and tensor, to VIEW. */
 int ck_npy_view(struct ck_view *view, const struct ck_tensor *t, struct ck_error *err);
 
 /*
- * Reads the header of the .npy FILE, in every spelling that numpy.load takes of the types that a tensor can have, and
- * checks that the data are there; as for numpy.load, more may follow. Fills T:
- * dtype, stored_dtype, ndim, shape and strides (SHAPE and STRIDES are the caller's, CK_MAX_DIMS
- * each), numel, source CK_SRC_FILE, file (borrowed), offset, swap; strides are set for Fortran
- * order. The key is the caller's business. CK_ERR_INVALID says what is wrong: magic, version,
- * header length, a descr we don't store (objects, strings, structures), a shape, a size (both
- * numbers).
+ * Reads the header of the .npy FILE, in every spelling that numpy.load takes for the dtypes of tensors, and checks that
+ * the data are there. As in numpy.load, more bytes may follow. Fills T: dtype, stored_dtype, ndim, shape and strides
+ * (in SHAPE and STRIDES, the caller's, CK_MAX_DIMS each), numel, source CK_SRC_FILE, file (borrowed), offset, swap.
+ * Strides are set for Fortran order only; the key is not set. CK_ERR_INVALID says what is wrong: magic, version, header
+ * length, a descr that no tensor has (objects, strings, structures), a shape, a size (both numbers).
  */
 int ck_npy_read(struct ck_file *file, struct ck_tensor *t, int64_t *shape, int64_t *strides, struct ck_error *err);
 

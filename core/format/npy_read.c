@@ -7,12 +7,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What a header may take: version 1.0's own limit, many times what any array's needs. */
+/* The longest header: version 1.0's own limit, far more than any array needs. */
 #define MAX_HEADER 65535u
 
 /*
- * The header is a Python literal, which NumPy evaluates. This reads the one literal that it may be, a dict of
- * exactly `descr` (a string), `fortran_order` (a bool) and `shape` (a tuple of ints), and nothing more general.
+ * The header is a Python literal, which NumPy evaluates. This parser reads only the literal that a header may hold: a
+ * dict of exactly `descr` (a string), `fortran_order` (a bool) and `shape` (a tuple of ints).
  */
 struct literal {
 	const char *at, *begin, *end;
@@ -35,7 +35,7 @@ static int expected(struct literal *l, const char *what)
 		       l->at - l->begin);
 }
 
-/* The next character behind spaces, which stays; NUL at the end. */
+/* Skips spaces and returns the next character, which is not consumed; NUL at the end. */
 static char peek(struct literal *l)
 {
 	while (l->at < l->end && strchr(" \t\r\n\f", *l->at) && *l->at)
@@ -62,7 +62,8 @@ static bool skip_word(struct literal *l, const char *word)
 	return true;
 }
 
-/* A string in either quotes without escapes, of at most SIZE - 1 bytes. Python 2 put a u before one. */
+/* Reads a string in either kind of quotes, without escapes, of at most SIZE - 1 bytes. Python 2 wrote a u before
+   strings. */
 static int parse_string(struct literal *l, char *out, size_t size, const char *what)
 {
 	char quote = peek(l);
@@ -233,8 +234,8 @@ static bool find_alias(const char *name, bool ordered, enum ck_dtype *dtype)
 }
 
 /*
- * DESCR is a byte order and a name, "<f4"; the table's own spellings differ from it in the order at most. To NumPy the
- * bytes of a void have no order: ">V2" is what "<V2" is.
+ * DESCR is a byte order and a name, "<f4". The dtype table spells each with one order only. Elements of a void have no
+ * byte order for NumPy: ">V2" is "<V2".
  */
 static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct ck_error *err)
 {
@@ -256,7 +257,8 @@ static int find_dtype(const char *descr, enum ck_dtype *dtype, bool *big, struct
 		       strchr("OSUMmaV", *name) && *name ? " (objects, strings, dates, structures)" : "");
 }
 
-/* Finds the dict: *AT in the file, *LEN bytes. Versions differ in the width of the length and the encoding only. */
+/* Finds the dict: *AT in the file, *LEN bytes. The versions differ only in the width of the length and in the
+   encoding. */
 static int read_prefix(struct ck_file *file, uint64_t *at, size_t *len, uint8_t *version, struct ck_error *err)
 {
 	uint64_t size = ck_file_size(file);
@@ -299,14 +301,14 @@ static int check_size(const struct ck_file *file, uint64_t at, const struct ck_t
 	uint64_t have = ck_file_size(file) - at;
 	uint64_t want = ck_tensor_nbytes(t);
 
-	/* numpy.load looks at nothing behind the data. */
+	/* numpy.load ignores bytes behind the data. */
 	if (have >= want)
 		return CK_OK;
 	return ck_fail(err, CK_ERR_INVALID, "expected %" PRIu64 " bytes of data behind the npy header, found %" PRIu64,
 		       want, have);
 }
 
-/* Reads and parses the header; *DATA is where the data begin. */
+/* Reads and parses the header. *DATA is the offset of the data. */
 static int read_header(struct ck_file *file, struct array *a, uint64_t *data, struct ck_error *err)
 {
 	char text[MAX_HEADER];

@@ -27,7 +27,7 @@
 #include "core/tensor/tensor.h"
 #include "core/base/value.h"
 
-/* An outline is at most that long: containers that a pickle shares are written out at each place. */
+/* The longest outline. Containers that a pickle shares are written out at each place, which multiplies. */
 #define CK_OUTLINE_MAX_BYTES ((size_t)24 << 20)
 
 /*
@@ -37,10 +37,10 @@
 int ck_outline_write(struct ck_buf *out, const struct ck_value *value, const struct ck_tensor *tensors, int indent,
 		     size_t max, struct ck_error *err);
 
-/* The budget that an arena for an outline of LEN bytes should have. */
+/* The budget for the arena of an outline of LEN bytes. */
 size_t ck_outline_budget(size_t len);
 
-/* Finds a tensor by its path (a string value): its index, or -1. */
+/* Returns the index of the tensor at PATH, a string value, or -1. */
 typedef int64_t (*ck_outline_find_fn)(void *arg, const char *path, size_t len);
 
 /*

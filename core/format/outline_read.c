@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What the values of an outline may take. A shard of 100,000 tensors needs half of it. */
+/* The most memory for the values of an outline. A shard of 100,000 tensors needs half of it. */
 #define MOST_VALUES ((size_t)128 << 20)
 
 struct reader {
@@ -76,7 +76,7 @@ static int read_tuple(struct reader *r, struct ck_value *arg, struct ck_value *o
 	return rc;
 }
 
-/* A dict's keys are hashable and all different: so are a set's items. */
+/* The keys of a dict are hashable and all different; the same must hold for the items of a set. */
 static int make_set(struct reader *r, enum ck_kind kind, struct ck_value *arg, struct ck_value *out)
 {
 	struct ck_value seen;
@@ -207,7 +207,7 @@ static int read_dtype(struct reader *r, struct ck_value *arg, struct ck_value *o
 	return CK_OK;
 }
 
-/* An int, written as Python writes it, and nothing beside it. */
+/* Reads an int spelled as Python writes it, with nothing around it. */
 static int read_int(struct reader *r, const char *s, size_t len, struct ck_value *out)
 {
 	bool clean = len > 0 && (s[0] == '-' ? len > 1 && s[1] != '0' : s[0] >= '0' && s[0] <= '9') &&
@@ -301,7 +301,7 @@ static int read_tensor(struct reader *r, const struct ck_dict *object, struct ck
 {
 	bool requires_grad, parameter;
 	int64_t index;
-	int rc = convert(r, path);      /* it may be a "$utf8" */
+	int rc = convert(r, path);      /* the path may be a "$utf8" */
 
 	if (rc == CK_OK && path->kind != CK_STR)
 		rc = expected(r, "a string for \"$tensor\"");
@@ -378,7 +378,7 @@ static int read_member(struct reader *r, struct ck_pair *member, bool int_key, s
 	return rc;
 }
 
-/* A dict that has more than plain keys: marks, or keys with a second '$'. */
+/* Reads a dict that has "$" marks, or keys with a second '$'. */
 static int read_dict(struct reader *r, struct ck_dict *object, struct ck_value *out)
 {
 	struct dict_marks marks = { 0 };
@@ -438,7 +438,7 @@ static int convert_object(struct reader *r, struct ck_value *v)
 	return rc;
 }
 
-/* Replaces JSON's values by those that they stand for. The JSON reader bounds the depth. */
+/* Replaces the JSON values by the values that they stand for. The JSON reader has bounded the depth. */
 static int convert(struct reader *r, struct ck_value *v)
 {
 	if (v->kind == CK_LIST)
@@ -446,7 +446,7 @@ static int convert(struct reader *r, struct ck_value *v)
 	return v->kind == CK_DICT ? convert_object(r, v) : CK_OK;
 }
 
-/* A dict of ints needs most for its size: read as an object, then built again with its own keys. */
+/* A dict with int keys takes most memory for its size: it is read as an object, then built again with its own keys. */
 size_t ck_outline_budget(size_t len)
 {
 	size_t budget = ((size_t)8 << 20) + 32 * (len < CK_OUTLINE_MAX_BYTES ? len : CK_OUTLINE_MAX_BYTES);
@@ -466,7 +466,8 @@ int ck_outline_read(const char *text, size_t len, struct ck_arena *arena, ck_out
 	if (rc == CK_OK)
 		rc = convert(&r, out);
 	if (rc == CK_ERR_CORRUPT) {
-		/* To the JSON reader it was a file; here a person wrote it. */
+		/* The JSON reader reports a corrupt file. Here a person wrote the text, so it is an invalid
+		   argument. */
 		rc = CK_ERR_INVALID;
 		if (err && err->code == CK_ERR_CORRUPT)
 			err->code = CK_ERR_INVALID;

@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A level takes up to three levels of JSON, so that every outline that is written can be read. */
+/* One level of an outline takes up to three levels of JSON. With this limit every outline that is written can be
+   read. */
 #define MAX_DEPTH 130
 _Static_assert(MAX_DEPTH * 3 + 3 <= CK_JSON_MAX_DEPTH, "an outline could be too deep for the JSON reader");
 
@@ -21,7 +22,7 @@ struct writer {
 	struct ck_error *err;
 };
 
-/* Why nothing can be appended any more. */
+/* The reason why nothing more can be appended. */
 static int stopped(const struct writer *w)
 {
 	return w->json.buf->full ? ck_fail(w->err, CK_ERR_LIMIT, "an outline of more than %zu bytes", w->max)
@@ -290,7 +291,7 @@ static bool is_layout(const struct ck_value *args)
 	return args->len == 1 && args->items[0].kind == CK_STR && ck_is_layout(args->items[0].s, args->items[0].len);
 }
 
-/* Without "torch.", as a dtype is. */
+/* The name is written without "torch.", like that of a dtype. */
 static int put_layout(struct writer *w, const struct ck_value *name)
 {
 	open_form(w, "$layout");
@@ -356,7 +357,8 @@ static int put_value(struct writer *w, const struct ck_value *v)
 {
 	int rc;
 
-	/* Each value writes something, so that this ends even a tree whose shared branches double at each level. */
+	/* Each value writes something, so the limit on the length also ends a tree whose shared branches double at
+	   each level. */
 	if (w->json.buf->failed)
 		return stopped(w);
 	if (w->depth == MAX_DEPTH)

@@ -38,7 +38,7 @@ static void put_string(struct ck_buf *out, const char *s, size_t len)
 	ck_buf_byte(out, '"');
 }
 
-/* The library's order: the dtype of the highest rank first, then by the bytes of the key. */
+/* The order of the safetensors library: dtypes of higher rank first, then by the bytes of the key. */
 static int compare(const void *left, const void *right, void *arg)
 {
 	const struct ck_tensor *tensors = arg;
@@ -59,13 +59,13 @@ bool ck_safetensors_can(const struct ck_tensor *t)
 	const struct ck_dtype_info *info = ck_dtype_info(t->dtype);
 	static const char reserved[] = "__metadata__";
 
-	/* Half bytes go to the last dimension, which must be there. */
+	/* A dtype of half bytes doubles the last dimension, which must exist. */
 	return !t->unshown && info->safetensors && !(t->dtype == CK_F4X2 && t->ndim == 0) &&
 	       is_utf8(t->key, t->key_len) &&
 	       !(t->key_len == strlen(reserved) && memcmp(t->key, reserved, t->key_len) == 0);
 }
 
-/* In half bytes where the dtype counts these. */
+/* Elements as safetensors counts them: half bytes where the dtype has these. */
 static void put_shape(struct ck_buf *out, const struct ck_tensor *t)
 {
 	int64_t shape[CK_MAX_DIMS];
@@ -94,7 +94,7 @@ static int put_tensor(struct ck_buf *out, const struct ck_tensor *t, uint64_t *o
 	return CK_OK;
 }
 
-/* The entries, and the file's places for the tensors: as long as the header stays within its limit. */
+/* Appends the entries and computes where tensors lie in the file, as long as the header stays within its limit. */
 static int put_tensors(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, const uint32_t *order,
 		       size_t limit, struct ck_error *err)
 {

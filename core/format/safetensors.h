@@ -11,7 +11,7 @@
 #include "core/tensor/tensor.h"
 #include "core/tensor/view.h"
 
-/* Of headers that are read and of ours; both are held in memory. The format allows 100 MB; 262,144 tensors take 30. */
+/* The longest header, read or written; it is held in memory. The format allows 100 MB; 262,144 tensors take 30. */
 #define CK_SAFETENSORS_MAX_HEADER ((size_t)32 << 20)
 
 /* Whether the format can hold T: it is shown as an array, its dtype has a name there and its key is UTF-8 without
@@ -27,7 +27,7 @@ bool ck_safetensors_can(const struct ck_tensor *t);
 int ck_safetensors_header(struct ck_buf *out, const struct ck_tensor *tensors, size_t count, uint32_t *order,
 			  size_t *held, struct ck_error *err);
 
-/* The recipe: header and the tensors that it lists, appended to VIEW. TENSORS are borrowed as in
+/* Appends the whole file, the header and the tensors it lists, to VIEW. TENSORS are borrowed as in
    ck_view_add_tensor. */
 int ck_safetensors_view(struct ck_view *view, const struct ck_tensor *tensors, size_t count, struct ck_error *err);
 

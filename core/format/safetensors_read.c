@@ -1,4 +1,4 @@
-/* A safetensors file, read. Implements safetensors.h with safetensors.c. */
+/* Reading a safetensors file. Implements safetensors.h together with safetensors.c. */
 #include "core/format/safetensors.h"
 
 #include "core/base/cursor.h"
@@ -69,7 +69,7 @@ static int bad_text(struct reader *r, size_t at, const char *why)
 	return rc;
 }
 
-/* The next character behind spaces; NUL at the end. */
+/* Skips spaces and returns the next character; NUL at the end. */
 static char next_char(struct reader *r)
 {
 	while (r->at < r->len && strchr(" \t\r\n", r->text[r->at]))
@@ -77,7 +77,7 @@ static char next_char(struct reader *r)
 	return r->at < r->len ? r->text[r->at] : '\0';
 }
 
-/* Where the string ends whose opening quote is at AT. */
+/* Returns the end of the string whose opening quote is at AT. */
 static size_t string_end(const struct reader *r, size_t at)
 {
 	for (at++; at < r->len && r->text[at] != '"'; at++)
@@ -86,7 +86,8 @@ static size_t string_end(const struct reader *r, size_t at)
 	return at < r->len ? at + 1 : r->len;
 }
 
-/* Where the value at r->at ends: before a comma or bracket that does not belong to it. *VALUES: how many are in it. */
+/* Returns the end of the value at r->at: the comma or bracket that does not belong to it. *VALUES: how many values
+   are in it. */
 static size_t value_end(const struct reader *r, size_t *values)
 {
 	size_t depth = 0, at = r->at;
@@ -105,7 +106,7 @@ static size_t value_end(const struct reader *r, size_t *values)
 	return at;
 }
 
-/* The JSON value in the text from r->at to END, which is passed over. */
+/* Parses the text from r->at to END as a JSON value, and moves r->at to END. */
 static int parse(struct reader *r, size_t end, json_t **out)
 {
 	const size_t start = r->at;
@@ -170,7 +171,7 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 				       "safetensors: expected an int >= 0 as size %zu in shape", i);
 		shape[i] = json_integer_value(size);
 	}
-	/* F4 counts half bytes, the dtype of two in a byte whole ones. */
+	/* safetensors counts F4 in half bytes; the dtype that holds two F4 in a byte counts bytes. */
 	if (t->dtype == CK_F4X2 && (ndim == 0 || shape[ndim - 1] % 2))
 		return ck_fail(r->err, CK_ERR_INVALID, "safetensors: expected an even size as the last of F4's shape");
 	if (t->dtype == CK_F4X2)
@@ -182,7 +183,7 @@ static int read_shape(struct reader *r, const json_t *entry, struct ck_tensor *t
 	return CK_OK;
 }
 
-/* The offsets within the data; whether they fit those of the other tensors is check_cover's business. */
+/* Checks the offsets of one tensor. check_cover compares them with those of the other tensors. */
 static int read_offsets(struct reader *r, const json_t *entry, struct ck_tensor *t)
 {
 	const json_t *offsets = json_object_get(entry, "data_offsets");
@@ -208,7 +209,7 @@ static int read_offsets(struct reader *r, const json_t *entry, struct ck_tensor 
 	return CK_OK;
 }
 
-/* Room for one tensor more. */
+/* Makes room for one more tensor. */
 static int grow(struct reader *r)
 {
 	size_t cap = r->cap ? 2 * r->cap : FIRST_CAP;
@@ -253,7 +254,7 @@ static int read_tensor(struct reader *r, const char *key, size_t len, const json
 	return CK_OK;
 }
 
-/* One member of the header at r->at, "key": value. */
+/* Reads one member of the header at r->at, "key": value. */
 static int read_member(struct reader *r)
 {
 	json_t *key = NULL, *value = NULL;
@@ -272,7 +273,7 @@ static int read_member(struct reader *r)
 		goto out;
 	r->at++;
 	end = value_end(r, &values);
-	/* jansson takes up to a hundred times the bytes of its text ("[[],[],..."). */
+	/* jansson needs up to a hundred times the bytes of its text ("[[],[],..."). */
 	rc = values > MAX_VALUES ? ck_fail(r->err, CK_ERR_INVALID, "safetensors header: more than %u values in one "
 					   "member", MAX_VALUES) : parse(r, end, &value);
 	if (!rc && strcmp(name, "__metadata__") != 0)
@@ -288,7 +289,7 @@ out:
 	return rc;
 }
 
-/* Member by member, so that never the whole header stands in memory as jansson's values. */
+/* Reads member by member, so that jansson never holds the whole header. */
 static int read_members(struct reader *r)
 {
 	int rc = CK_OK;
@@ -323,13 +324,13 @@ static int by_offset(const void *left, const void *right)
 	const struct ck_tensor *b = *(const struct ck_tensor *const *)right;
 	uint64_t size_a = ck_tensor_nbytes(a), size_b = ck_tensor_nbytes(b);
 
-	/* Of those that begin at one byte the empty ones come first. */
+	/* Among tensors that begin at one byte, empty ones come first. */
 	if (a->offset != b->offset)
 		return a->offset < b->offset ? -1 : 1;
 	return (size_a > size_b) - (size_a < size_b);
 }
 
-/* Whether the tensors SORTED by place cover the rest of the file, without a hole and without sharing a byte. */
+/* Checks that the tensors, SORTED by offset, cover the rest of the file without a hole or an overlap. */
 static int check_cover(const struct reader *r, const struct ck_tensor **sorted)
 {
 	uint64_t at = r->data;
@@ -352,7 +353,7 @@ static int check_cover(const struct reader *r, const struct ck_tensor **sorted)
 	return CK_OK;
 }
 
-/* What is to be said of all tensors together. */
+/* Checks all tensors together. */
 static int check_all(const struct reader *r)
 {
 	const struct ck_tensor **sorted = malloc((r->count + 1) * sizeof(struct ck_tensor *));

@@ -7,14 +7,14 @@
 
 #include <string.h>
 
-#define KEY_COST 16u            /* of a key's nodes, each: about what a short string costs */
-#define COMPARE_COST 8u         /* of comparing it with one that is not equal */
-#define KEY_NODES 1000u         /* ck_dict_set takes no more */
+#define KEY_COST 16u            /* for each node of a key: about what a short string costs */
+#define COMPARE_COST 8u         /* for comparing a node with one that is not equal */
+#define KEY_NODES 1000u         /* the most nodes of a key: ck_dict_set's own limit */
 #define FREE_WORK ((uint64_t)16 << 20)
 #define WORK_PER_BYTE 64u
 #define FREE_NODES ((uint64_t)1 << 18)
 #define NODES_PER_BYTE 2u
-#define NODE_BYTES 16u          /* so many bytes of a string count as a node */
+#define NODE_BYTES 16u          /* this many bytes of a string count as one node */
 
 struct ck_pickle_build ck_pickle_build(struct ck_arena *arena, size_t len)
 {
@@ -95,7 +95,8 @@ int ck_pickle_set_pairs(struct ck_pickle_build *b, struct ck_dict *dict, const s
 	return rc;
 }
 
-/* Makes b->members those of SET. A pickle fills a set in batches, one right after another. */
+/* Makes b->members the items of SET. A pickle fills a set in batches, and batches of one set usually follow each
+   other, so only the last set is remembered. */
 static int read_set(struct ck_pickle_build *b, struct ck_list *set, struct ck_error *err)
 {
 	const struct ck_value none = ck_none();
@@ -167,7 +168,8 @@ static bool is_latin1(const struct ck_value *args)
 	       (ck_value_is_str(&args->items[1], "latin1") || ck_value_is_str(&args->items[1], "latin-1"));
 }
 
-/* Protocols below 3 have no bytes: they are an encoded string, if not empty. So was a bytearray before Python 3.8. */
+/* Protocol 2 has no opcode for bytes: it writes them as a string to be encoded, or as bytes() when empty. Python
+   before 3.8 wrote a bytearray the same way. */
 static int call_bytes(struct ck_pickle_build *b, int global, const struct ck_value *args, struct ck_value *out,
 		      struct ck_error *err)
 {
@@ -272,7 +274,7 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 		return ck_fail(err, CK_ERR_CORRUPT, "a call with %s for its tuple of arguments",
 			       ck_kind_name(args->kind));
 	global = (int)callee->i;
-	/* OrderedDict.__new__ looks at no arguments. */
+	/* OrderedDict.__new__ ignores its arguments. */
 	if (fresh && global == CK_G_ORDERED_DICT && args->len)
 		return bad_args(global, err);
 	if (fresh ? !ck_global_is_class(global) : !ck_global_callable(global)) {
@@ -298,7 +300,7 @@ int ck_pickle_call(struct ck_pickle_build *b, const struct ck_value *callee, con
 
 int ck_pickle_set_state(const struct ck_value *target, const struct ck_value *state, struct ck_error *err)
 {
-	/* To torch the attributes of a tensor may be another storage, with other values than are shown. */
+	/* torch lets the attributes of a tensor replace its storage; the values shown would then be wrong. */
 	if (target->kind != CK_DICT || !target->dict->ordered)
 		return ck_fail(err, CK_ERR_CORRUPT, "expected no attributes for %s, found some",
 			       ck_kind_name(target->kind));
@@ -401,9 +403,9 @@ static int walk_value(struct walk *w, const struct ck_value *v, struct ck_error 
 }
 
 /*
- * Without sharing a tree has about a node per byte of its pickle. Real sharing (a tied tensor, a config in many
- * parameter groups) multiplies small parts. A list of ten references to a list of ten references, and so on
- * ("billion laughs"), runs into the limit, and the walk ends there: its time is bounded by what it may count.
+ * Without sharing, a tree has about one node per byte of its pickle. Real sharing (a tied tensor, a config in many
+ * parameter groups) repeats small parts. A list of ten references to a list of ten references, and so on ("billion
+ * laughs"), uses up the nodes, and the walk ends there. The number of nodes bounds the time of the walk.
  */
 int ck_pickle_check(const struct ck_value *value, size_t len, struct ck_error *err)
 {

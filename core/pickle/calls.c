@@ -1,6 +1,6 @@
 /*
- * Calls of torch's that make plain values, with the arguments that torch takes for them: globals.h, and the names that
- * pickle.h lists. torch refuses a file for each argument that it doesn't take.
+ * Checks the arguments of calls that make plain values (torch.Size, torch.device, complex), as torch checks them: torch
+ * refuses a file for an argument that it doesn't take. Implements part of globals.h and the name lookups of pickle.h.
  */
 #include "core/pickle/globals.h"
 
@@ -40,7 +40,7 @@ static struct ck_value *new_args(struct ck_arena *arena, uint32_t len, struct ck
 	return ck_tuple_new(arena, len, args, NULL) ? NULL : args->items;
 }
 
-/* torch.Size of a list is that of a tuple; without an argument it is empty. */
+/* torch.Size takes a list as it takes a tuple; without an argument it is empty. */
 static bool takes_size(struct ck_arena *arena, struct ck_value *args)
 {
 	struct ck_value *v = args->items, sizes = { .kind = CK_TUPLE };

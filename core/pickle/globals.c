@@ -1,4 +1,4 @@
-/* The closed list of globals: pickle.h has its numbers, globals.h what the reader of pickles asks about them. */
+/* The closed list of globals: pickle.h has the numbers, globals.h what the reader of pickles asks about them. */
 #include "core/pickle/globals.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@ struct spelling {
 	const char *module, *name;
 };
 
-/* The first spelling of a global is the one that torch.save (Python 3, protocol 2) writes; the others are read only. */
+/* The first spelling of a global is the one that torch.save (Python 3, protocol 2) writes. The other spellings are
+   only read. */
 static const struct spelling spellings[] = {
 	{ CK_G_REBUILD_TENSOR_V2, "torch._utils", "_rebuild_tensor_v2" },
 	{ CK_G_ORDERED_DICT, "collections", "OrderedDict" },
@@ -57,7 +58,8 @@ static bool same(const char *s, const char *text, size_t len)
 	return strlen(s) == len && memcmp(s, text, len) == 0;
 }
 
-/* The old classes of tensors: values at most, which nobody calls. The sparse ones lack bool, the last name. */
+/* The old classes of tensors. A pickle may hold them as values but not call them. The sparse modules lack the last
+   name, BoolTensor. */
 static const char *const class_modules[] = { "torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse" };
 static const char *const classes[] = {
 	"ByteTensor", "CharTensor", "ShortTensor", "IntTensor", "LongTensor", "HalfTensor", "BFloat16Tensor",

@@ -5,7 +5,7 @@
 
 #define FIRST_CAP 64u
 
-#define NOTHING ((uint8_t)0xff)       /* the kind of an entry that was not put yet */
+#define NOTHING ((uint8_t)0xff)       /* the kind of an entry that no opcode has put yet */
 
 void ck_memo_free(struct ck_pickle_memo *memo)
 {

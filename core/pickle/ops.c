@@ -26,7 +26,7 @@ static int op_proto(struct ck_pickle_machine *m, struct ck_error *err)
 	return CK_OK;
 }
 
-/* Readers differ on what a frame that lies about its length means: here nothing crosses its end. */
+/* Unpicklers differ on a frame whose length is wrong. Here no opcode may cross the end of its frame. */
 static int op_frame(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	if (m->frame_end)
@@ -52,7 +52,7 @@ static int op_mark(struct ck_pickle_machine *m, struct ck_error *err)
 	return push(m, (struct ck_value){ .kind = CK_MARK }, err);
 }
 
-/* A mark too: that is how protocol 0 drops the start of a tuple that turned out to contain itself. */
+/* Drops a value or a mark: protocol 0 drops a mark where a tuple turned out to contain itself. */
 static int op_pop(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	return ck_stack_drop(&m->stack, err);
@@ -155,7 +155,7 @@ static int op_empty(struct ck_pickle_machine *m, struct ck_error *err)
 	return rc ? rc : push(m, v, err);
 }
 
-/* Puts ITEMS into TARGET, which must be of KIND: what is appended to anything else is an attack, not data. */
+/* Puts ITEMS into TARGET, which must be of KIND. Filling anything else is an attack: torch.save never does it. */
 static int fill(struct ck_pickle_machine *m, struct ck_value target, enum ck_kind kind, const struct ck_value *items,
 		size_t count, struct ck_error *err)
 {
@@ -214,7 +214,7 @@ static int op_frozenset(struct ck_pickle_machine *m, struct ck_error *err)
 	return rc ? rc : fill(m, items[-1], CK_FROZENSET, items, count, err);
 }
 
-/* Entries are numbered as they come, and each takes a byte: none can have a number past its offset. */
+/* Pickles number memo entries from 0 up, and each put takes a byte, so a number past the offset is wrong. */
 static int put(struct ck_pickle_machine *m, uint64_t index, struct ck_error *err)
 {
 	const struct ck_value *v = top(m, 1, err);
@@ -276,7 +276,7 @@ static int op_stack_global(struct ck_pickle_machine *m, struct ck_error *err)
 	return find_global(m, (struct ck_span){ v[0].s, v[0].len }, (struct ck_span){ v[1].s, v[1].len }, err);
 }
 
-/* A global that is called at once. No checkpoint has one, but the message names it. */
+/* Refused, as no checkpoint has it. The opcode calls a global at once; the message names that global. */
 static int op_inst(struct ck_pickle_machine *m, struct ck_error *err)
 {
 	return ck_fail(err, CK_ERR_UNSUPPORTED,

@@ -1,5 +1,5 @@
 /*
- * pickle_ops - the machine that a pickle is a program for: what each opcode is, and what it does.
+ * pickle_ops - the unpickler: its state, and what each opcode does to it.
  */
 #ifndef CK_PICKLE_OPS_H
 #define CK_PICKLE_OPS_H
@@ -12,17 +12,17 @@
 
 struct ck_pickle_machine;
 
-/* How the argument of an opcode is written behind it. */
+/* How the argument of an opcode is written after the opcode. */
 enum ck_operand {
 	CK_OPERAND_NONE,
 	CK_OPERAND_NUMBER,  /* `width` bytes, little-endian: m->number */
-	CK_OPERAND_COUNTED, /* a number of bytes, in `width` bytes, and these: m->text */
+	CK_OPERAND_COUNTED, /* a length of `width` bytes, then as many bytes: m->text */
 	CK_OPERAND_LINES,   /* two, each up to a newline: m->text, m->more */
 };
 
 struct ck_opcode {
 	const char *name;
-	/* NULL: nothing that plain data or torch.save needs, refused. */
+	/* NULL: neither plain data nor torch.save needs the opcode. It is refused. */
 	int (*run)(struct ck_pickle_machine *m, struct ck_error *err);
 	enum ck_operand operand;
 	unsigned width;
@@ -37,7 +37,7 @@ struct ck_span {
 struct ck_pickle_machine {
 	struct ck_cursor in;
 	struct ck_pickle_build build;
-	const struct ck_opcode *op;     /* the one that runs; its offset; its argument */
+	const struct ck_opcode *op;     /* the opcode that runs, its offset, its argument */
 	size_t at;
 	uint64_t number;
 	struct ck_span text, more;
@@ -48,7 +48,7 @@ struct ck_pickle_machine {
 	bool stopped;
 };
 
-/* By code. No protocol has those without a name. */
+/* By code. Codes without a name are opcodes of no protocol. */
 extern const struct ck_opcode ck_opcodes[256];
 
 #endif

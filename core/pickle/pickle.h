@@ -57,51 +57,50 @@ int ck_qscheme_by_name(const char *name, size_t len);
 bool ck_is_layout(const char *s, size_t len);
 
 /*
- * Whether torch.device of torch 2.6 takes this type (of backends that torch doesn't know of itself it takes none). An
- * index is an int8 to it: a larger one becomes another, or none, without a word.
+ * Whether torch.device of torch 2.6 takes this device type. torch holds an index in an int8: it silently turns a larger
+ * index into another index, or into none.
  */
 #define CK_DEVICE_MAX_INDEX 127
 bool ck_is_device_type(const char *s, size_t len);
 
-/* Limits: see also the arena's budget, which bounds what a stream can build and what is needed to read it. torch.save
-   writes about 105 bytes for a tensor. */
+/* Limits. The arena's budget bounds what a pickle can build and what reading it needs. torch.save writes about 105
+   bytes for a tensor. */
 #define CK_PICKLE_MAX_BYTES ((size_t)32 << 20)
-#define CK_PICKLE_MAX_DEPTH 100 /* nesting of the finished tree, also through shared containers; cycles are refused */
+#define CK_PICKLE_MAX_DEPTH 100 /* nesting of the finished tree, through shared containers too; cycles are refused */
 
-/* The reader of a pickle is told of these while the pickle is read. */
+/* Calls from the reader while it reads a pickle. Both must be set. */
 struct ck_pickle_user {
-	/* CALL, a CK_CALL, was made in ARENA. The user may put what it stands for in its place, a CK_MADE. */
+	/* A call was read: CALL is a CK_CALL in ARENA. The function may replace it with a CK_MADE. */
 	int (*made)(void *arg, struct ck_arena *arena, struct ck_value *call, struct ck_error *err);
-	/* ID, a CK_PERSID, was made. torch looks a storage up at once, also one that no tensor will use. */
+	/* A persistent id was read: ID is a CK_PERSID. torch looks its storage up at once, even if no tensor uses
+	   it. */
 	void (*persid)(void *arg, const struct ck_value *id);
 	void *arg;
 };
 
 /*
- * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA (strings are copied: DATA may go). USER may be NULL.
- * Containers that are plain data are made here: dict, OrderedDict and Counter (CK_DICT), set,
- * frozenset, bytearray, bytes in protocol 2's spelling (_codecs.encode). Every other call of a
- * global of the list stays a CK_CALL, also when made by NEWOBJ. Errors name the opcode, its offset,
- * and the global: CK_ERR_UNSUPPORTED (a foreign global: the text holds its dotted name; an unknown
- * opcode), CK_ERR_CORRUPT, CK_ERR_LIMIT. All but those of a pickle that ends too early are marked `refused`.
+ * Reads the pickle in DATA (LEN bytes) into *OUT, built in ARENA. Strings are copied, so DATA may be freed. USER may be
+ * NULL. Containers that are plain data are made here: dict, OrderedDict and Counter (CK_DICT), set, frozenset,
+ * bytearray, and bytes as protocol 2 writes them (_codecs.encode). Every other call of a listed global, by REDUCE or
+ * NEWOBJ, stays a CK_CALL. Errors name the opcode, its offset, and the global: CK_ERR_UNSUPPORTED (an unknown opcode,
+ * or a global that is not in the list, by its dotted name), CK_ERR_CORRUPT, CK_ERR_LIMIT. All are marked `refused`,
+ * except those of a pickle that ends too early.
  */
 int ck_pickle_read(const void *data, size_t len, struct ck_arena *arena, const struct ck_pickle_user *user,
 		   struct ck_value *out, struct ck_error *err);
 
-/* How the writer asks for what stands for a CK_TENSOR: appends the opcodes that rebuild tensor
-   INDEX. */
+/* Called for each CK_TENSOR: appends the opcodes that rebuild tensor INDEX. */
 struct ck_pickle_writer;
 typedef int (*ck_pickle_tensor_fn)(struct ck_pickle_writer *w, int64_t index, void *arg, struct ck_error *err);
 
 /*
- * Appends VALUE to OUT as a pickle of protocol 2, memoising as CPython's does only where it
- * shortens (strings and globals). CK_TENSOR values are handed to TENSOR. CK_ERR_INVALID for what a
- * pickle can't say.
+ * Appends VALUE to OUT as a pickle of protocol 2. Only strings and globals are memoised, where that is shorter.
+ * CK_TENSOR values are handed to TENSOR. CK_ERR_INVALID: VALUE holds what a pickle can't say.
  */
 int ck_pickle_write(struct ck_buf *out, const struct ck_value *value, ck_pickle_tensor_fn tensor, void *arg,
 		    struct ck_error *err);
 
-/* For TENSOR callbacks: append any plain value (CK_CALL and CK_PERSID of plain values included). */
+/* For TENSOR callbacks: appends a plain value, a CK_CALL or CK_PERSID of plain values included. */
 int ck_pickle_put(struct ck_pickle_writer *w, const struct ck_value *value, struct ck_error *err);
 
 #endif

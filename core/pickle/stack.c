@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define FIRST_CAP 256u
-#define MAX_STACK ((size_t)1 << 20)   /* 16 MiB. CPython fills containers in batches of 1000: only a tuple takes more */
+#define MAX_STACK ((size_t)1 << 20)   /* 16 MiB. CPython fills containers in batches of 1000: only tuples need more */
 
 void ck_stack_free(struct ck_pickle_stack *s)
 {

@@ -99,7 +99,7 @@ int ck_pickle_int_bytes(struct ck_arena *arena, const uint8_t *s, size_t len, st
 {
 	uint64_t v;
 
-	/* Bytes that only repeat the sign say nothing. */
+	/* High bytes that only repeat the sign are dropped. */
 	while (len > 1 && ((s[len - 1] == 0 && !(s[len - 2] & 0x80)) || (s[len - 1] == 0xff && s[len - 2] & 0x80)))
 		len--;
 	if (len > CK_PICKLE_INT_BYTES)
@@ -113,7 +113,7 @@ int ck_pickle_int_bytes(struct ck_arena *arena, const uint8_t *s, size_t len, st
 	return CK_OK;
 }
 
-/* words = words * SCALE + ADD. False when they are too few. */
+/* words = words * SCALE + ADD. False: the result needs more than WORDS words. */
 static bool multiply_add(uint32_t words[static WORDS], size_t *count, uint32_t scale, uint32_t add)
 {
 	uint64_t carry = add;

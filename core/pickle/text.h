@@ -7,15 +7,15 @@
 
 #include "core/base/value.h"
 
-/* The longest integer, in bytes of two's complement. Its conversion takes the square of that. */
+/* The longest integer, in bytes of two's complement. Converting takes time quadratic in the length. */
 #define CK_PICKLE_INT_BYTES 512
 #define CK_PICKLE_INT_DIGITS 1233   /* decimal digits of 2^4095, the largest in magnitude */
 
-/* Little-endian two's complement, as LONG1 and LONG4 hold it. CK_ERR_LIMIT. */
+/* An integer in little-endian two's complement, as LONG1 and LONG4 hold it. CK_ERR_LIMIT. */
 int ck_pickle_int_bytes(struct ck_arena *arena, const uint8_t *s, size_t len, struct ck_value *out,
 			struct ck_error *err);
 
-/* The way back, for a CK_BIGINT: the fewest bytes. CK_ERR_INVALID for other characters than digits; CK_ERR_LIMIT. */
+/* The reverse, for a CK_BIGINT, in the fewest bytes. CK_ERR_INVALID: a character is not a digit. CK_ERR_LIMIT. */
 int ck_pickle_int_encode(const char *digits, size_t len, uint8_t out[static CK_PICKLE_INT_BYTES], size_t *out_len,
 			 struct ck_error *err);
 

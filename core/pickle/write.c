@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 1000u         /* as CPython fills containers */
+#define BATCH 1000u         /* the items of a batch, as CPython writes containers */
 #define FIRST_SLOTS 256u    /* a power of two */
 
-/* A memoised string: its bytes are found in the output, where they were written the first time. */
+/* A memoised string. Its bytes are in the output, where they were written the first time. */
 struct slot {
 	size_t at;
 	uint32_t len;
@@ -24,12 +24,12 @@ struct ck_pickle_writer {
 	unsigned depth;
 	uint32_t entries;               /* in the memo */
 	uint32_t globals[CK_G_END];     /* memo index + 1; 0: not written yet */
-	struct slot *slots;             /* of the strings that were written, by their hash under `key` */
+	struct slot *slots;             /* the strings written so far, by their hash under `key` */
 	struct ck_hash_key key;
 	uint32_t slot_count, strings;
 };
 
-/* Why nothing can be appended any more. */
+/* The reason why nothing more can be appended. */
 static int stopped(const struct ck_buf *out, struct ck_error *err)
 {
 	return out->full ? ck_fail(err, CK_ERR_LIMIT, "a pickle of over %zu bytes", CK_PICKLE_MAX_BYTES)
@@ -63,7 +63,7 @@ static void get(struct ck_pickle_writer *w, uint32_t entry)
 	op_index(w, 'h', 'j', entry - 1);
 }
 
-/* The slot of the string, or the free one where it goes. Some slot is always free. */
+/* The slot of the string, or the free slot where it goes. Some slot is always free. */
 static struct slot *find_slot(const struct ck_pickle_writer *w, const char *s, size_t len)
 {
 	uint32_t mask = w->slot_count - 1, i = (uint32_t)ck_hash_keyed(&w->key, s, len) & mask;
@@ -104,7 +104,7 @@ static int put_str(struct ck_pickle_writer *w, const char *s, uint32_t len, stru
 
 	if (!ck_utf8_valid(s, len, true))
 		return ck_fail(err, CK_ERR_INVALID, "expected a string in UTF-8, found other bytes");
-	/* What a failed buffer held is gone, and with it the strings of the table. */
+	/* A failed buffer has lost its bytes, which the table's strings refer to. */
 	if (w->out->failed)
 		return stopped(w->out, err);
 	rc = grow_slots(w, err);
@@ -255,7 +255,7 @@ static int put_pairs(struct ck_pickle_writer *w, const struct ck_dict *dict, str
 	return rc;
 }
 
-/* STATE, where there is one, for the object that was written last. */
+/* STATE, unless it is None, for the object written last. */
 static int put_state(struct ck_pickle_writer *w, const struct ck_value *state, struct ck_error *err)
 {
 	int rc;
@@ -296,8 +296,8 @@ static int put_set(struct ck_pickle_writer *w, const struct ck_value *v, struct 
 }
 
 /*
- * _codecs.encode("...", "latin1"): protocol 2 has no bytes. CPython spells empty ones bytes(), which
- * torch.load(weights_only=True) refuses; this it takes.
+ * _codecs.encode("...", "latin1"): protocol 2 has no opcode for bytes. CPython writes empty bytes as bytes(), which
+ * torch.load(weights_only=True) refuses; it takes an encoded empty string.
  */
 static int put_bytes(struct ck_pickle_writer *w, const struct ck_value *v, struct ck_error *err)
 {
@@ -412,7 +412,7 @@ static bool is_container(unsigned kind)
 	       kind == CK_CALL || kind == CK_PERSID;
 }
 
-/* Counts depth as the reader does, so that it can read whatever is written. */
+/* Counts depth as the reader does, so that the reader takes whatever is written. */
 int ck_pickle_put(struct ck_pickle_writer *w, const struct ck_value *value, struct ck_error *err)
 {
 	int rc;

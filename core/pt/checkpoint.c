@@ -23,7 +23,7 @@ struct walk {
 	const struct ck_patch *patch;
 	struct ck_rebuilder *rebuilder;
 	struct ck_buf path;     /* keys joined by '.' */
-	unsigned depth;         /* how many: some may be empty */
+	unsigned depth;         /* the number of keys in PATH: keys may be empty */
 	struct ck_error *err;
 };
 
@@ -58,7 +58,7 @@ static int add_tensor(struct walk *w, struct ck_value *v)
 
 static int walk_value(struct walk *w, struct ck_value *v);
 
-/* Appends a part of a path. Past CK_MAX_KEY only that it is too long matters. */
+/* Appends a part of a path. A path is cut just past CK_MAX_KEY bytes, where it is refused anyway. */
 static void append(struct ck_buf *path, const char *s, size_t len)
 {
 	size_t room = path->len > CK_MAX_KEY ? 0 : CK_MAX_KEY + 1 - path->len;
@@ -76,7 +76,7 @@ static void append_key(struct ck_buf *path, const struct ck_value *key)
 	case CK_STR: case CK_BIGINT:
 		append(path, key->s, key->len);
 		break;
-	case CK_BYTES:      /* as Latin-1: a path is text to the readers of the outline */
+	case CK_BYTES:      /* as Latin-1: readers of the outline expect text */
 		for (uint32_t i = 0; i < key->len && path->len <= CK_MAX_KEY; i++)
 			append(path, c, ck_utf8_encode(c, (unsigned char)key->s[i]));
 		break;
@@ -110,13 +110,13 @@ static bool may_hold_tensors(const struct ck_value *v)
 	       v->kind == CK_FROZENSET || v->kind == CK_CALL || v->kind == CK_MADE || v->kind == CK_PERSID;
 }
 
-/* One member of a container: its path is the container's and KEY. */
+/* Walks one member of a container. Its path is the container's path and KEY. */
 static int walk_member(struct walk *w, const struct ck_value *key, struct ck_value *v)
 {
 	size_t len = w->path.len;
 	int rc;
 
-	/* Most members of a shard's dicts are numbers: spelling their keys would cost more than they do. */
+	/* Most members of a shard's dicts are numbers: spelling their keys would take most of the time. */
 	if (!may_hold_tensors(v))
 		return CK_OK;
 	if (w->depth++)
@@ -135,7 +135,7 @@ static int walk_dict(struct walk *w, struct ck_dict *dict)
 
 	for (uint32_t i = 0; i < dict->len && !rc; i++)
 		rc = walk_member(w, &dict->pairs[i].key, &dict->pairs[i].value);
-	/* A shard's outline has them; of a model nanochat takes the items alone. */
+	/* The attributes of a dict are in a shard's outline. nanochat reads only the items of a model. */
 	return rc || w->patch->model ? rc : walk_member(w, &attributes, &dict->state);
 }
 
@@ -151,8 +151,7 @@ static int walk_items(struct walk *w, struct ck_value *items, uint32_t len)
 	return rc;
 }
 
-/* Depth and the number of visits, also through shared containers, were bounded by the pickle
-   reader. */
+/* The pickle reader has bounded depth and the number of visits, through shared containers too. */
 static int walk_value(struct walk *w, struct ck_value *v)
 {
 	switch ((enum ck_kind)v->kind) {
@@ -198,7 +197,7 @@ static int patch_lambdas(struct ck_checkpoint *c, int64_t n_layer, struct ck_err
 	return rc;
 }
 
-/* How large data.pkl may be. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
+/* The most bytes of data.pkl. A pickle deflates to a tenth or a twentieth; one that grows a thousandfold is a bomb. */
 static size_t pickle_limit(const struct ck_entry *entry)
 {
 	const size_t mib = (size_t)1 << 20;
@@ -216,8 +215,8 @@ struct reading {
 };
 
 /*
- * torch rebuilds a tensor when it reads the call, also one that nothing refers to in the end. A call that can't be
- * rebuilt stays a call: only the walk knows the key that the error should name.
+ * torch rebuilds a tensor as soon as it reads the call, even if nothing refers to the tensor in the end. A call that
+ * can't be rebuilt stays a CK_CALL: only the walk knows the key that the error should name.
  */
 static int made_call(void *arg, struct ck_arena *values, struct ck_value *call, struct ck_error *err)
 {
@@ -264,14 +263,14 @@ static int read_pickle(struct reading *r, struct ck_arena *values, struct ck_val
 	return rc;
 }
 
-/* Takes the tensors of what was read. */
+/* Moves the tensors of the values that were read to the checkpoint's table. */
 static int gather_values(struct reading *r, const struct ck_patch *patch, struct ck_value *root, struct ck_error *err)
 {
 	struct ck_checkpoint *c = r->c;
 	struct walk w = { .c = c, .patch = patch, .rebuilder = &r->rebuilder, .err = err };
 	int rc;
 
-	/* Before storages are shown as tensors. */
+	/* This comes first: the walk turns storages into tensors. */
 	c->content = ck_content_of(root);
 	if (ck_is_tensor(root) || root->kind == CK_PERSID)
 		ck_buf_str(&w.path, "tensor");
@@ -319,7 +318,7 @@ static int read_values(struct ck_checkpoint *c, const struct ck_patch *patch, st
 	free(r.rebuilder.declared);
 	ck_budget_give(&c->budget, storages);
 	ck_arena_free(values);
-	/* Some lay between what is kept: malloc would hold their pages. */
+	/* Blocks of the values lie between blocks that are kept. Without a trim malloc would hold their pages. */
 	if (many)
 		malloc_trim(0);
 	return rc;

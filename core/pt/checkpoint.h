@@ -1,9 +1,9 @@
 /*
- * checkpoint - the tensors of one .pt, in order, after nanochat's rules: archive, pickle, and what
- * build_model does with them.
+ * checkpoint - the tensors of one .pt, in order, by nanochat's rules: reads the archive and the pickle, and does with
+ * them what build_model does.
  *
- * Immutable once opened, reference counted, safe to read from any thread. It keeps the stored file
- * open. Memory: the tensor table; the pickle and its values are gone when open returns.
+ * Immutable once opened, reference counted, safe to read from any thread. It keeps the stored file open, and of its
+ * memory the tensor table; the pickle and its values are freed before open returns.
  */
 #ifndef CK_CHECKPOINT_H
 #define CK_CHECKPOINT_H
@@ -21,24 +21,26 @@ struct ck_patch {
 	/* nanochat's model rules; false: an optimizer shard, as stored, with an outline */
 	bool model;
 	bool keep_bfloat16;     /* device=cuda */
-	int64_t n_layer;        /* of meta.json: patch the lambdas; -1 not */
+	int64_t n_layer;        /* n_layer of meta.json, for adding missing lambdas; -1: add none */
 	struct ck_scratch *scratch;     /* where deflated entries are unpacked (archive.h), or NULL */
 };
 
-/* Opens FILE (a reference is taken). The errors are those of ck_archive_open and ck_pickle_read,
-   and CK_ERR_CORRUPT for a tensor outside its storage or a storage whose size doesn't fit; each
-   names the file and, where there is one, the tensor. `refused` tells what the pickle holds from
-   damage to the file. *OUT is the caller's reference. */
+/*
+ * Opens FILE and takes a reference to it. *OUT is the caller's reference. Errors are those of ck_archive_open and
+ * ck_pickle_read, and CK_ERR_CORRUPT for a tensor outside its storage or a storage whose size doesn't fit. Each names
+ * the file and, where there is one, the tensor. An error marked `refused` is about what the pickle holds; others are
+ * about damage to the file.
+ */
 int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struct ck_checkpoint **out,
 		       struct ck_error *err);
 struct ck_checkpoint *ck_checkpoint_ref(struct ck_checkpoint *c);
 /* returns NULL; NULL is allowed */
 struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c);
-/* whether there are references beside the caller's */
+/* whether anyone besides the caller holds a reference */
 bool ck_checkpoint_is_shared(struct ck_checkpoint *c);
 
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);      /* borrowed */
-/* bytes that it holds, about */
+/* bytes of memory that C holds, approximately */
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c);
 size_t ck_checkpoint_count(const struct ck_checkpoint *c);
 enum ck_content ck_checkpoint_content(const struct ck_checkpoint *c);

@@ -1,4 +1,4 @@
-/* What a .pt plainly holds: content.h. */
+/* Tells models from optimizer states by their outermost values. Implements content.h. */
 #include "core/pt/content.h"
 
 #include "core/pt/rebuild.h"

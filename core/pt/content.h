@@ -1,6 +1,6 @@
 /*
- * content - what a .pt plainly holds, by its outermost values: a model, an optimizer's state, or neither. For who must
- * not put one in the other's place.
+ * content - whether a .pt holds a model, an optimizer's state, or neither, by its outermost values. For callers that
+ * must not accept one in place of the other.
  */
 #ifndef CK_CONTENT_H
 #define CK_CONTENT_H
@@ -13,7 +13,7 @@ enum ck_content {
 	CK_CONTENT_OPTIM,       /* a dict with `state` and `param_groups`, or a list of such dicts */
 };
 
-/* Of the values of data.pkl, whose tensors may have been taken (CK_TENSOR) or not. */
+/* ROOT: the values of data.pkl, before or after tensors were replaced by CK_TENSOR. */
 enum ck_content ck_content_of(const struct ck_value *root);
 
 #endif

@@ -9,9 +9,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define TOO_LARGE UINT64_MAX    /* in the place of a size: it would take long to find that out again */
+#define TOO_LARGE UINT64_MAX    /* in place of a size: computing the size failed, and would take long to try again */
 
-/* A key in a cell of the table: what would break the table is escaped as C does. */
+/* Appends a key as a cell of the table. Tabs, newlines and the like are escaped as in C. */
 static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
 {
 	for (uint32_t i = 0; i < t->key_len; i++) {
@@ -26,7 +26,7 @@ static void tsv_key(struct ck_buf *out, const struct ck_tensor *t)
 	}
 }
 
-/* The place in the .pt, where the storage is stored as it is; a deflated one has none. */
+/* The offset in the .pt of a storage that is stored; a deflated storage has none. */
 static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const struct ck_tensor *t,
 		      struct ck_error *err)
 {
@@ -62,8 +62,8 @@ static void tsv_stored(struct ck_buf *out, const struct ck_checkpoint *c, const 
 		ck_buf_str(out, "\t-");
 }
 
-/* Locating reads each local header: let the kernel fetch them all at once, which counts where the
-   store is far away. */
+/* Locating an entry reads its local header. Asking the kernel for all headers at once pays off where the store is
+   far away. */
 static void fetch_headers(const struct ck_checkpoint *c)
 {
 	int fd = ck_file_fd(ck_checkpoint_file(c));
@@ -123,7 +123,7 @@ static int add_npy(struct ck_view *view, const struct ck_checkpoint *c, const st
 	return ck_view_add_buf(view, text, err);
 }
 
-/* Builds the view of FORM; on failure *OUT is not set. */
+/* Builds the view of FORM. On failure *OUT is not set. */
 static int build(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out, struct ck_error *err)
 {
 	struct ck_view *view = ck_view_new();

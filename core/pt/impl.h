@@ -10,7 +10,7 @@
 
 #include <inttypes.h>
 
-/* Where a tensor lies: its arguments in all the functions that have them. */
+/* Where a tensor lies: the arguments that all rebuild functions share. */
 struct ck_geometry {
 	const struct ck_value *offset, *size, *stride;
 };
@@ -19,28 +19,28 @@ struct ck_geometry {
 int ck_rebuild_bad_args(int64_t function, struct ck_error *err);
 
 /*
- * The storage of V, which must be the persistent id ('storage', type, key, location, numel): archive, entry and dtype
- * of T, and the number of elements that it declares. Errors are marked, see ck_rebuild.
+ * Finds the storage of V, which must be the persistent id ('storage', type, key, location, numel): sets archive, entry
+ * and dtype of T, and *NUMEL to the number of elements that the id declares. Sets r->missing, see ck_rebuild.
  */
 int ck_rebuild_find(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *t, uint64_t *numel,
 		    struct ck_error *err);
 
-/* A tuple or a list of ints, or a torch.Size. */
+/* Reads a tuple or list of ints, or a torch.Size. */
 int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[static CK_MAX_DIMS], uint32_t *len,
 		    struct ck_error *err);
 
-/* Shape, strides, numel and offset of T by G. NUMEL: the elements that its storage has, which it must stay inside of;
-   NULL: it has none. */
+/* Sets shape, strides, numel and offset of T from G. NUMEL: how many elements the storage has; the tensor must lie
+   inside. NULL: the tensor has no storage. */
 int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const uint64_t *numel, struct ck_tensor *t,
 		     struct ck_error *err);
 
 /* The dtype of V (torch.float32); -1 for another value. */
 int ck_rebuild_dtype(const struct ck_value *v);
 
-/* requires_grad of T, which only numbers with a fraction have. */
+/* Sets requires_grad of T. Only dtypes with fractions may have it. */
 int ck_rebuild_grad(const struct ck_value *v, struct ck_tensor *t, struct ck_error *err);
 
-/* T of a call of FUNCTION, one of CK_G_REBUILD_SPARSE to CK_G_REBUILD_NESTED. */
+/* Makes T from a call of FUNCTION, one of CK_G_REBUILD_SPARSE to CK_G_REBUILD_NESTED. */
 int ck_rebuild_odd(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, struct ck_tensor *t,
 		   struct ck_error *err);
 

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define MAX_KEPT ((size_t)32 << 20)     /* bytes of keys and shapes: model.tsv is made of them in memory */
-#define MAX_SAME_NAME 100u      /* tensors whose paths are one: each is told apart by trying */
+#define MAX_SAME_NAME 100u      /* tensors of one path: a free name is found by trying */
 
-/* The slot of KEY: its own, or the free one where it goes. */
+/* The slot of KEY, or the free slot where KEY goes. */
 static size_t slot_of(const struct ck_checkpoint *c, const char *key, size_t len)
 {
 	size_t mask = c->index_size - 1;
@@ -121,8 +121,8 @@ static const char *suffix_of(const struct ck_checkpoint *c, size_t i, enum ck_fo
 }
 
 /*
- * A cut name holds a hash of its key and not the key: these are found by that hash. The slot of the tensor whose
- * name in FORM is NAME (NULL: none is), or the free one where it goes.
+ * A cut name holds a hash of its key instead of the key, so these names are found by that hash. Returns the slot of the
+ * tensor whose name in FORM is NAME, or the free slot where it goes (always with NAME NULL).
  */
 static size_t cut_slot(const struct ck_checkpoint *c, uint64_t hash, const char *name, enum ck_form form)
 {
@@ -173,7 +173,7 @@ int ck_checkpoint_finish(struct ck_checkpoint *c, struct ck_error *err)
 	int rc = list_unshown(c, err);
 
 	for (size_t i = 0; i < c->count && !rc; i++) {
-		/* A byte becomes three at most; ".error" is the longest suffix. */
+		/* Escaping makes at most three bytes of one; ".error" is the longest suffix. */
 		if (c->tensors[i].key_len > CK_NAME_MAX / 3 - 6)
 			rc = index_cut_name(c, i, err);
 	}
@@ -185,7 +185,7 @@ size_t ck_checkpoint_files(const struct ck_checkpoint *c, enum ck_form form)
 	return c->count - (form == CK_FORM_RAW ? c->unshown_count : 0);
 }
 
-/* Before the k-th of those that aren't shown stand unshown[k] - k others. */
+/* unshown[k] - k shown tensors stand before the k-th unshown one. */
 size_t ck_checkpoint_at(const struct ck_checkpoint *c, enum ck_form form, size_t position)
 {
 	size_t low = 0, high = form == CK_FORM_RAW ? c->unshown_count : 0;
@@ -217,7 +217,7 @@ static int64_t find_with(const struct ck_checkpoint *c, const char *name, enum c
 		found = ck_checkpoint_find_key(c, key, len);
 	if (found >= 0 || !c->cut_index || !ck_name_is_cut(name, suffix))
 		return found;
-	/* It stops at the suffix: none begins with a hex digit. */
+	/* strtoull stops at the suffix: no suffix begins with a hex digit. */
 	hash = strtoull(name + strlen(name) - strlen(suffix) - 16, NULL, 16);
 	return (int64_t)c->cut_index[cut_slot(c, hash, name, form)] - 1;
 }
@@ -233,7 +233,7 @@ int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, enum
 	}
 	if (i < 0)
 		return -1;
-	/* The other name of a tensor is nobody's. */
+	/* A tensor has one name in a form: KEY.npy or KEY.error. The other one finds nothing. */
 	if (form == CK_FORM_RAW && c->tensors[i].unshown != CK_SHOWN)
 		return -1;
 	if (form != CK_FORM_RAW && strcmp(suffix, suffix_of(c, (size_t)i, form)) != 0)

@@ -1,11 +1,11 @@
-/* From the calls that a pickle holds to tensors (rebuild.h): taking them apart, and the plain tensors. */
+/* Turns the calls in a pickle into tensors (rebuild.h): takes calls apart and makes the plain tensors. */
 #include "core/pt/impl.h"
 
 #include <string.h>
 
 #define MAX_WRAPPERS 4u
 
-/* A call of a rebuild function of plain tensors, taken apart. */
+/* The arguments of a rebuild function of plain tensors. */
 struct plain {
 	const struct ck_value *storage;
 	struct ck_geometry place;
@@ -78,7 +78,8 @@ int ck_rebuild_ints(const struct ck_value *v, const char *what, int64_t out[stat
 	return CK_OK;
 }
 
-/* The checked sizes and strides, which T has borrowed, as its own; strides only where the sizes don't say them. */
+/* Copies the checked sizes and strides, which T has borrowed, to ARENA. Strides are kept only if T is not
+   contiguous. */
 static int keep_geometry(struct ck_tensor *t, struct ck_arena *arena, struct ck_error *err)
 {
 	bool contiguous = ck_tensor_contiguous(t);
@@ -98,9 +99,9 @@ static int keep_geometry(struct ck_tensor *t, struct ck_arena *arena, struct ck_
 }
 
 /*
- * Everything that sizes, strides and offset can ask for, against the NUMEL elements that the storage has. An empty
- * tensor may begin behind the end, as a row of a matrix without columns does; it is taken for one at the end. How often
- * a stride of 0 shows an element is free: reading one costs no memory.
+ * Checks the reach of sizes, strides and offset against the NUMEL elements of the storage. An empty tensor may begin
+ * past the end, as a row of a matrix without columns does; it is moved to the end. A stride of 0 may repeat an element
+ * any number of times: reading the tensor takes no memory.
  */
 static int check_reach(struct ck_tensor *t, uint64_t numel, struct ck_error *err)
 {
@@ -147,7 +148,7 @@ int ck_rebuild_place(struct ck_rebuilder *r, const struct ck_geometry *g, const 
 	return rc ? rc : keep_geometry(t, r->arena, err);
 }
 
-/* The flags conj and neg; torch sets the first on complex tensors alone. */
+/* Reads the flags conj and neg. torch sets conj on complex tensors only. */
 static int read_metadata(const struct ck_value *metadata, struct ck_tensor *t, struct ck_error *err)
 {
 	const struct ck_value *conj, *neg;
@@ -215,7 +216,7 @@ static int make_plain(struct ck_rebuilder *r, int64_t function, const struct ck_
 	return rc;
 }
 
-/* Attributes of a tensor, which aren't shown, are not among those that would change what is. */
+/* Attributes of a tensor are not shown. Refuses those that would change what is shown. */
 static int check_state(const struct ck_value *state, struct ck_error *err)
 {
 	static const char *const changes[] = { "data", "real", "imag", "requires_grad" };
@@ -233,7 +234,7 @@ static int check_state(const struct ck_value *state, struct ck_error *err)
 	return CK_OK;
 }
 
-/* data.to(dtype, device): where the device was one that can't be written, and dtype is data's own. */
+/* data.to(dtype, device): how torch saves a tensor of a device that it can't write. The dtype is that of the data. */
 static int check_from_cpu(const struct ck_value *a, uint32_t len, struct ck_tensor *t, struct ck_error *err)
 {
 	int rc;
@@ -250,7 +251,7 @@ static int check_from_cpu(const struct ck_value *a, uint32_t len, struct ck_tens
 static int make(struct ck_rebuilder *r, const struct ck_value *v, unsigned level, struct ck_tensor *t,
 		struct ck_error *err);
 
-/* A parameter, or a tensor of a device without a storage, made of a tensor. */
+/* Makes a parameter, or a tensor of a device that torch can't write, from the tensor inside. */
 static int make_wrapped(struct ck_rebuilder *r, int64_t function, const struct ck_value *args, unsigned level,
 			struct ck_tensor *t, struct ck_error *err)
 {
@@ -329,7 +330,7 @@ int ck_rebuild(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tenso
 	rc = make(r, v, 0, t, err);
 	if (rc && !r->missing)
 		ck_error_refused(err);
-	/* Nothing of it is read. */
+	/* No element of an unshown tensor is read. */
 	if (t->unshown)
 		t->numel = 0;
 	return rc;

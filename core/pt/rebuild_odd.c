@@ -1,10 +1,10 @@
 /*
- * Tensors that are not arrays (impl.h): sparse, quantized, nested, on the device meta. What is known of them is
- * a dtype and a shape. The calls are checked as far as that goes without reading a tensor's elements.
+ * Tensors that are not arrays (impl.h): sparse, quantized, nested, on the device meta. Only their dtype and shape are
+ * known. The calls are checked as far as possible without reading elements.
  */
 #include "core/pt/impl.h"
 
-/* T becomes one of which nothing lies anywhere. */
+/* Makes T a tensor without a place in the file. */
 static void unplaced(struct ck_tensor *t, int dtype, enum ck_unshown why)
 {
 	t->source = CK_SRC_FILL;
@@ -13,7 +13,7 @@ static void unplaced(struct ck_tensor *t, int dtype, enum ck_unshown why)
 	t->numel = 0;
 }
 
-/* A part of such a tensor, which must be a whole tensor itself. */
+/* Reads a part of such a tensor. A part must be a tensor itself. */
 static int read_part(struct ck_rebuilder *r, const struct ck_value *v, struct ck_tensor *part, struct ck_error *err)
 {
 	if (!ck_is_tensor(v) || (r->flat && v->kind != CK_MADE))

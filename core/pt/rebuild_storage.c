@@ -1,4 +1,4 @@
-/* Storages: from the persistent id of one to its record in the zip (impl.h, rebuild.h). */
+/* Finds the record in the zip of a storage, by its persistent id (impl.h, rebuild.h). */
 #include "core/pt/impl.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ static int bad_id(struct ck_error *err)
 	return ck_fail(err, CK_ERR_CORRUPT, "expected a storage, ('storage', type, key, location, numel)");
 }
 
-/* Whether the file has said the same of this storage wherever it named it. An empty one has nothing to agree on. */
+/* Checks that the file declares this storage the same way everywhere. Empty storages may differ: they hold nothing. */
 static int declare(struct ck_declared *d, int64_t dtype, int64_t numel, const char *name, struct ck_error *err)
 {
 	if (numel == 0)
@@ -37,7 +37,7 @@ static int declare(struct ck_declared *d, int64_t dtype, int64_t numel, const ch
 		       ck_dtype_info((enum ck_dtype)dtype)->torch);
 }
 
-/* The record NAME of at least NUMEL elements: torch.save rounds the number down, and its file has all the bytes. */
+/* Finds the record NAME, of at least NUMEL elements. torch.save rounds the number down, so the record may be longer. */
 static int find_record(struct ck_rebuilder *r, const char *name, int64_t dtype, int64_t numel, struct ck_tensor *t,
 		       struct ck_error *err)
 {
@@ -77,7 +77,7 @@ int ck_rebuild_find(struct ck_rebuilder *r, const struct ck_value *v, struct ck_
 	if (dtype < 0 || (p[2].kind != CK_STR && p[2].kind != CK_INT) || p[4].kind != CK_INT || p[4].i < 0)
 		return bad_id(err);
 	*numel = (uint64_t)p[4].i;
-	/* torch puts the key into the record's name as str() shows it. */
+	/* torch names the record by str(key). */
 	if (p[2].kind == CK_INT) {
 		snprintf(name, sizeof(name), "data/%" PRId64, p[2].i);
 		return find_record(r, name, dtype, p[4].i, t, err);

@@ -14,26 +14,26 @@
 #include <string.h>
 
 #define READ_AHEAD ((size_t)1 << 20)
-#define ALIGNMENT 64u                   /* of the bytes of every entry in the file, as torch has it */
+#define ALIGNMENT 64u                   /* the alignment of each entry's bytes in the file, as in torch's files */
 
 /*
- * What is assumed of libzip, to know before it writes where an entry's bytes will lie: entries are written in the order
- * in which they were added, without gaps, each behind a local header of 30 bytes, its name, a zip64 field of 20 bytes
- * where its size passes 32 bits, and the extra fields that were set; no data descriptors, as the sizes are known
- * beforehand. So it was found with 1.7.3. Should another do otherwise, the file is still a right one, only not aligned,
- * which torch takes, too.
+ * Where an entry's bytes will lie must be known before libzip writes it. The code relies on what libzip 1.7.3 does: it
+ * writes entries in the order in which they were added, without gaps. Each has a local header of 30 bytes, its name, a
+ * zip64 field of 20 bytes where its size passes 32 bits, and the extra fields that were set. There is no data
+ * descriptor, as sizes are known beforehand. If another libzip differs, the file is valid but not aligned, which torch
+ * accepts too.
  */
 #define LOCAL_HEADER 30u
 #define ZIP64_FIELD 20u
 #define FIELD_HEADER 4u
 #define PADDING_ID 0x4246u              /* "FB", torch's */
 
-/* No date: the first there is, so that equal saves are equal files. libzip can't write torch's, which is all zeros. */
+/* The earliest date, so that equal saves are equal files. libzip can't write torch's date, which is all zeros. */
 #define DOS_DATE 0x21u
 
 struct job;
 
-/* What an entry's source is to libzip: its place in the array is the tensor's index. */
+/* The source of an entry for libzip. Its position in the array is the tensor's index. */
 struct storage {
 	struct job *job;
 };
@@ -44,12 +44,12 @@ struct job {
 	struct ck_buf pickle;
 	struct ck_zipsink *sink;
 	zip_t *zip;
-	struct ck_buf path;             /* of the entry that is being added */
-	uint64_t end;                   /* of the entries added, in the file */
+	struct ck_buf path;             /* of the entry being added */
+	uint64_t end;                   /* the end of the entries added so far, in the file */
 	struct storage *storages;
-	zip_error_t error;              /* the last failure of a storage, for libzip */
+	zip_error_t error;              /* the last failure of a storage, which libzip can't carry */
 
-	/* The one storage that is being read: its view, and [start, start + filled) of that. */
+	/* The one storage being read: its view, and bytes [start, start + filled) of it. */
 	struct ck_view *view;
 	uint64_t pos, start;
 	size_t filled;
@@ -78,7 +78,7 @@ static bool is_differentiable(enum ck_dtype dtype)
 	}
 }
 
-/* Sizes, and strides as torch gives them to a contiguous tensor, which an empty one has too. */
+/* Sizes, and the strides that torch gives to a contiguous tensor, an empty one included. */
 static int put_shape(const struct ck_tensor *t, struct ck_value *size, struct ck_value *stride, struct ck_error *err)
 {
 	int64_t step = 1;
@@ -95,8 +95,8 @@ static int put_shape(const struct ck_tensor *t, struct ck_value *size, struct ck
 }
 
 /*
- * As torch.save spells a tensor whose storage is its own: a call of torch._utils._rebuild_tensor_v2, or of v3 where the
- * dtype has no storage class.
+ * Writes a tensor that has its own storage, as torch.save does: a call of torch._utils._rebuild_tensor_v2, or of v3
+ * where the dtype has no storage class.
  */
 static int put_tensor(struct ck_pickle_writer *w, const struct ck_tensor *t, size_t i, struct ck_error *err)
 {
@@ -165,7 +165,7 @@ static void storage_close(struct job *job)
 	job->view = ck_view_unref(job->view);
 }
 
-/* Reads as libzip wants it: LEN bytes, fewer only at the end. */
+/* Reads as libzip asks: LEN bytes, fewer only at the end. */
 static zip_int64_t storage_read(struct job *job, const struct ck_tensor *t, char *data, uint64_t len)
 {
 	uint64_t done = 0;
@@ -242,8 +242,8 @@ static zip_int64_t storage_command(void *user, void *data, zip_uint64_t len, zip
 }
 
 /*
- * How many bytes of padding put SIZE bytes behind a name of NAME_LEN at a multiple of ALIGNMENT. The end of the entries
- * moves behind them.
+ * Returns how many bytes of padding align SIZE bytes behind a name of NAME_LEN to ALIGNMENT, and moves the end of the
+ * entries past them.
  */
 static int place(struct job *job, size_t name_len, uint64_t size, uint16_t *padding)
 {
@@ -257,14 +257,15 @@ static int place(struct job *job, size_t name_len, uint64_t size, uint16_t *padd
 	    __builtin_add_overflow(end, size, &end) || end > INT64_MAX)
 		return ck_fail(job->err, CK_ERR_LIMIT, "the file would pass 2^63 bytes");
 	*padding = (uint16_t)(-data % ALIGNMENT);
-	/* The same holds for an offset: where the next header would lie at 0xffffffff, it lies further on. */
+	/* An offset has a zip64 field too: where the next header would lie at 0xffffffff, it lies further on. */
 	if (data + *padding + size == UINT32_MAX)
 		*padding = (uint16_t)(*padding + ALIGNMENT);
 	job->end = data + *padding + size;
 	return CK_OK;
 }
 
-/* Adds the entry NAME, of SIZE bytes from SOURCE, which is taken over; NULL is one that could not be made. */
+/* Adds the entry NAME of SIZE bytes from SOURCE, and takes ownership of SOURCE. NULL stands for a source that could
+   not be made. */
 static int add_entry(struct job *job, const char *name, zip_source_t *source, uint64_t size)
 {
 	static const uint8_t zeros[2 * ALIGNMENT];
@@ -315,9 +316,9 @@ static int add_storage(struct job *job, size_t i)
 }
 
 /*
- * Adds what torch 2.6 writes, in its order. Later ones add .format_version and .storage_alignment, which say that the
- * file is laid out as torch's own zip writer does it, with a data descriptor behind each storage: torch then computes
- * offsets instead of reading them. They would not be true of a file of libzip's, and no torch needs them.
+ * Adds the entries that torch 2.6 writes, in its order. Later versions add .format_version and .storage_alignment.
+ * These promise torch's own layout, with a data descriptor behind each storage, and let torch compute offsets instead
+ * of reading them. In a file written by libzip the promise would be false, and no torch needs these entries.
  */
 static int add_entries(struct job *job)
 {
@@ -330,7 +331,7 @@ static int add_entries(struct job *job)
 	return rc ? rc : add_bytes(job, "version", "3\n", 2);
 }
 
-/* The limits of a reader are not only of the pickle's length. */
+/* A reader has other limits than the pickle's length. */
 static int check_open(const struct job *job, struct ck_file *file)
 {
 	const struct ck_patch patch = { .model = !job->save->shard, .n_layer = -1 };
@@ -341,7 +342,7 @@ static int check_open(const struct job *job, struct ck_file *file)
 	return rc;
 }
 
-/* Reads it back as the mount will: what it would refuse must not be published. */
+/* Reads the file back as the mount will. What the mount would refuse must not be published. */
 static int check_file(const struct job *job, int fd)
 {
 	struct ck_archive *archive = NULL;
@@ -367,7 +368,7 @@ static int check_file(const struct job *job, int fd)
 	return rc;
 }
 
-/* Makes what the job needs, the pickle first: it finds most of what can be wrong with the values. */
+/* Makes what the job needs. The pickle comes first: writing it finds most mistakes in the values. */
 static int prepare(struct job *job, int fd)
 {
 	const struct ck_save *save = job->save;
