@@ -1,7 +1,7 @@
 #!/bin/bash
 # Proves the Debian packages in fresh Debian 12 and 13: `make deb` as a user in one root, then lintian; in another root installed, used as the manual
-# says, tested by autopkgtest, and removed, which leaves nothing (tests/deb-use.sh).
-# Usage: tests/deb-roots.sh [SUITE...]. Environment: DEB_OUT a directory that keeps the packages of each suite, and that of tests/fresh-root.sh.
+# says, tested by autopkgtest, and removed, which leaves nothing (packaging/deb-use.sh).
+# Usage: packaging/deb-roots.sh [SUITE...]. Environment: DEB_OUT a directory that keeps the packages of each suite, and that of tests/fresh-root.sh.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/lib/tally.bash
@@ -22,6 +22,6 @@ for suite; do
 		'make deb' \
 		'lintian --info --display-info --pedantic --fail-on error,warning build-deb/*.changes' \
 		'cp build-deb/* /share'
-	tally "Debian $suite: install, use, remove" tests/fresh-root.sh "$suite" 'tests/deb-use.sh /share'
+	tally "Debian $suite: install, use, remove" tests/fresh-root.sh "$suite" 'packaging/deb-use.sh /share'
 done
 total

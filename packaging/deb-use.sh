@@ -1,6 +1,6 @@
 #!/bin/bash
 # deb-use.sh DIR - installs DIR/ckptfs_*.deb, uses it as the manual says, runs its autopkgtest, and removes it; fails where something is left.
-# Changes the system: for a root that is thrown away (tests/deb-roots.sh).
+# Changes the system: for a root that is thrown away (packaging/deb-roots.sh).
 set -euo pipefail
 shopt -s failglob
 packages=$1

@@ -21,7 +21,8 @@ $(COMPLETION): packaging/completion.awk fs/options.c fs/help.c
 LIB_HEADERS := $(addprefix core/,base/error.h base/buf.h base/arena.h base/value.h file/io.h file/ident.h zip/archive.h \
 	tensor/convert.h tensor/dtype.h tensor/tensor.h tensor/view.h format/npy.h pt/content.h pt/checkpoint.h)
 
-INSTALL_EXAMPLES := $(addprefix examples/,demo.sh tour.sh read_numpy.py read_safetensors.py mmap_tensor.c list_pt.c) $(wildcard examples/*.md)
+INSTALL_SCRIPTS := $(addprefix examples/,tour.sh read_numpy.py read_safetensors.py)
+INSTALL_EXAMPLES := $(addprefix examples/,mmap_tensor.c list_pt.c) $(wildcard examples/*.md)
 
 .PHONY: completion install uninstall
 completion: $(COMPLETION)
@@ -35,6 +36,7 @@ install: all completion $(if $(WITH_LIB),$(LIB)) ## into $(DESTDIR)$(PREFIX); WI
 	install -m 644 $(BUILD)/completion/_ckptfs $(DESTDIR)$(ZSHDIR)/_ckptfs
 	install -m 644 $(BUILD)/completion/ckptfs.fish $(DESTDIR)$(FISHDIR)/ckptfs.fish
 	install -m 644 README.md SECURITY.md CHANGELOG.md $(DESTDIR)$(DOCDIR)
+	install -m 755 $(INSTALL_SCRIPTS) $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 $(INSTALL_EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 examples/systemd/ckptfs@.service $(DESTDIR)$(DOCDIR)/examples/systemd
 	install -m 644 examples/systemd/user/ckptfs.service $(DESTDIR)$(DOCDIR)/examples/systemd/user

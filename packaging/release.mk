@@ -11,4 +11,4 @@ deb: ## build-deb/*.deb of HEAD, by dpkg-buildpackage (needs what debian/control
 
 deb-roots: ## prove the packages in fresh Debian 12 and 13: build, lintian, install, use, remove (root, debootstrap)
 	@tests/deps.sh fresh
-	@tests/deb-roots.sh
+	@packaging/deb-roots.sh
