@@ -189,7 +189,8 @@ static int check_extents(struct opening *o, struct ck_error *err)
 		if (e[i].end > limit) {
 			ck_error_set(err, CK_ERR_CORRUPT, "entries overlap: this one ends at %" PRIu64
 				" at the earliest, the next one starts at %" PRIu64, e[i].end, limit);
-			if (slot)
+			/* A slot has a name, which clang's analyzer doesn't see. */
+			if (slot && slot->entry.name)
 				ck_error_subject(err, slot->entry.name, strlen(slot->entry.name));
 			return CK_ERR_CORRUPT;
 		}
