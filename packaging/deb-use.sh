@@ -60,7 +60,7 @@ fish -c 'complete -C "ckptfs -o nat"' | grep native
 say "systemd units"
 cd /usr/share/doc/ckptfs/examples/systemd
 systemd-analyze verify ./ckptfs@.service
-XDG_RUNTIME_DIR=/run/user/0 systemd-analyze --user verify ./user/ckptfs.service
+XDG_RUNTIME_DIR=$work systemd-analyze --user verify ./user/ckptfs.service
 cd /
 
 say "autopkgtest"
