@@ -12,7 +12,7 @@ say() { printf -- '-- %s\n' "$*"; }
 # Every file but those that apt and dpkg keep for themselves, and what caches and logs say.
 files() {
 	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /share -o -path /root -o -path /home -o -path /srv -o -path /var/log \
-		-o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /run \) -prune -o -print | sort
+		-o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /run -o -name __pycache__ \) -prune -o -print | sort
 }
 
 apt-get update -qq
@@ -64,7 +64,7 @@ XDG_RUNTIME_DIR=$work systemd-analyze --user verify ./user/ckptfs.service
 cd /
 
 say "autopkgtest"
-autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$packages"/ckptfs_*.dsc -- null >"$work/log" 2>&1 || { status=$?; tail -n 40 "$work/log"; exit "$status"; }
+autopkgtest "$packages"/ckptfs_*_"$(dpkg --print-architecture)".deb "$here/" -- null >"$work/log" 2>&1 || { status=$?; tail -n 40 "$work/log"; exit "$status"; }
 tail -n 3 "$work/log"
 grep -q '^mount *PASS' "$work/log"
 
