@@ -124,7 +124,8 @@ unmount() {
 		fusermount3 -uz "$mnt"
 		status=1
 	fi
-	for ((i = 0; i < 500; i++)); do
+	# A daemon may have gigabytes to give back to a disk that is busy.
+	for ((i = 0; i < 3000; i++)); do
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.02
 	done

@@ -40,8 +40,8 @@ table() {
 		n=$((n + 1))
 		grep -qE -- "(^|[ ,])(-o )?$name([=, ]|$)" "$BATS_TEST_TMPDIR/help" || { echo "not in --help: $name"; status=1; }
 		grep -qE -- "^ +(-. *, )?(-o )?$name([=,[:space:]]|$)" "$BATS_TEST_TMPDIR/man" || { echo "has no place of its own in the man page: $name"; status=1; }
-		grep -qE -- "[\" ]$name[=\" ]" "$share/bash-completion/completions/ckptfs" || { echo "not in bash's: $name"; status=1; }
-		grep -qF -- "'$name[" "$share/zsh/site-functions/_ckptfs" || { echo "not in zsh's: $name"; status=1; }
+		grep -qE -- "[\" ]${name}[=\" ]" "$share/bash-completion/completions/ckptfs" || { echo "not in bash's: $name"; status=1; }
+		grep -qF -- "'${name}[" "$share/zsh/site-functions/_ckptfs" || { echo "not in zsh's: $name"; status=1; }
 		case $name in
 		--*) shell="-l ${name#--} " ;;
 		-*) shell="-s ${name#-} " ;;
@@ -85,7 +85,7 @@ completed() {
 	installed
 	local -a flags
 	read -ra flags <<<"$(PKG_CONFIG_PATH=$ROOT/usr/lib/pkgconfig pkg-config --cflags --libs ckpt)"
-	[[ $BUILD != *address* ]] || flags+=(-fsanitize=address,undefined)
+	[[ $BUILD != *address* ]] || flags+=("-fsanitize=address,undefined")
 	[[ $BUILD != *thread* ]] || flags+=(-fsanitize=thread)
 	cp examples/list_pt.c "$BATS_TEST_TMPDIR"
 	# Elsewhere, so that no header is found in the source.
