@@ -14,7 +14,7 @@ reader() {
 	done
 }
 
-@test "8 parallel readers over all views: no error and identical checksums" {
+@test "8 readers side by side over all views: no error and identical checksums" {
 	need_torch
 	local until readers=() i out=$BATS_TEST_TMPDIR/out
 	mount_store "$(nanochat_store)"
@@ -30,7 +30,7 @@ reader() {
 	echo "# $(cat "$out"? | wc -l) passes over $(find "$MNT" -type f | wc -l) files" >&3
 }
 
-@test "8 parallel readers while steps come, go and are replaced: no wrong bytes" {
+@test "8 readers side by side while steps come, go and are replaced: no wrong bytes" {
 	local tag i readers=() until
 	tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d12
 	small_pt "$tag"/model_00000{1,2}.pt
