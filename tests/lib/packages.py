@@ -19,7 +19,7 @@ BASE = ["apt", "make", "git"]
 FOLDERS = ["core", "fs", "examples", "tests"]
 LEFT_OUT = ["tests/bench", "tests/fuzz/corpus", "tests/fixtures"]
 # Needed by make lint and make fresh-roots, which ask deps.sh for more, or used where it is there.
-OPTIONAL = {"clang-tidy", "cppcheck", "shellcheck", "debootstrap", "sudo", "safetensors", "nanochat"}
+OPTIONAL = {"clang-tidy", "cppcheck", "shellcheck", "debootstrap", "sudo", "safetensors", "nanochat", "parallel"}
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Words of awk and Python that begin a line, and that some package has a program for.
 NO_PROGRAMS = {"print", "import", "from", "next", "exit", "open", "file"}
