@@ -69,6 +69,9 @@ static const struct fuse_opt table[] = {
 	FUSE_OPT_KEY("diratime", KEY_IGNORED),
 	FUSE_OPT_KEY("nodiratime", KEY_IGNORED),
 	FUSE_OPT_KEY("default_permissions", KEY_IGNORED),
+	/* The kernel lists these for a mount, and mount(8) gives them back when it is to be remounted. */
+	FUSE_OPT_KEY("user_id=", KEY_IGNORED),
+	FUSE_OPT_KEY("group_id=", KEY_IGNORED),
 	FUSE_OPT_END,
 };
 
