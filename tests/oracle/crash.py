@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 
@@ -325,10 +324,7 @@ def run(stage, make, nth, action):
         scenario.write(stage.seen())
     except OSError as e:
         check(e.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO), e)
-    try:
-        daemon.process.wait(0.2 if isinstance(scenario, Ranks) else 10)
-    except subprocess.TimeoutExpired:
-        check(isinstance(scenario, Ranks), "not killed")        # it needed fewer calls this time
+    daemon.await_kill(nth, 0.2 if isinstance(scenario, Ranks) else 10)
     daemon.kill()
     return after(stage, scenario)
 

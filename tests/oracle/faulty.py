@@ -75,6 +75,16 @@ class Daemon:
     def died(self):
         return self.process.poll() is not None
 
+    def await_kill(self, nth, seconds=10):
+        """Whether the kill that was armed for the NTH call came. It doesn't where fewer calls were needed than when they
+        were counted, which depends on what came at the same time."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            check(self.count() < nth, "not killed at call", nth, "of", self.count())
+            return False
+        return True
+
     def kill(self):
         """SIGKILL, and what a user does then."""
         self.process.kill()

@@ -147,7 +147,7 @@ def recover_each(stage, make, stride):
                     scenario.write(stage.seen())
                 except OSError:
                     pass
-                daemon.process.wait(10)
+                daemon.await_kill(nth)
                 daemon.kill()
                 daemon = faulty.Daemon(stage.store, stage.mnt, arm=("all", call, 1 << 40, action))
                 reached = daemon.count() >= call
