@@ -14,10 +14,9 @@ done
 tap=$(mktemp) || exit 1
 trap 'rm -f "$tap"' EXIT
 
-: "${CKPTFS_JOBS:=1}"
 jobs=()
 # Tests of one file may share what setup_file made, and stay in order.
-[[ $CKPTFS_JOBS -le 1 ]] || jobs=(--jobs "$CKPTFS_JOBS" --no-parallelize-within-files)
+[[ ${CKPTFS_JOBS:-1} -le 1 ]] || jobs=(--jobs "$CKPTFS_JOBS" --no-parallelize-within-files)
 bats --tap --print-output-on-failure "${jobs[@]}" "${files[@]}" | tee "$tap"
 status=${PIPESTATUS[0]}
 

@@ -29,7 +29,7 @@ enum ck_code {
 	CK_ERR_ROFS,        /* the mount or the store is read-only */
 	CK_ERR_CHANGED,     /* a stored file was rewritten while it was in use */
 	CK_ERR_STALE,       /* the object that a handle or an inode number stood for is gone */
-	CK_ERR_AGAIN,       /* not without waiting; only from calls that say so, and without a message */
+	CK_ERR_AGAIN,       /* not complete yet, and may be later; only from calls that say so */
 };
 
 struct ck_error {

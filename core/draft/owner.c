@@ -69,22 +69,29 @@ void ck_give_left(const char *path, const struct stat *like)
 /* The group of what root has just made: GID, unless the directory that it is in gave it its own group. */
 static gid_t group_of(const struct stat *st, gid_t gid) { return st->st_gid == getegid() ? gid : (gid_t)-1; }
 
+/* Gives what root has just made, open as FD (or a handle), to its maker. ST is what fstat says of it. */
+static int chown_made(int fd, const struct stat *st, uid_t uid, gid_t gid, struct ck_error *err)
+{
+	if (geteuid() != 0 || (!uid && !gid) || fchownat(fd, "", uid, group_of(st, gid), AT_EMPTY_PATH) == 0 ||
+	    cannot_give())
+		return CK_OK;
+	return ck_fail_sys(err, "chown");
+}
+
 int ck_give_made(const char *path, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
 {
 	char handle[CK_HANDLE];
-	int fd = ck_real_handle(path, handle), rc = CK_OK;
+	int fd = ck_real_handle(path, handle), rc;
 	struct stat st;
 
 	if (fd < 0)
 		return ck_fail_sys(err, "open");
-	if (fstat(fd, &st) < 0)
-		rc = ck_fail_sys(err, "stat");
-	else if (geteuid() == 0 && (uid || gid) && fchownat(fd, "", uid, group_of(&st, gid), AT_EMPTY_PATH) < 0 &&
-		 !cannot_give())
-		rc = ck_fail_sys(err, "chown");
-	mode = (mode & 0777) | (st.st_mode & S_ISGID);
-	if (!rc && (st.st_mode & 07777) != mode && chmod(handle, mode) < 0)
-		rc = ck_fail_sys(err, "chmod");
+	rc = fstat(fd, &st) < 0 ? ck_fail_sys(err, "stat") : chown_made(fd, &st, uid, gid, err);
+	if (!rc) {
+		mode = (mode & 0777) | (st.st_mode & S_ISGID);
+		if ((st.st_mode & 07777) != mode && chmod(handle, mode) < 0)
+			rc = ck_fail_sys(err, "chmod");
+	}
 	close(fd);
 	return rc;
 }
@@ -103,10 +110,7 @@ int ck_give_made_link(const char *path, uid_t uid, gid_t gid, struct ck_error *e
 int ck_give_made_file(int fd, uid_t uid, gid_t gid, mode_t mode, struct ck_error *err)
 {
 	struct stat st;
+	int rc = fstat(fd, &st) < 0 ? ck_fail_sys(err, "fstat") : chown_made(fd, &st, uid, gid, err);
 
-	if (fstat(fd, &st) < 0)
-		return ck_fail_sys(err, "fstat");
-	if (geteuid() == 0 && (uid || gid) && fchown(fd, uid, group_of(&st, gid)) < 0 && !cannot_give())
-		return ck_fail_sys(err, "chown");
-	return fchmod(fd, mode & 0777) < 0 ? ck_fail_sys(err, "chmod") : CK_OK;
+	return rc || fchmod(fd, mode & 0777) == 0 ? rc : ck_fail_sys(err, "chmod");
 }

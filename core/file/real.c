@@ -31,59 +31,60 @@ int ck_held(const char **path)
 	return atoi(number);
 }
 
-/* Without openat2 (before Linux 5.6, or where a filter rejects it): one name at a time. */
-static int walk_to(int at, char *path)
+/* Without openat2 (before Linux 5.6, or where a filter rejects it): one name at a time. PATH goes to pieces. */
+static int walk_to(int at, char *path, int flags)
 {
-	int dir = openat(at, at == AT_FDCWD ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
+	int fd = openat(at, at == AT_FDCWD ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
 	char *rest = NULL;
 
-	for (char *name = strtok_r(path, "/", &rest); name && dir >= 0; name = strtok_r(NULL, "/", &rest)) {
+	for (char *name = strtok_r(path, "/", &rest); name && fd >= 0; name = strtok_r(NULL, "/", &rest)) {
+		bool needs_dir = rest[strspn(rest, "/")] || flags & O_DIRECTORY;
 		struct stat st = { 0 };
 
-		next = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (next >= 0 && (fstat(next, &st) < 0 || !S_ISDIR(st.st_mode))) {
+		next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (next >= 0 && (fstat(next, &st) < 0 || S_ISLNK(st.st_mode) || (needs_dir && !S_ISDIR(st.st_mode)))) {
 			close(next);
 			next = -1;
 			errno = S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
 		}
-		close(dir);
-		dir = next;
+		close(fd);
+		fd = next;
 	}
-	return dir;
+	return fd;
 }
 
-/* openat2(2) without links on the way or at the end. */
-static int open_without_links(int at, const char *path, int flags)
+/* A handle (O_PATH) of what the first LEN bytes of PATH name. No link is followed, on the way or at the end. FLAGS may
+   be O_DIRECTORY. */
+static int open_path(int at, const char *path, size_t len, int flags)
 {
-	struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS };
+	struct open_how how = { .flags = (unsigned)(O_PATH | O_CLOEXEC | flags), .resolve = RESOLVE_NO_SYMLINKS };
+	char copy[PATH_MAX];
+	int fd;
 
-	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
+	if (len >= sizeof(copy)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(copy, path, len);
+	copy[len] = '\0';
+	fd = (int)syscall(SYS_openat2, at, copy, &how, sizeof(how));
+	return fd < 0 && errno == ENOSYS ? walk_to(at, copy, flags) : fd;
 }
 
 /* The directory that PATH is in, and its NAME there. */
 static int open_parent(const char *path, const char **name)
 {
-	int at = ck_held(&path), dir;
+	int at = ck_held(&path);
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
-	char parent[PATH_MAX];
 
 	/* The held directory itself, and what is right in it. */
 	if (at >= 0 && !slash) {
 		*name = path[0] ? path : ".";
 		return openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (at < 0)
-		at = AT_FDCWD;
-	if (len >= sizeof(parent)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(parent, path, len);
-	parent[len] = '\0';
 	*name = slash + 1;
-	dir = open_without_links(at, parent, O_PATH | O_DIRECTORY);
-	return dir < 0 && errno == ENOSYS ? walk_to(at, parent) : dir;
+	return open_path(at < 0 ? AT_FDCWD : at, path, len, O_DIRECTORY);
 }
 
 /* Returns CALL, an int, which uses PATH's directory DIR and its last name NAME. */
@@ -98,25 +99,6 @@ static int open_parent(const char *path, const char **name)
 	return got
 
 /* ---- the calls ---- */
-
-static int handle_at(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	/* O_PATH opens a link itself. */
-	if (fd < 0 || (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode)))
-		return fd;
-	errno = ELOOP;
-	close(fd);
-	return -1;
-}
-
-/* Where openat2 isn't to be had. */
-static int handle_slowly(const char *path)
-{
-	IN_PARENT(path, handle_at(dir, name));
-}
 
 /* Not by openat2, which libc has no function for: tests put their own in the place of libc's. */
 int ck_real_open(const char *path, int flags, mode_t mode)
@@ -161,12 +143,11 @@ int ck_real_utimens(const char *path, const struct timespec times[2])
 
 int ck_real_handle(const char *path, char handle[CK_HANDLE])
 {
-	const char *rest = path;
-	int at = ck_held(&rest);
-	int fd = open_without_links(at < 0 ? AT_FDCWD : at, rest[0] ? rest : ".", O_PATH);
+	int at = ck_held(&path), fd;
 
-	if (fd < 0 && errno == ENOSYS)
-		fd = handle_slowly(path);
+	if (!path[0])
+		path = ".";
+	fd = open_path(at < 0 ? AT_FDCWD : at, path, strlen(path), 0);
 	if (fd >= 0)
 		snprintf(handle, CK_HANDLE, "/proc/self/fd/%d", fd);
 	return fd;
@@ -201,23 +182,14 @@ int ck_real_symlink(const char *target, const char *path)
 	IN_PARENT(path, symlinkat(target, dir, name));
 }
 
-/* Whether both paths are in the same directory, by its name. */
-static bool are_together(const char *a, const char *b)
-{
-	const char *a_end = strrchr(a, '/'), *b_end = strrchr(b, '/');
-
-	return a_end && b_end && a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
-}
-
-static int rename_to(int from_dir, const char *from, const char *to, unsigned flags)
+static int rename_at(int from_dir, const char *from, const char *to, unsigned flags)
 {
 	IN_PARENT(to, renameat2(from_dir, from, dir, name, flags));
 }
 
 int ck_real_rename(const char *from, const char *to, unsigned flags)
 {
-	IN_PARENT(from, are_together(from, to) ? renameat2(dir, name, dir, strrchr(to, '/') + 1, flags)
-					       : rename_to(dir, name, to, flags));
+	IN_PARENT(from, rename_at(dir, name, to, flags));
 }
 
 static int link_at(int from_dir, const char *from, const char *to)
