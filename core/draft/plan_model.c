@@ -11,13 +11,12 @@
 #include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/format/safetensors.h"
+#include "core/pt/gpt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PREFIX "_orig_mod."
 
 /* nanochat's state_dict: an OrderedDict from key to tensor, in order. */
 static int state_dict(struct ck_part *part, struct ck_error *err)
@@ -49,58 +48,11 @@ static int read_safetensors(struct ck_part *part, struct ck_error *err)
 
 /* ---- completeness ---- */
 
-static const char *const top_keys[] = { "transformer.wte.weight", "lm_head.weight" };
-static const char *const layer_keys[] = {
-	"attn.c_q.weight", "attn.c_k.weight", "attn.c_v.weight", "attn.c_proj.weight", "mlp.c_fc.weight",
-	"mlp.c_proj.weight",
-};
-#define TOP_KEYS (sizeof(top_keys) / sizeof(*top_keys))
-#define LAYER_KEYS (sizeof(layer_keys) / sizeof(*layer_keys))
-#define IN_LAYERS "transformer.h."
-
-/* The place of a key among those that a model must have, or SIZE_MAX. */
-static size_t required_place(const char *key, uint64_t n_layer)
-{
-	uint64_t layer = 0;
-
-	if (strncmp(key, PREFIX, strlen(PREFIX)) == 0)
-		key += strlen(PREFIX);
-	for (size_t i = 0; i < TOP_KEYS; i++)
-		if (strcmp(key, top_keys[i]) == 0)
-			return i;
-	if (strncmp(key, IN_LAYERS, strlen(IN_LAYERS)) != 0)
-		return SIZE_MAX;
-	key += strlen(IN_LAYERS);
-	if (*key < '0' || *key > '9' || (*key == '0' && key[1] != '.'))
-		return SIZE_MAX;
-	for (; *key >= '0' && *key <= '9' && layer < n_layer; key++)
-		layer = layer * 10 + (uint64_t)(*key - '0');
-	for (size_t i = 0; layer < n_layer && *key == '.' && i < LAYER_KEYS; i++)
-		if (strcmp(key + 1, layer_keys[i]) == 0)
-			return TOP_KEYS + (size_t)layer * LAYER_KEYS + i;
-	return SIZE_MAX;
-}
-
-static void lacking_name(size_t place, char *name, size_t size)
-{
-	if (place < TOP_KEYS)
-		snprintf(name, size, "%s", top_keys[place]);
-	else
-		snprintf(name, size, IN_LAYERS "%zu.%s", (place - TOP_KEYS) / LAYER_KEYS,
-			 layer_keys[(place - TOP_KEYS) % LAYER_KEYS]);
-}
-
 static bool has_layers(const struct ck_part *part)
 {
-	const char *key;
-
-	for (size_t i = 0; i < part->count; i++) {
-		key = part->tensors[i].key;
-		if (strncmp(key, PREFIX, strlen(PREFIX)) == 0)
-			key += strlen(PREFIX);
-		if (strncmp(key, IN_LAYERS, strlen(IN_LAYERS)) == 0)
+	for (size_t i = 0; i < part->count; i++)
+		if (ck_gpt_in_layers(part->tensors[i].key))
 			return true;
-	}
 	return false;
 }
 
@@ -109,17 +61,17 @@ static bool has_layers(const struct ck_part *part)
 static int check_complete(struct draft_files *d, const struct ck_part *part)
 {
 	size_t want, found = 0, place, first = 0;
-	char name[64];
+	char name[CK_GPT_NAME];
 	bool *seen;
 
 	if (d->n_layer < 0 || !has_layers(part))
 		return CK_OK;
-	want = TOP_KEYS + (size_t)d->n_layer * LAYER_KEYS;
+	want = ck_gpt_count((uint64_t)d->n_layer);
 	seen = calloc(want, sizeof(*seen));
 	if (!seen)
 		return ck_fail_nomem(d->err);
 	for (size_t i = 0; i < part->count; i++) {
-		place = required_place(part->tensors[i].key, (uint64_t)d->n_layer);
+		place = ck_gpt_place(part->tensors[i].key, (uint64_t)d->n_layer);
 		if (place >= want || seen[place])
 			continue;
 		seen[place] = true;
@@ -130,7 +82,7 @@ static int check_complete(struct draft_files *d, const struct ck_part *part)
 	free(seen);
 	if (found == want)
 		return CK_OK;
-	lacking_name(first, name, sizeof(name));
+	ck_gpt_name(first, name);
 	return ck_fail(d->err, CK_ERR_AGAIN,
 		       "incomplete: %zu of the %zu tensors that n_layer %" PRId64 " asks for are missing, %s first",
 		       want - found, want, d->n_layer, name);
