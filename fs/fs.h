@@ -19,6 +19,18 @@
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
 
+/* Since the mount. A read that the kernel answers from its cache is not among them. */
+struct fs_counts {
+	atomic_ullong reads, read_bytes, writes, written_bytes, errors;
+};
+
+static inline void fs_count(atomic_ullong *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+struct options;
+
 /* What every handler gets as its user data. */
 struct fs {
 	struct ck_tree *tree;
@@ -32,6 +44,10 @@ struct fs {
 	/* look-ups in one directory may run side by side: what INIT's answer still has to say */
 	atomic_bool parallel_dirops;
 	struct buffers buffers;         /* for replies */
+	struct fs_counts counts;
+	const struct options *options;  /* for status.h, with the two that follow */
+	time_t started;
+	int64_t started_ms;             /* of the monotonic clock */
 	/* in the background: the parent waits on it until the mount answers; else -1 */
 	int ready_fd;
 	const char *note;               /* said on stderr when the mount answers, or NULL */

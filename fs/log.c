@@ -22,6 +22,11 @@ struct log {
 		time_t written;
 		unsigned held_back;
 	} recent[REMEMBERED];
+	/* What log_recent() gives, by enum log_kind. */
+	struct {
+		size_t count;
+		struct log_entry entries[LOG_KEPT];
+	} kept[2];
 };
 
 struct log *log_new(bool to_syslog)
@@ -68,7 +73,37 @@ static void write_line(const struct log *log, const char *line, unsigned held_ba
 		fprintf(stderr, "ckptfs: %s%s\n", line, again);
 }
 
-void log_line(struct log *log, const char *line)
+/* Puts LINE first. It takes its own place, or that of the oldest. The lock is held. */
+static void keep(struct log *log, enum log_kind kind, const char *line, uint64_t hash)
+{
+	struct log_entry *entries = log->kept[kind].entries, one = { .hash = hash, .at = time(NULL), .count = 1 };
+	size_t i = 0;
+
+	while (i < log->kept[kind].count && entries[i].hash != hash)
+		i++;
+	if (i < log->kept[kind].count)
+		one.count += entries[i].count;
+	else if (i < LOG_KEPT)
+		log->kept[kind].count++;
+	else
+		i = LOG_KEPT - 1;
+	snprintf(one.line, sizeof(one.line), "%s", line);
+	memmove(entries + 1, entries, i * sizeof(*entries));
+	entries[0] = one;
+}
+
+size_t log_recent(struct log *log, enum log_kind kind, struct log_entry out[LOG_KEPT])
+{
+	size_t count;
+
+	pthread_mutex_lock(&log->lock);
+	count = log->kept[kind].count;
+	memcpy(out, log->kept[kind].entries, count * sizeof(*out));
+	pthread_mutex_unlock(&log->lock);
+	return count;
+}
+
+static void say(struct log *log, enum log_kind kind, const char *line)
 {
 	uint64_t hash = ck_hash(line, strlen(line), 0);
 	size_t slot = hash % REMEMBERED;
@@ -76,6 +111,7 @@ void log_line(struct log *log, const char *line)
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	pthread_mutex_lock(&log->lock);
+	keep(log, kind, line, hash);
 	if (log->recent[slot].hash == hash && now.tv_sec - log->recent[slot].written < LOG_QUIET_SECONDS) {
 		log->recent[slot].held_back++;
 	} else {
@@ -85,4 +121,14 @@ void log_line(struct log *log, const char *line)
 		log->recent[slot].held_back = 0;
 	}
 	pthread_mutex_unlock(&log->lock);
+}
+
+void log_line(struct log *log, const char *line)
+{
+	say(log, LOG_LINES, line);
+}
+
+void log_unusable(struct log *log, const char *line)
+{
+	say(log, LOG_UNUSABLE, line);
 }

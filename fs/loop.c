@@ -54,6 +54,7 @@ struct loop {
 	unsigned served;        /* workers that serve a request */
 	struct parked *first, **last;
 	size_t parked;          /* bytes of these */
+	unsigned parked_count;
 	pthread_cond_t room;    /* these became fewer, or the loop ends */
 	unsigned waiting;       /* workers at the device, or on their way to it */
 	struct worker *resting; /* the last to come is called first: it is warm */
@@ -194,6 +195,7 @@ static bool park(struct worker *w, uint64_t thing)
 	*l->last = p;
 	l->last = &p->next;
 	l->parked += size;
+	l->parked_count++;
 	while (l->parked > MAX_PARKED && !l->ends)
 		pthread_cond_wait(&l->room, &l->lock);
 	return true;
@@ -208,6 +210,7 @@ static struct parked *take(struct loop *l, struct parked **at)
 	if (!p->next)
 		l->last = at;
 	l->parked -= p->request.size;
+	l->parked_count--;
 	pthread_cond_broadcast(&l->room);
 	return p;
 }
@@ -271,6 +274,13 @@ bool loop_is_interrupted(struct loop *l)
 	struct worker *w = pthread_getspecific(l->self);
 
 	return w && atomic_load(&w->interrupted);
+}
+
+void loop_status(struct loop *l, struct loop_status *out)
+{
+	pthread_mutex_lock(&l->lock);
+	*out = (struct loop_status){ .served = l->served, .parked = l->parked_count, .workers = l->count };
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* Serves the request that W received and was let in, and parked ones that may be served after it. */

@@ -46,4 +46,11 @@ int loop_run(struct loop *loop);
    for something gives up with EINTR. */
 bool loop_is_interrupted(struct loop *loop);
 
+/* For a person who finds something odd. */
+struct loop_status {
+	unsigned served, parked;        /* requests: with a worker, and waiting for one */
+	unsigned workers;
+};
+void loop_status(struct loop *loop, struct loop_status *out);
+
 #endif

@@ -1,7 +1,9 @@
 /* The command: options, sandbox, mount, loop and the end of it. Begin with main(). */
 #include "fs.h"
+#include "core/base/clock.h"
 #include "options.h"
 #include "readahead.h"
+#include "status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +39,11 @@ static void on_fuse_log(enum fuse_log_level level, const char *format, va_list a
 static void on_tree_log(void *arg, const char *line)
 {
 	log_line(arg, line);
+}
+
+static void on_unusable(void *arg, const char *line)
+{
+	log_unusable(arg, line);
 }
 
 static bool on_tree_wait(void *arg)
@@ -206,7 +213,7 @@ out_session:
 static int run(struct options *o)
 {
 	struct fs fs = { .ready_fd = -1, .read_only = o->read_only, .note = o->note, .in_place = o->in_place_note,
-			 .ready = on_ready,
+			 .ready = on_ready, .options = o, .started = time(NULL), .started_ms = ck_now_ms(),
 			 .buffers = BUFFERS_INIT };
 	struct ck_tree_options tree = {
 		.store = o->held ? o->held : o->store,
@@ -216,7 +223,7 @@ static int run(struct options *o)
 		.may_delete = o->may_delete,
 		.read_only = o->read_only,
 		.contain = stays_in_store(o),
-		.log = on_tree_log,
+		.log = on_unusable,
 		.gave_up = on_tree_wait,
 		.gave_up_arg = &fs,
 	};
@@ -241,6 +248,7 @@ static int run(struct options *o)
 		if (fs.ready_fd < 0)
 			goto out;
 	}
+	tree.log = on_tree_log;
 	/* What a crash left is cleared now, before there is a mount. */
 	if (ck_drafts_new(fs.tree, &tree, &fs.drafts, &err))
 		log_line(fs.log, ck_error_line(&err, line, sizeof(line)));
@@ -276,6 +284,8 @@ int main(int argc, char **argv)
 		options_help();
 	else if (rc == 0 && o.version)
 		printf("ckptfs %s (libfuse %s)\n", CKPTFS_VERSION, fuse_pkgversion());
+	else if (rc == 0 && o.status)
+		rc = status_ask(o.positional[0], o.json);
 	else if (rc == 0)
 		rc = run(&o);
 	options_free(&o);

@@ -2,6 +2,7 @@
 #include "fs.h"
 
 #include "core/tree/list.h"
+#include "status.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -347,6 +348,14 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	   after ENODATA it asks for each file. */
 	if (strncmp(name, "user.", 5) != 0) {
 		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (ino == CK_ROOT_INO && strcmp(name, STATUS_XATTR) == 0) {
+		rc = status_make(fs_of(req), fuse_req_ctx(req)->uid, &value, &len, &err);
+		if (rc)
+			fs_reply_error(req, "status", &err);
+		else
+			reply_xattr(req, value, len, size);
 		return;
 	}
 	ino = ck_drafts_inner(fs_of(req)->drafts, ino);

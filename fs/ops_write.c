@@ -231,10 +231,13 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		ck_error_set(&err, CK_ERR_PERM, "a published step can't be changed");
 	else
 		ck_draft_write(fs_of(req)->drafts, fs_draft_file(fi), (uint64_t)off, buf, size, &err);
-	if (err.code)
+	if (err.code) {
 		fs_reply_error(req, "write", &err);
-	else
-		fuse_reply_write(req, size);
+		return;
+	}
+	fs_count(&fs_of(req)->counts.writes, 1);
+	fs_count(&fs_of(req)->counts.written_bytes, size);
+	fuse_reply_write(req, size);
 }
 
 void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

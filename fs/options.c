@@ -28,6 +28,8 @@ static const struct fuse_opt table[] = {
 	OPT("--help", help, true),
 	OPT("-V", version, true),
 	OPT("--version", version, true),
+	OPT("--status", status, true),
+	OPT("--json", json, true),
 	OPT("device=%s", device_text, 0),
 	OPT("level=%s", level_text, 0),
 	OPT("sandbox=%s", sandbox_text, 0),
@@ -141,6 +143,10 @@ static int read_option(void *data, const char *arg, int key, struct fuse_args *o
 	return 1;
 }
 
+const char *const option_devices[] = { "cpu", "mps", "cuda" };
+const char *const option_levels[] = { "base", "source", "tag" };
+const char *const option_sandboxes[] = { "on", "off", "require" };
+
 /* One of the words of CHOICES, by its place. */
 static int choose(const char *option, const char *text, const char *const choices[], int count, int *out)
 {
@@ -196,7 +202,6 @@ static char *default_store(void)
 
 static const char dead_mount[] = "a dead mount is still there: fusermount3 -u it";
 
-static const char *const levels[] = { "base", "source", "tag" };
 static const char *const level_words[] = { "a base directory", "a checkpoints directory", "a tag's directory" };
 
 /* Decides the level, and puts into o->note what a person should know about that. */
@@ -213,7 +218,7 @@ static int resolve_level(struct options *o, const char *given)
 	bool found;
 	int level = CK_LEVEL_BASE, rc = 0;
 
-	if (o->level_text && choose("level", o->level_text, levels, 3, &level) < 0)
+	if (o->level_text && choose("level", o->level_text, option_levels, 3, &level) < 0)
 		return -1;
 	if (ck_level_detect(o->store, &detected, &found, &err) ||
 	    (!found && ck_level_detect(given, &detected, &found, &err)))
@@ -230,7 +235,7 @@ static int resolve_level(struct options *o, const char *given)
 			      level_words[o->level]);
 	else if (o->level != detected)
 		rc = asprintf(&o->note, "store '%s': mounted as %s, but it looks like %s: -o level=%s", given,
-			      level_words[o->level], level_words[detected], levels[detected]);
+			      level_words[o->level], level_words[detected], option_levels[detected]);
 	if (rc < 0)
 		o->note = NULL;
 	return 0;
@@ -405,9 +410,17 @@ static int check_system(void)
 	return why ? -1 : 0;
 }
 
+static int check_status(const struct options *o)
+{
+	if (o->status && o->positionals == 1)
+		return 0;
+	fprintf(stderr, "ckptfs: %s\n", o->status ? "--status wants one mountpoint: ckptfs --status [--json] MOUNTPOINT"
+						  : "--json belongs to --status: ckptfs --status --json MOUNTPOINT");
+	return -1;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
-	static const char *const devices[] = { "cpu", "mps", "cuda" }, *const sandboxes[] = { "on", "off", "require" };
 	int device = CK_DEVICE_CPU, sandbox = SANDBOX_ON;
 
 	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv) };
@@ -415,10 +428,12 @@ int options_parse(struct options *o, int argc, char **argv)
 		return -1;
 	if (o->help || o->version)
 		return 0;
-	if (o->device_text && choose("device", o->device_text, devices, 3, &device) < 0)
+	if (o->status || o->json)
+		return check_status(o);
+	if (o->device_text && choose("device", o->device_text, option_devices, 3, &device) < 0)
 		return -1;
 	o->device = (enum ck_device)device;
-	if (o->sandbox_text && choose("sandbox", o->sandbox_text, sandboxes, 3, &sandbox) < 0)
+	if (o->sandbox_text && choose("sandbox", o->sandbox_text, option_sandboxes, 3, &sandbox) < 0)
 		return -1;
 	o->sandbox = (enum sandbox_mode)sandbox;
 	if (o->tmp_max_size_text && read_size("tmp_max_size", o->tmp_max_size_text, &o->tmp_max_size) < 0)

@@ -18,7 +18,7 @@ struct options {
 	enum ck_level level;
 	enum ck_device device;
 	/* Not bool: libfuse's table writes an int into each, and would take those beside it along. */
-	int foreground, debug, help, version;
+	int foreground, debug, help, version, status, json;
 	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
 	enum sandbox_mode sandbox;
 	uint64_t tmp_max_size;  /* bytes of temporary space; 0: half of what the file system has free */
@@ -35,6 +35,9 @@ struct options {
  */
 int options_parse(struct options *o, int argc, char **argv);
 void options_free(struct options *o);
+
+/* The words of these options, by their value. */
+extern const char *const option_devices[], *const option_levels[], *const option_sandboxes[];
 
 void options_help(void);        /* to stdout, a screen's worth */
 

@@ -42,6 +42,7 @@ void fs_reply_error(fuse_req_t req, const char *context, const struct ck_error *
 	char line[900], text[700];
 
 	if (is_fault(err)) {
+		fs_count(&fs_of(req)->counts.errors, 1);
 		if (err->sys == EACCES && ck_tree_is_replaced(fs_of(req)->tree))
 			hint = "; the store's directory was replaced since the mount: unmount it and mount it again";
 		snprintf(line, sizeof(line), "%s: %s%s", context, ck_error_line(err, text, sizeof(text)), hint);
@@ -56,6 +57,8 @@ static void reply_bytes(fuse_req_t req, char *buf, size_t len, size_t got, int r
 	/* REQ is gone once it has its reply. */
 	struct buffers *buffers = &fs_of(req)->buffers;
 
+	fs_count(&fs_of(req)->counts.reads, 1);
+	fs_count(&fs_of(req)->counts.read_bytes, got);
 	if (rc)
 		fs_reply_error(req, "read", err);
 	else

@@ -1,9 +1,11 @@
-/* The drafts that the mount knows, found by their directory. Implements table.h; begin with draft_get(). */
+/* The drafts that the mount knows, found by their directory. Implements table.h and status.h; begin with
+ * draft_get(). */
 #include "core/draft/table.h"
 
 #include "core/draft/lock.h"
 #include "core/draft/owner.h"
 #include "core/draft/private.h"
+#include "core/draft/status.h"
 #include "core/file/dir.h"
 #include "core/file/real.h"
 
@@ -147,6 +149,36 @@ int draft_get_plain(struct ck_drafts *d, struct draft **out, struct ck_error *er
 	*out = d->plain;
 	pthread_mutex_unlock(&d->lock);
 	return *out ? CK_OK : ck_fail_nomem(err);
+}
+
+/* TAG's last two names, as "base_checkpoints/d12". */
+static const char *tail_of(const char *tag)
+{
+	const char *at = tag + strlen(tag);
+
+	for (int slashes = 0; at > tag && (at[-1] != '/' || ++slashes < 2); at--)
+		;
+	return at;
+}
+
+size_t ck_drafts_status(struct ck_drafts *d, struct ck_draft_status *out, size_t max)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&d->lock);
+	for (const struct draft *draft = d->drafts; draft; draft = draft->next) {
+		const char *slash = strrchr(draft->dir, '/');
+
+		if (draft->kind > CK_DRAFT_OPTIM || draft->gone || !slash || count++ >= max)
+			continue;
+		snprintf(out->name, sizeof(out->name), "%s%s", tail_of(draft->tag), slash);
+		snprintf(out->failure, sizeof(out->failure), "%s", draft->failure ? draft->failure : "");
+		out->writers = draft->writers;
+		out->waiting = draft->waiting;
+		out++;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return count;
 }
 
 void draft_put_locked(struct ck_drafts *d, struct draft *draft)

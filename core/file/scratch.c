@@ -283,6 +283,14 @@ void ck_scratch_tidy(struct ck_scratch *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void ck_scratch_status(struct ck_scratch *s, uint64_t *used, size_t *blocks)
+{
+	pthread_mutex_lock(&s->lock);
+	*used = s->used;
+	*blocks = s->count;
+	pthread_mutex_unlock(&s->lock);
+}
+
 struct ck_file *ck_block_file(const struct ck_block *block)
 {
 	return block->scratch->file;

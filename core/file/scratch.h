@@ -37,6 +37,9 @@ void ck_scratch_drop(struct ck_scratch *s, struct ck_block **place);
 #define CK_SCRATCH_IDLE_MS 10000
 void ck_scratch_tidy(struct ck_scratch *s);
 
+/* The bytes that the file holds now, and their blocks. */
+void ck_scratch_status(struct ck_scratch *s, uint64_t *used, size_t *blocks);
+
 /* Of a block that is held: the file (borrowed) and where the block starts in it. */
 struct ck_file *ck_block_file(const struct ck_block *block);
 uint64_t ck_block_offset(const struct ck_block *block);

@@ -1,8 +1,10 @@
-/* The table of nodes and the cache of their contents. Implements node.h; node_load.c makes the contents. */
+/* The table of nodes and the cache of their contents. Implements node.h and status.h; node_load.c makes the
+ * contents. */
 #include "core/tree/node.h"
 
 #include "core/base/clock.h"
 #include "core/tree/key.h"
+#include "core/tree/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +269,22 @@ size_t node_drop_unused(struct ck_tree *tree, int64_t ms)
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return count;
+}
+
+void ck_tree_status(struct ck_tree *tree, struct ck_tree_status *out)
+{
+	*out = (struct ck_tree_status){ .max_bytes = CACHE_MEMORY };
+	pthread_mutex_lock(&tree->lock);
+	out->loading = tree->loads + tree->asked;
+	out->loaded = tree->loaded_count;
+	out->failed = tree->failed_count;
+	out->nodes = tree->node_count;
+	for (const struct node *n = tree->newest; n; n = n->older) {
+		out->cached_bytes += n->memory;
+		out->open += n->checkpoint != NULL;
+		out->in_use += n->checkpoint && is_in_use(n);
+	}
+	pthread_mutex_unlock(&tree->lock);
 }
 
 void content_loaded(struct ck_tree *tree, struct node *n)

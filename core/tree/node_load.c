@@ -278,6 +278,8 @@ static void settle(struct job *job)
 	struct ck_error *own = &job->why;
 	struct content *old = &job->old;
 
+	tree->loaded_count += !job->rc && n->checkpoint;
+	tree->failed_count += job->rc && (n->type == NODE_MODEL || n->type == NODE_OPTIM);
 	n->state = job->rc ? LOAD_NONE : LOAD_READY;
 	if (job->rc && is_lasting(own) && (n->error = malloc(sizeof(*own)))) {
 		*n->error = *own;

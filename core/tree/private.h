@@ -98,6 +98,7 @@ struct ck_tree {
 	struct ck_moves *moves;         /* times that were set through the mount */
 	pthread_cond_t loaded;          /* some node left LOAD_RUNNING: so a load is over */
 	unsigned loads;                 /* under way */
+	uint64_t loaded_count, failed_count;    /* checkpoints since the start, for status.h */
 	unsigned asked;                 /* nodes that threads ask whether they are shown */
 	struct node **buckets;
 	size_t bucket_count, node_count;

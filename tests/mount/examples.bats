@@ -333,6 +333,15 @@ follow() {
 	[[ $output == *"$(sed -n 2p "$BATS_TEST_TMPDIR/recipe")"$'\nuser.ckptfs.pickle="refused: '*os.system* ]]
 }
 
+@test "README: what a mount is doing" {
+	kitchen
+	cat mnt/base/d12/001500/model.error >/dev/null
+	cat mnt/base/d12/latest/model.pt >/dev/null
+	follow "When something is odd"
+	[[ ${lines[0]} == "store "*"$HOME/.cache/nanochat" && $output == *$'\ndrafts         base_checkpoints/d12/002000, '* ]]
+	[[ $output == *$'\nunusable       '*model_001500.pt:* && ${lines[-1]} -ge $(stat -c %s "$D12/model_001000.pt") ]]
+}
+
 @test "README: a step is copied as it is, and largest stays where it was" {
 	kitchen
 	follow "A step as it is"

@@ -1,0 +1,26 @@
+/*
+ * status - the drafts that a mount has in use, for a person who finds something odd.
+ */
+#ifndef CK_DRAFT_STATUS_H
+#define CK_DRAFT_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ck_drafts;
+
+struct ck_draft_status {
+	char name[256];         /* "base_checkpoints/d12/000600", from the store on; cut to fit */
+	unsigned writers;       /* files that are open for writing */
+	bool waiting;           /* complete; published once these are closed */
+	char failure[256];      /* why the last try to publish it failed, or "" */
+};
+
+/*
+ * Fills OUT with at most MAX of the drafts that programs have looked at since the mount and the kernel has not
+ * forgotten, and returns how many there are. Takes the drafts' lock, and reads no directory: a draft that nobody has
+ * looked at is not among them.
+ */
+size_t ck_drafts_status(struct ck_drafts *d, struct ck_draft_status *out, size_t max);
+
+#endif
