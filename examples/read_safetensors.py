@@ -33,8 +33,11 @@ class OwnReader:
     def get_tensor(self, key):
         entry = self.header[key]
         first, end = entry["data_offsets"]
-        dtype = np.dtype(DTYPES[entry["dtype"]])
-        return np.frombuffer(self.map, dtype, (end - first) // dtype.itemsize, self.start + first).reshape(entry["shape"])
+        # NumPy has no bfloat16, which is the upper half of a float32.
+        half = entry["dtype"] == "BF16"
+        dtype = np.dtype("<u2" if half else DTYPES[entry["dtype"]])
+        array = np.frombuffer(self.map, dtype, (end - first) // dtype.itemsize, self.start + first).reshape(entry["shape"])
+        return (array.astype("<u4") << 16).view("<f4") if half else array
 
 
 def main():

@@ -28,8 +28,7 @@ struct box {
 	unsigned ndim;
 };
 
-/* The tensor's dimensions without those of size 1, neighbours merged where one goes on where the
-   other ends. */
+/* Drops dimensions of size 1 and merges adjacent dimensions that are contiguous with each other. */
 static void collapse(struct box *b, const struct ck_tensor *t)
 {
 	uint64_t dense = 1;

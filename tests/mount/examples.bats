@@ -3,6 +3,7 @@
 # The programs of examples/, each run as a reader of the README would, and the documents where a program can check them.
 
 load ../lib/helpers
+load ../lib/kitchen
 
 setup() {
 	EXAMPLES=$REPO/examples
@@ -219,49 +220,6 @@ bound() {
 		grep -qF "$text" "$REPO/README.md" || { echo "README lacks $text"; return 1; }
 		tr '\n' ' ' <"$REPO/fs/ckptfs.1" | grep -qF "$text" || { echo "man page lacks $text"; return 1; }
 	done
-}
-
-# recipe TITLE - what the README's paragraph **TITLE** shows: its indented lines, or its block of code.
-recipe() {
-	awk -v title="**$1" '
-		on && /^(\*\*|#)/ { exit }
-		index($0, title) == 1 { on = 1; next }
-		!on { next }
-		/^```/ { if (fence) exit; fence = 1; next }
-		fence { print; next }
-		sub(/^    /, "") { print }' "$REPO/README.md" >"$BATS_TEST_TMPDIR/recipe"
-	[[ -s $BATS_TEST_TMPDIR/recipe ]] || { echo "the README has no recipe **$1" >&2; return 1; }
-}
-
-# kitchen - where a reader of the recipes stands: mnt, ckptfs in PATH, examples, ~/.cache/nanochat with d12, whose step 1500 is cut, and
-# whose step 2000 is a draft that has metadata.
-kitchen() {
-	local home=$BATS_TEST_TMPDIR
-	mkdir -p "$home/bin" "$home/.cache/nanochat"
-	cp "$CKPTFS" "$home/bin/ckptfs"
-	cp -r "$STORE/base_checkpoints" "$home/.cache/nanochat/"
-	mv "$home/.cache/nanochat/base_checkpoints/d2" "$home/.cache/nanochat/base_checkpoints/d12"
-	D12=$home/.cache/nanochat/base_checkpoints/d12
-	cp "$D12/meta_001000.json" "$D12/meta_001500.json"
-	head -c 3000 "$D12/model_001000.pt" >"$D12/model_001500.pt"
-	export PATH=$home/bin:$PATH HOME=$home
-	cd "$home" || return
-	ln -s "$EXAMPLES" examples
-	mkdir mnt
-	ckptfs "$home/.cache/nanochat" "$home/mnt" 3>&-
-	adopt "$home/mnt"
-	mkdir -p mnt/base/d12/002000/model
-	sed 's/"step": 1000/"step": 2000/' "$D12/meta_001000.json" >mnt/base/d12/002000/meta.json
-}
-
-# follow TITLE - runs the recipe with bash, or Python; $output.
-follow() {
-	recipe "$1"
-	if grep -q '^import\|^from' "$BATS_TEST_TMPDIR/recipe"; then
-		run -0 "$PYTHON" - <"$BATS_TEST_TMPDIR/recipe"
-	else
-		run -0 bash -euo pipefail "$BATS_TEST_TMPDIR/recipe"
-	fi
 }
 
 @test "README: the recipes for reading" {

@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# examples/*.md: each command of each page is run as it stands there, one page in one shell, as a reader would.
+
+load ../lib/helpers
+load ../lib/kitchen
+
+# read_through NAME - runs the page; $output. Nothing is mounted then.
+read_through() {
+	page "$1"
+	# The daemon in the background must not keep the pipe of `run` or bats' own descriptor.
+	timeout 120 bash -euo pipefail "$BATS_TEST_TMPDIR/page" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- || { cat "$BATS_TEST_TMPDIR/out"; return 1; }
+	output=$(<"$BATS_TEST_TMPDIR/out")
+	echo "$output"
+	! grep -F "$BATS_TEST_TMPDIR" /proc/self/mountinfo || return 1
+}
+
+teardown() {
+	local mnt
+	for mnt in mnt serve shared; do
+		! mountpoint -q "$BATS_TEST_TMPDIR/$mnt" || fusermount3 -uz "$BATS_TEST_TMPDIR/$mnt"
+	done
+}
+
+@test "every page is run here, and each link of theirs leads somewhere" {
+	local file target
+	for file in "$REPO"/examples/*.md; do
+		grep -q "^	read_through $(basename "$file" .md)\$" "$BATS_TEST_FILENAME" || { echo "nobody runs $file"; return 1; }
+		grep -qF "](examples/${file##*/})" "$REPO/README.md" || { echo "README doesn't name $file"; return 1; }
+		[[ $(LC_ALL=C.UTF-8 wc -L <"$file") -le 140 ]]
+		while read -r target; do
+			[[ $target == http* || -e $REPO/examples/$target ]] || { echo "$file: no $target"; return 1; }
+		done < <(grep -oE '\]\([^)#]+' "$file" | cut -c3-)
+	done
+}
+
+@test "a command that fails fails the page, and a block of no language too" {
+	REPO=$BATS_TEST_TMPDIR/repo
+	mkdir -p "$REPO/examples"
+	printf '```sh\ntrue\nfalse\n```\n' >"$REPO/examples/one.md"
+	run ! read_through one
+	printf '```python\nraise SystemExit(3)\n```\n' >"$REPO/examples/one.md"
+	run ! read_through one
+	printf '```\ntrue\n```\n' >"$REPO/examples/one.md"
+	run ! page one
+	printf 'So:\n\n    ls\n' >"$REPO/examples/one.md"
+	run ! page one
+}
+
+@test "training.md" {
+	kitchen none
+	# nanochat, as far as its files are concerned: it saves step 2000.
+	cat >bin/torchrun <<-'EOF'
+		#!/bin/bash
+		set -e
+		[[ $* == *" -m scripts.base_train -- --depth=12" ]]
+		cd "$NANOCHAT_BASE_DIR/base_checkpoints/d12"
+		cp model_001000.pt model_002000.pt
+		cp optim_001000_rank0.pt optim_002000_rank0.pt
+		sed 's/"step": 1000/"step": 2000/' meta_001000.json >meta_002000.json
+	EOF
+	chmod +x bin/torchrun
+	cp "$D12"/optim_00{1000,0500}_rank0.pt
+	read_through training
+	[[ $output == 500$'\t'*$'\n1000\t'*$'\n2000\t'* && $output == *$'\n002000\n'*model_001500.pt:* && $output == *$'\nadamw\t0.3\n'* ]]
+	cmp "$D12/model_001000.pt" "${D12%/*}/d12-again/model_002000.pt"
+	cmp "$D12/optim_001000_rank0.pt" "${D12%/*}/d12-again/optim_002000_rank0.pt"
+	[[ $(grep -c '^0.* [0-9.]*$' <<<"$output") -ge 3 && ! -e $D12/optim_000500_rank0.pt ]]
+}
+
+@test "analysis.md" {
+	kitchen none
+	read_through analysis
+	local mean
+	[[ $(grep -c 'effective rank' <<<"$output") -eq 6 && $output == *"float32 "[0-9]* ]]
+	[[ $(grep -E '^[^ ]+ 0[.][0-9]+$' <<<"$output" | cut -d' ' -f1 | tr '\n' ' ') == "lm_head.weight transformer.h.1.mlp.c_fc.weight " ]]
+	# R says what NumPy does, where there is R.
+	if command -v Rscript; then
+		mean=$("$PYTHON" - "$D12/model_001000.pt" <<-'EOF'
+			import sys, torch
+			w = next(v for k, v in torch.load(sys.argv[1]).items() if k.endswith("lm_head.weight")).double()
+			print("%d %d %.7g" % (*w.shape, w.mean()))
+		EOF
+		)
+		[[ $output == *$'\n'"$mean"* ]] || { echo "want $mean"; return 1; }
+	fi
+}
+
+@test "serving.md" {
+	kitchen none
+	read_through serving
+	[[ $output == *"/serve/001000/model.safetensors F32 "* && $output == *$'\nsafe\n'* && $output == *'model.safetensors: OK'* && $output == *'"unusable": 1'* ]]
+	[[ $output != *reload* ]]
+	# It is the model as CUDA loads it.
+	"$PYTHON" "$REPO/examples/read_safetensors.py" release/model.safetensors >got
+	[[ $(wc -l <got) -eq 17 && $(stat -c %s release/model.safetensors) -lt $(stat -c %s "$D12/model_001000.pt") ]]
+}
+
+@test "admin.md" {
+	[[ $EUID -eq 0 ]] || skip "an administrator's page"
+	kitchen none
+	# mount(8) looks for ckptfs in a PATH of its own.
+	printf '#!/bin/sh\nexec "$@"\n' >bin/sudo
+	cat >bin/mount <<-'EOF'
+		#!/bin/bash
+		set -e
+		[[ "$1 $2 $3" == "-t fuse.ckptfs -o" && $# -eq 6 ]]
+		exec "$(type -ap mount | sed -n 2p)" -t "fuse.$HOME/bin/ckptfs" -o "$4" "$5" "$6"
+	EOF
+	chmod +x bin/sudo bin/mount
+	export STORE=$HOME/.cache/nanochat MNT=$HOME/shared
+	read_through admin
+	[[ $output == *'0 parse errors, 0 errors, '* && $output == *model_001500.pt:* && $output == *$'\nckptfs_reads_bytes '[0-9]* ]]
+	! grep -vE '^ckptfs_[a-z_]+ [0-9]+$' ckptfs.prom || return 1
+	[[ $(wc -l <ckptfs.prom) -ge 15 && $(tail -n 1 <<<"$output") == 0 ]]
+}
