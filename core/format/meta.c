@@ -4,7 +4,9 @@
 #include "core/zip/archive.h"
 #include "core/format/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define N_LAYER_MAX 100000
 
@@ -33,11 +35,34 @@ static int read_object(const char *text, size_t len, struct ck_arena *arena, str
 	return rc;
 }
 
-static int64_t n_layer_of(const struct ck_dict *config)
+static int64_t int_of(const struct ck_dict *config, const char *key, int64_t max)
 {
-	const struct ck_value *v = ck_dict_get(config, "n_layer");
+	const struct ck_value *v = ck_dict_get(config, key);
 
-	return v && v->kind == CK_INT && v->i >= 0 && v->i <= N_LAYER_MAX ? v->i : -1;
+	return v && v->kind == CK_INT && v->i >= 0 && v->i <= max ? v->i : -1;
+}
+
+static void read_config(const struct ck_dict *dict, struct ck_meta_info *info)
+{
+	const struct ck_value *window = ck_dict_get(dict, "window_pattern");
+	struct ck_model_config *c = &info->config;
+	uint32_t len = 0;
+
+	info->has_config = true;
+	info->n_layer = int_of(dict, "n_layer", N_LAYER_MAX);
+	c->n_head = int_of(dict, "n_head", INT32_MAX);
+	c->n_embd = int_of(dict, "n_embd", INT32_MAX);
+	c->sequence_len = int_of(dict, "sequence_len", INT32_MAX);
+	c->vocab_size = int_of(dict, "vocab_size", INT32_MAX);
+	if (!window)
+		return;
+	/* nanochat takes small letters too. */
+	while (window->kind == CK_STR && len < window->len && (window->s[len] | 0x20) == 'l')
+		len++;
+	if (window->kind != CK_STR || window->len == 0)
+		strcpy(c->window, "none");
+	else if (len < window->len)
+		snprintf(c->window, sizeof(c->window), "%.*s", window->len < 30 ? (int)window->len : 30, window->s);
 }
 
 /* What nanochat's _patch_missing_config_keys does to an older file. */
@@ -59,8 +84,7 @@ static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_m
 		goto out;
 	config = ck_dict_get(meta.dict, "model_config");
 	if (config && config->kind == CK_DICT) {
-		info->n_layer = n_layer_of(config->dict);
-		info->has_config = true;
+		read_config(config->dict, info);
 		rc = patch_config(arena, config->dict, err);
 	}
 	if (rc == CK_OK && out)
@@ -72,7 +96,7 @@ out:
 
 int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err)
 {
-	struct ck_meta_info found = { .n_layer = -1 };
+	struct ck_meta_info found = { .n_layer = -1, .config = CK_MODEL_CONFIG_NONE };
 	char *text = NULL;
 	size_t len = 0;
 	int rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);

@@ -11,10 +11,19 @@
 
 #define CK_META_MAX_BYTES ((size_t)4 << 20)    /* nanochat writes a few thousand bytes */
 
+/* What model_config says of the model. -1: missing, or no int in [0, 2^31). */
+struct ck_model_config {
+	int64_t n_head, n_embd, sequence_len, vocab_size;
+	/* the window_pattern, cut, where it is anything but a text of L alone; else "" */
+	char window[32];
+};
+#define CK_MODEL_CONFIG_NONE { .n_head = -1, .n_embd = -1, .sequence_len = -1, .vocab_size = -1 }
+
 struct ck_meta_info {
 	/* model_config.n_layer, or -1 where it is missing or no int in [0, 100000] */
 	int64_t n_layer;
 	bool has_config;        /* model_config is an object: nanochat can build the model */
+	struct ck_model_config config;
 };
 
 /*

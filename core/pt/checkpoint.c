@@ -5,6 +5,7 @@
 #include "core/format/json.h"
 #include "core/format/outline.h"
 #include "core/pickle/pickle.h"
+#include "core/pt/hf.h"
 #include "core/pt/rebuild.h"
 #include "core/base/utf8.h"
 
@@ -353,6 +354,8 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 		rc = ck_file_verify(file, err);
 	if (!rc)
 		rc = ck_checkpoint_finish(c, err);
+	if (!rc && patch->config)
+		rc = ck_hf_make(c, patch->n_layer, patch->config, patch->keep_bfloat16, err);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
 		ck_checkpoint_unref(c);
@@ -375,6 +378,7 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 	ck_archive_unref(c->archive);
 	ck_arena_free(c->arena);
 	ck_buf_free(&c->outline);
+	ck_hf_free(c->hf);
 	free(c->tensors);
 	free(c->index);
 	free(c->cut_index);

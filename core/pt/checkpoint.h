@@ -13,6 +13,7 @@
 #include "core/tensor/view.h"
 
 struct ck_checkpoint;
+struct ck_model_config;
 
 #define CK_MAX_TENSORS (1u << 18)
 
@@ -22,6 +23,8 @@ struct ck_patch {
 	bool model;
 	bool keep_bfloat16;     /* device=cuda */
 	int64_t n_layer;        /* n_layer of meta.json, for adding missing lambdas; -1: add none */
+	/* What meta.json says else, for transformers' form of the model, borrowed for the call; NULL: no such form. */
+	const struct ck_model_config *config;
 	struct ck_scratch *scratch;     /* where deflated entries are unpacked (archive.h), or NULL */
 };
 

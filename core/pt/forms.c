@@ -4,10 +4,12 @@
 #include "core/format/npy.h"
 #include "core/format/safetensors.h"
 #include "core/pt/forms.h"
+#include "core/pt/hf.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOO_LARGE UINT64_MAX    /* in place of a size: computing the size failed, and would take long to try again */
 
@@ -123,6 +125,19 @@ static int add_npy(struct ck_view *view, const struct ck_checkpoint *c, const st
 	return ck_view_add_buf(view, text, err);
 }
 
+/* The small files of hf/, and hf.error. */
+static int add_hf(struct ck_view *view, const struct ck_hf *hf, enum ck_form form, struct ck_error *err)
+{
+	const struct ck_buf *text = form == CK_FORM_HF_CONFIG ? &hf->config : &hf->generation;
+	char line[768];
+
+	if (form != CK_FORM_HF_ERROR)
+		return ck_view_add_bytes(view, text->data, text->len, err);
+	ck_error_line(&hf->why, line, sizeof(line) - 1);
+	strcat(line, "\n");
+	return ck_view_add_bytes(view, line, strlen(line), err);
+}
+
 /* Builds the view of FORM. On failure *OUT is not set. */
 static int build(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck_view **out, struct ck_error *err)
 {
@@ -151,6 +166,11 @@ static int build(struct ck_checkpoint *c, enum ck_form form, size_t i, struct ck
 	case CK_FORM_OUTLINE:
 		rc = ck_view_add_bytes(view, c->outline.data, c->outline.len, err);
 		break;
+	case CK_FORM_HF_SAFETENSORS:
+		rc = ck_safetensors_view(view, c->hf->tensors, c->hf->count, err);
+		break;
+	default:
+		rc = add_hf(view, c->hf, form, err);
 	}
 	ck_buf_free(&text);
 	if (rc) {
@@ -169,14 +189,18 @@ int ck_checkpoint_view(struct ck_checkpoint *c, enum ck_form form, size_t i, str
 
 bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form)
 {
-	return form != CK_FORM_OUTLINE || !c->model;
+	if (form < CK_FORM_HF_CONFIG)
+		return form != CK_FORM_OUTLINE || !c->model;
+	return c->hf && (form == CK_FORM_HF_ERROR) == (c->hf->why.code != CK_OK);
 }
 
 int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uint64_t *size, struct ck_error *err)
 {
-	_Atomic uint64_t *known = form == CK_FORM_TSV ? &c->tsv_size : &c->safetensors_size;
+	_Atomic uint64_t *known = form == CK_FORM_TSV ? &c->tsv_size
+				  : form == CK_FORM_SAFETENSORS ? &c->safetensors_size : &c->hf_size;
 	struct ck_buf text = CK_BUF_INIT;
 	struct ck_view *view;
+	char line[768];
 	int rc;
 
 	switch (form) {
@@ -192,6 +216,15 @@ int ck_checkpoint_size(struct ck_checkpoint *c, enum ck_form form, size_t i, uin
 		return CK_OK;
 	case CK_FORM_OUTLINE:
 		*size = c->outline.len;
+		return CK_OK;
+	case CK_FORM_HF_CONFIG:
+		*size = c->hf->config.len;
+		return CK_OK;
+	case CK_FORM_HF_GENERATION:
+		*size = c->hf->generation.len;
+		return CK_OK;
+	case CK_FORM_HF_ERROR:
+		*size = strlen(ck_error_line(&c->hf->why, line, sizeof(line) - 1)) + 1;
 		return CK_OK;
 	default:
 		*size = atomic_load(known);

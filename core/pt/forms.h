@@ -6,7 +6,11 @@
 
 #include "core/pt/checkpoint.h"
 
-enum ck_form { CK_FORM_NPY, CK_FORM_RAW, CK_FORM_SAFETENSORS, CK_FORM_TSV, CK_FORM_OUTLINE };
+enum ck_form {
+	CK_FORM_NPY, CK_FORM_RAW, CK_FORM_SAFETENSORS, CK_FORM_TSV, CK_FORM_OUTLINE,
+	/* the files of hf/; and the line of hf.error */
+	CK_FORM_HF_CONFIG, CK_FORM_HF_GENERATION, CK_FORM_HF_SAFETENSORS, CK_FORM_HF_ERROR,
+};
 
 /*
  * The files of model/ (NPY) and of model.raw/ (RAW), one for each tensor. A tensor that is not shown as an array has
@@ -20,7 +24,8 @@ size_t ck_checkpoint_at(const struct ck_checkpoint *c, enum ck_form form, size_t
 size_t ck_checkpoint_name(const struct ck_checkpoint *c, size_t i, enum ck_form form, char *name);
 int64_t ck_checkpoint_find(const struct ck_checkpoint *c, const char *name, enum ck_form form);
 
-/* Whether C is shown in FORM: only optimizer shards have an outline. */
+/* Whether C is shown in FORM: only optimizer shards have an outline, only models that transformers can represent have
+   hf/, other models hf.error. */
 bool ck_checkpoint_has(const struct ck_checkpoint *c, enum ck_form form);
 
 /* The size in bytes of a form (I counts for NPY and RAW). The first call may be expensive (SAFETENSORS sorts, TSV

@@ -1,4 +1,5 @@
 /* The tensors of a checkpoint by key, by file name and by place in a listing (private.h, forms.h). */
+#include "core/pt/hf.h"
 #include "core/pt/private.h"
 
 #include "core/base/keyname.h"
@@ -247,5 +248,6 @@ size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 
 	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
 	       indexes * c->index_size * sizeof(*c->index) + c->unshown_count * sizeof(*c->unshown) + c->outline.cap +
+	       (c->hf ? sizeof(*c->hf) + c->hf->config.cap + c->hf->generation.cap : 0) +
 	       ck_archive_memory(c->archive);
 }

@@ -32,9 +32,10 @@ struct ck_checkpoint {
 	uint32_t *unshown;              /* the positions of tensors that are not arrays, ascending */
 	size_t unshown_count;
 	struct ck_buf outline;          /* optimizer shards: the text of rankN.json */
+	struct ck_hf *hf;               /* models that were opened with a config: see hf.h; else NULL */
 	/* Sizes that are expensive to compute: size + 1, 0 until known. Any thread may store one; all store the
 	   same. */
-	_Atomic uint64_t safetensors_size, tsv_size;
+	_Atomic uint64_t safetensors_size, tsv_size, hf_size;
 };
 
 /*

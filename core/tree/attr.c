@@ -196,11 +196,11 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 			fill_file(&out->st, strlen(line));
 	} else if (n->type == NODE_META) {
 		rc = attr_of_meta(tree, n, &out->st, err);
-	} else if (n->type == NODE_FILE || n->type == NODE_NATIVE) {
+	} else if (n->type == NODE_FILE || n->type == NODE_NATIVE || n->type == NODE_HUB) {
 		writable = n->type == NODE_NATIVE && !tree->options.read_only ? out->st.st_mode & 0222 : 0;
 		fill_file(&out->st, n->ident.size);
 		out->st.st_mode |= writable;
-	} else if (stored && (local == LOCAL_SELF || local == LOCAL_RAW)) {
+	} else if (stored && (local == LOCAL_SELF || local == LOCAL_RAW || local == LOCAL_HF)) {
 		fill_dir(tree, &out->st, 0);
 	} else if (stored) {
 		/* The names in model/ are those of one file's tensors: they never change while the

@@ -98,11 +98,17 @@ static bool path_of_written(const struct ck_tree *tree, const struct node *step,
 static nlink_t count_step(struct ck_tree *tree, struct node *step)
 {
 	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step->name.step };
+	nlink_t forms = count_forms(tree, step, NODE_MODEL, &model);
 	char tag[PATH_MAX], path[PATH_MAX];
+	struct node_key key;
+	int hf = forms ? -1 : 0;
 
+	if (forms && !key_of_stored(tree, step, NODE_MODEL, &model, path, &key, NULL))
+		hf = node_has_hf(tree, &key);
+	if (hf < 0)
+		return COUNT_UNKNOWN;
 	path_of_tag(step, tag);
-	return count_forms(tree, step, NODE_MODEL, &model) +
-	       (tree_has_ranks(tree, tag, step->name.step) || path_of_written(tree, step, path));
+	return forms + (nlink_t)hf + (tree_has_ranks(tree, tag, step->name.step) || path_of_written(tree, step, path));
 }
 
 /* The directories of shards that are being written. */

@@ -6,7 +6,10 @@
 
 #include "core/tree/private.h"
 
-/* How many subdirectories a directory shows, for its link count (tree/count.c). A stored file that
+/* A step's model that nobody has opened yet may or may not have hf/. A link count of 1 says that it isn't known. */
+#define COUNT_UNKNOWN ((nlink_t)-1)
+
+/* How many subdirectories a directory shows, for its link count (tree/count.c), or COUNT_UNKNOWN. A stored file that
    nobody has opened yet, and that ends as a zip does, is taken for one that can be shown. */
 int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count, struct ck_error *err);
 

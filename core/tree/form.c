@@ -20,6 +20,8 @@ int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck
 {
 	static const enum ck_form forms[] = {
 		[LOCAL_SAFETENSORS] = CK_FORM_SAFETENSORS, [LOCAL_TSV] = CK_FORM_TSV, [LOCAL_OUTLINE] = CK_FORM_OUTLINE,
+		[LOCAL_HF_ERROR] = CK_FORM_HF_ERROR, [LOCAL_HF_CONFIG] = CK_FORM_HF_CONFIG,
+		[LOCAL_HF_GENERATION] = CK_FORM_HF_GENERATION, [LOCAL_HF_SAFETENSORS] = CK_FORM_HF_SAFETENSORS,
 	};
 	int rc = node_checkpoint(tree, n, out, err);
 
@@ -28,7 +30,10 @@ int tree_form_of(struct ck_tree *tree, struct node *n, uint32_t local, struct ck
 	*i = 0;
 	if (local < LOCAL_NPY_0) {
 		*form = forms[local];
-		return CK_OK;
+		if (ck_checkpoint_has(*out, *form))
+			return CK_OK;
+		ck_checkpoint_unref(*out);
+		return ck_fail(err, CK_ERR_STALE, "no such file");
 	}
 	*form = local < LOCAL_RAW_0 ? CK_FORM_NPY : CK_FORM_RAW;
 	*i = local - (local < LOCAL_RAW_0 ? LOCAL_NPY_0 : LOCAL_RAW_0);

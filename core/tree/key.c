@@ -20,6 +20,7 @@
 #define GROUP_MASK ((UINT64_C(1) << 22) - 1)
 #define RANK_SHIFT 10
 #define RANK_MAX 255
+#define HUB_SHIFT 16    /* four tokenizer's files */
 
 static uint64_t fold(uint64_t h) { return h ^ h >> 32; }
 
@@ -27,7 +28,7 @@ static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 {
 	/* optim/ has the number of STEP, and comes behind model.pt. */
 	static const uint8_t order[] = {
-		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_FILE] = 3,
+		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_HUB] = 2, [NODE_FILE] = 3,
 		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
 	};
 	const char *slash = strrchr(key->path, '/');
@@ -40,6 +41,8 @@ static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 		rest |= (uint64_t)(key->type == NODE_FILE) << (RANK_SHIFT - 1);
 		rest |= (rank < RANK_MAX ? rank : RANK_MAX) << RANK_SHIFT;
 	}
+	if (key->type == NODE_HUB)
+		rest = (rest & ((1u << HUB_SHIFT) - 1)) | rank << HUB_SHIFT;
 	return ((group & GROUP_MASK) << 3 | order[shard ? NODE_OPTIM : key->type]) << REST_BITS | rest;
 }
 

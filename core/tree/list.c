@@ -7,6 +7,7 @@
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
+#include "core/tree/hub.h"
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
 #include "core/tree/shards.h"
@@ -180,6 +181,10 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 		/* The size of a table costs a read for each tensor: it is computed for stat alone. */
 		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
 	}
+	if (!rc && c && type == NODE_MODEL)
+		rc = ck_checkpoint_has(c, CK_FORM_HF_CONFIG)
+			     ? add(dir, "hf", ino_of(n, LOCAL_HF), S_IFDIR, true, err)
+			     : add(dir, "hf.error", ino_of(n, LOCAL_HF_ERROR), S_IFREG, true, err);
 	ck_checkpoint_unref(c);
 	if (!rc) {
 		key = (struct node_key){ .type = NODE_FILE, .path = n->path, .name = n->name, .ident = n->ident };
@@ -251,6 +256,20 @@ static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *di
 	return rc;
 }
 
+static int list_hf(struct ck_tree *tree, struct node *model, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < HUB_FILES && !rc; i++)
+		rc = add(dir, hub_files[i].suffix, ino_of(model, hub_files[i].local), S_IFREG, true, err);
+	for (size_t i = 0; i < HUB_TOKENIZER && !rc; i++)
+		if (key_of_tokenizer(tree, model, i, path, &key, NULL) == CK_OK)
+			rc = add(dir, hub_tokenizer[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+	return rc;
+}
+
 static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_dir *dir, struct ck_error *err)
 {
 	switch (n->type) {
@@ -264,6 +283,8 @@ static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_
 		dir->parent = local == LOCAL_OPTIM ? ino_of(n, LOCAL_SELF) : n->parent;
 		return local == LOCAL_OPTIM ? list_optim(tree, n, dir, err) : list_step(tree, n, dir, err);
 	case NODE_MODEL: case NODE_OPTIM:
+		if (local == LOCAL_HF)
+			return list_hf(tree, n, dir, err);
 		dir->first = local == LOCAL_RAW ? LOCAL_RAW_0 : LOCAL_NPY_0;
 		return node_checkpoint(tree, n, &dir->tensors, err);
 	default:

@@ -7,6 +7,7 @@
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
+#include "core/tree/hub.h"
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
@@ -159,6 +160,52 @@ static int child_of_stem(struct ck_tree *tree, struct node *step, const struct c
 	return rc;
 }
 
+/* hf/, and hf.error. */
+static int child_hf(struct ck_tree *tree, struct node *step, const char *suffix, struct node **child, uint32_t *local,
+		    struct ck_error *err)
+{
+	struct ck_file_name native = { .kind = CK_FILE_MODEL, .step = step->name.step };
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc;
+
+	if (suffix[0] && strcmp(suffix, ".error") != 0)
+		return not_found(err);
+	rc = key_of_stored(tree, step, NODE_MODEL, &native, path, &key, err);
+	if (!rc)
+		rc = get_child(tree, &key, child, err);
+	if (rc)
+		return rc;
+	*local = suffix[0] ? LOCAL_HF_ERROR : LOCAL_HF;
+	rc = check_shown(tree, *child, *local, suffix[0] ? CK_FORM_HF_ERROR : CK_FORM_HF_CONFIG, err);
+	if (rc)
+		node_put(tree, *child, 1);
+	return rc;
+}
+
+static int child_in_hf(struct ck_tree *tree, struct node *model, const char *name, struct node **child, uint32_t *local,
+		       struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc;
+
+	for (size_t i = 0; i < HUB_FILES; i++) {
+		if (strcmp(name, hub_files[i].suffix) == 0) {
+			*child = node_ref(tree, model);
+			*local = hub_files[i].local;
+			return CK_OK;
+		}
+	}
+	for (size_t i = 0; i < HUB_TOKENIZER; i++) {
+		if (strcmp(name, hub_tokenizer[i]) != 0)
+			continue;
+		rc = key_of_tokenizer(tree, model, i, path, &key, err);
+		return rc ? rc : get_child(tree, &key, child, err);
+	}
+	return not_found(err);
+}
+
 static int child_meta(struct ck_tree *tree, struct node *step, const char *name, struct node **child, uint32_t *local,
 		      struct ck_error *err)
 {
@@ -203,6 +250,8 @@ static int child_of_step(struct ck_tree *tree, struct node *step, const char *na
 
 	if (strncmp(name, "model", 5) == 0)
 		return child_of_stem(tree, step, &native, name + 5, child, local, err);
+	if (strncmp(name, "hf", 2) == 0)
+		return child_hf(tree, step, name + 2, child, local, err);
 	if (strcmp(name, "meta.json") == 0 || strcmp(name, "meta.error") == 0)
 		return child_meta(tree, step, name, child, local, err);
 	if (strcmp(name, "optim") != 0 || !has_ranks(tree, step))
@@ -261,6 +310,8 @@ static int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local,
 		return local == LOCAL_OPTIM ? child_of_optim(tree, parent, name, child, child_local, err)
 					    : child_of_step(tree, parent, name, child, child_local, err);
 	case NODE_MODEL: case NODE_OPTIM:
+		if (local == LOCAL_HF)
+			return child_in_hf(tree, parent, name, child, child_local, err);
 		return child_tensor(tree, parent, local, name, child, child_local, err);
 	default:
 		return not_found(err);

@@ -84,29 +84,26 @@ static int node_open(struct ck_tree *tree, const struct node *n, struct ck_file 
 }
 
 /*
- * n_layer of the step's meta.json, or -1: without a usable meta.json nothing is patched. A failure of the moment (EIO,
- * too many open files) fails the load instead, since the content would be kept.
+ * What the step's meta.json says, n_layer -1 without a usable one: then nothing is patched. A failure of the moment
+ * (EIO, too many open files) fails the load instead, since the content would be kept.
  */
-static int read_n_layer(struct ck_tree *tree, const struct node *n, int64_t *n_layer, struct ck_error *err)
+static int read_config(struct ck_tree *tree, const struct node *n, struct ck_meta_info *info, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
 	struct ck_error why = CK_ERROR_INIT;
-	struct ck_meta_info info = { .n_layer = -1 };
 	char path[PATH_MAX], dir[PATH_MAX], text[64];
 	struct ck_file *file;
 	int rc;
 
-	*n_layer = -1;
+	*info = (struct ck_meta_info){ .n_layer = -1, .config = CK_MODEL_CONFIG_NONE };
 	path_of_tag(n, dir);
 	if (n->meta.ino == 0 || !ck_path_join(path, dir, ck_file_name_format(&name, text, sizeof(text))))
 		return CK_OK;
 	rc = open_same(tree, path, &n->meta, &file, &why);
 	if (!rc) {
-		rc = ck_meta_read(file, NULL, &info, &why);
+		rc = ck_meta_read(file, NULL, info, &why);
 		ck_file_unref(file);
 	}
-	if (!rc)
-		*n_layer = info.n_layer;
 	if (!rc || (node_error_is_shown(&why) && (rc != CK_ERR_SYS || why.sys == EACCES)))
 		return CK_OK;
 	ck_error_copy(err, &why);
@@ -115,6 +112,7 @@ static int read_n_layer(struct ck_tree *tree, const struct node *n, int64_t *n_l
 
 static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
+	struct ck_meta_info info;
 	struct ck_patch patch = {
 		.model = n->type == NODE_MODEL,
 		.keep_bfloat16 = tree->options.device == CK_DEVICE_CUDA,
@@ -123,8 +121,12 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	};
 	struct ck_checkpoint *c;
 	struct ck_file *file;
-	int rc = n->type == NODE_MODEL ? read_n_layer(tree, n, &patch.n_layer, err) : CK_OK;
+	int rc = n->type == NODE_MODEL ? read_config(tree, n, &info, err) : CK_OK;
 
+	if (n->type == NODE_MODEL) {
+		patch.n_layer = info.n_layer;
+		patch.config = &info.config;
+	}
 	if (!rc)
 		rc = node_open(tree, n, &file, err);
 	if (rc)
@@ -207,7 +209,7 @@ bool node_is_young(const struct node *n)
 /* Whether loading costs memory, and what is loaded may be found bad. */
 static bool parses(const struct node *n)
 {
-	return n->type != NODE_FILE && n->type != NODE_NATIVE;
+	return n->type != NODE_FILE && n->type != NODE_NATIVE && n->type != NODE_HUB;
 }
 
 /* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */

@@ -116,7 +116,7 @@ int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *k
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
 	*keep = keeps_pages(tree, n, local);
 	switch (n->type) {
-	case NODE_FILE: case NODE_NATIVE:
+	case NODE_FILE: case NODE_NATIVE: case NODE_HUB:
 		return open_file(tree, n, out, err);
 	case NODE_META:
 		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : node_text(tree, n, out, err);

@@ -14,7 +14,7 @@
 #include <pthread.h>
 
 /* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step:
-   they differ in what may be done to them. */
+   they differ in what may be done to them. HUB is a tokenizer's file, shown in hf/. */
 enum node_type {
 	NODE_BASE,
 	NODE_SOURCE,
@@ -24,7 +24,8 @@ enum node_type {
 	NODE_MODEL,
 	NODE_OPTIM,
 	NODE_FILE,
-	NODE_NATIVE
+	NODE_NATIVE,
+	NODE_HUB
 };
 
 /* What a node shows: the low bits of an inode number. */
@@ -40,6 +41,11 @@ enum local {
 	LOCAL_RAW = 4,
 	LOCAL_SAFETENSORS = 5,
 	LOCAL_TSV = 6,
+	LOCAL_HF = 7,           /* MODEL: the directory hf/, or its .error file, and what is made in it */
+	LOCAL_HF_ERROR = 8,
+	LOCAL_HF_CONFIG = 9,
+	LOCAL_HF_GENERATION = 10,
+	LOCAL_HF_SAFETENSORS = 11,
 	LOCAL_FEW,              /* behind the last of those that a node has one of */
 	LOCAL_NPY_0 = 1 << 18,  /* + the tensor's index: KEY.npy */
 	LOCAL_RAW_0 = 2 << 18,  /* + the tensor's index: the bare tensor */

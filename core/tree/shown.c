@@ -2,6 +2,7 @@
 #include "core/tree/shown.h"
 
 #include "core/base/clock.h"
+#include "core/pt/forms.h"
 #include "core/tree/contain.h"
 #include "core/tree/node_load.h"
 
@@ -124,6 +125,25 @@ bool node_is_shown(struct ck_tree *tree, const struct node_key *key)
 	}
 	node_put(tree, n, 1);
 	return shown;
+}
+
+int node_has_hf(struct ck_tree *tree, const struct node_key *key)
+{
+	struct node *n;
+	int has = -1;
+
+	/* Without meta.json no model has it. */
+	if (!key->meta.ino)
+		return 0;
+	n = node_get(tree, key);
+	if (!n)
+		return -1;
+	pthread_mutex_lock(&tree->lock);
+	if (n->state == LOAD_READY && n->checkpoint)
+		has = ck_checkpoint_has(n->checkpoint, CK_FORM_HF_CONFIG);
+	pthread_mutex_unlock(&tree->lock);
+	node_put(tree, n, 1);
+	return has;
 }
 
 void node_wait_for_threads(struct ck_tree *tree)

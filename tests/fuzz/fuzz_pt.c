@@ -8,6 +8,7 @@
 #include "core/format/npy.h"
 #include "core/format/safetensors.h"
 #include "core/pt/checkpoint.h"
+#include "core/format/meta.h"
 #include "core/pt/forms.h"
 
 #include <string.h>
@@ -111,14 +112,18 @@ static void check_open(struct ck_file *file, const struct ck_patch *patch)
 	check_form(c, CK_FORM_SAFETENSORS, 0);
 	check_form(c, CK_FORM_TSV, 0);
 	check_form(c, CK_FORM_OUTLINE, 0);
+	for (enum ck_form form = CK_FORM_HF_CONFIG; form <= CK_FORM_HF_ERROR; form++)
+		if (ck_checkpoint_has(c, form))
+			check_form(c, form, 0);
 	ck_checkpoint_unref(c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const struct ck_model_config config = { .n_head = 2, .n_embd = 4, .sequence_len = 8, .vocab_size = 9 };
 	struct ck_file *file = fuzz_file(data, size);
 
-	check_open(file, &(struct ck_patch){ .model = true, .keep_bfloat16 = size & 1, .n_layer = 3 });
+	check_open(file, &(struct ck_patch){ .model = true, .keep_bfloat16 = size & 1, .n_layer = 1, .config = &config });
 	check_open(file, &(struct ck_patch){ .n_layer = -1 });
 	ck_file_unref(file);
 	return 0;

@@ -23,6 +23,8 @@ counted() {
 @test "link counts are true before anything was listed: steps, shards, errors, drafts" {
 	small_pt "$TAG"/model_{000001,000002,000003,000004,000005,000006}.pt "$S/mid_checkpoints/d1/model_000001.pt"
 	small_pt "$TAG"/optim_000002_rank0.pt "$TAG"/optim_000002_rank1.pt "$TAG"/optim_000003_rank1.pt "$TAG"/optim_000005_rank0.pt
+	# Whether a model with metadata has hf/ only its file could tell (hf.bats).
+	rm "$TAG"/meta_* "$S"/mid_checkpoints/d1/meta_*
 	truncate -s 300 "$TAG"/model_00000{4,5}.pt
 	: >"$TAG/model_000006.pt"
 	echo 'not a zip' >"$TAG/optim_000001_rank7.pt"
@@ -46,6 +48,7 @@ counted() {
 
 @test "link counts follow what comes and goes within a second" {
 	small_pt "$TAG/model_000001.pt"
+	rm "$TAG"/meta_*
 	mount_store "$S"
 	links() { [[ $(stat -c %h "$MNT/base/d12/$1") -eq $2 ]]; }
 	links 000001 4

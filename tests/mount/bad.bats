@@ -152,7 +152,7 @@ bad_meta() {
 	printf '%b' "$1" >"$tag/meta_000001.json"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	is_error "$MNT/base/d12/000001/meta.error" 'meta_000001\.json'
-	lists "$MNT/base/d12/000001" "meta.error model model.pt model.raw model.safetensors model.tsv"
+	lists "$MNT/base/d12/000001" "hf.error meta.error model model.pt model.raw model.safetensors model.tsv"
 	lists_in_order "$MNT/base/d12/000001/model" "transformer.wte.weight.npy lm_head.weight.npy"
 	refuses "No such file" cat "$MNT/base/d12/000001/meta.json"
 }

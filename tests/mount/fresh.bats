@@ -44,7 +44,7 @@ gone() { [[ ! -e $1 ]]; }
 	cp "$BATS_TEST_TMPDIR/meta_000003.json" "$D12"
 	within $SECOND points "$MNT/base/d12/latest" 000003
 	within $SECOND gone "$MNT/base/d12/000003/model.error"
-	within $SECOND lists "$MNT/base/d12/000003" "meta.json model model.pt model.raw model.safetensors model.tsv"
+	within $SECOND lists "$MNT/base/d12/000003" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
 }
 
 @test "a removed step disappears and latest moves back" {

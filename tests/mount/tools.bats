@@ -102,7 +102,8 @@ is_draft() {
 	# In the order of the source's file system, or in none.
 	for tool in cp_a cp_r_dir mv tar copytree xargs scp_r; do
 		into "$tool" tensors
-		if [[ -e $STORED/model_$STEP.pt ]]; then is_published "$tool" tensors; else is_draft "$tool" tensors; fi
+		# scp's server closes its last file when scp has ended: a draft may be published as it is looked at.
+		[[ ! -e $STORED/model_$STEP.pt ]] && is_draft "$tool" tensors || is_published "$tool" tensors
 	done
 }
 

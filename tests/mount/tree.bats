@@ -24,7 +24,7 @@ load ../lib/helpers
 	lists "$MNT/base/d12" "000500 001000 latest"
 	[[ $(readlink "$MNT/base/d12/latest") == 001000 ]]
 	lists "$MNT/base/d12/latest/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1 rank1.json rank1.pt rank1.raw rank1.safetensors rank1.tsv"
-	lists "$MNT/base/largest/latest" "meta.json model model.pt model.raw model.safetensors model.tsv"
+	lists "$MNT/base/largest/latest" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
 	lists "$MNT/sft/d12" "000300 latest"
 	lists "$MNT/rl/largest" "000060 latest"
 }
@@ -32,7 +32,7 @@ load ../lib/helpers
 @test "a step directory holds every entry of the contract" {
 	need_torch
 	mount_store "$(nanochat_store)"
-	lists "$MNT/base/d12/000500" "meta.json model model.pt model.raw model.safetensors model.tsv optim"
+	lists "$MNT/base/d12/000500" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv optim"
 	lists "$MNT/base/d12/000500/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv"
 	[[ $(names "$MNT/base/d12/000500/model" | wc -l) -eq 31 ]]
 	[[ -f $MNT/base/d12/000500/model/transformer.h.0.attn.c_q.weight.npy ]]
@@ -56,7 +56,7 @@ in_step_order() {
 	done
 	mount_store "$BATS_TEST_TMPDIR/s"
 	for tag in "$MNT"/base/{d4,d12,a,b,c}/[0-9]*; do
-		[[ $(in_step_order "$tag") == "meta.json model model.raw model.safetensors model.tsv model.pt optim " ]] || { in_step_order "$tag"; return 1; }
+		[[ $(in_step_order "$tag") == "meta.json model model.raw model.safetensors model.tsv hf.error model.pt optim " ]] || { in_step_order "$tag"; return 1; }
 		text=
 		for n in 0 1 10; do text+="rank$n rank$n.json rank$n.raw rank$n.safetensors rank$n.tsv rank$n.pt "; done
 		[[ $(in_step_order "$tag/optim") == "$text" ]] || { in_step_order "$tag/optim"; return 1; }
@@ -246,7 +246,7 @@ loadable() {
 	lists "$MNT/largest" "000001 000002 latest"
 	mount_store "$store/base_checkpoints/d12"
 	lists "$MNT" "000001 000002 latest"
-	lists "$MNT/latest" "meta.json model model.pt model.raw model.safetensors model.tsv"
+	lists "$MNT/latest" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
 	cmp "$MNT/model_000001.pt" "$store/base_checkpoints/d12/model_000001.pt"
 }
 
@@ -290,6 +290,6 @@ loadable() {
 	small_pt "$store/base_checkpoints/d12/model_000001.pt"
 	rm "$store/base_checkpoints/d12/meta_000001.json"
 	mount_store "$store"
-	lists "$MNT/base/d12/000001" "model model.pt model.raw model.safetensors model.tsv"
+	lists "$MNT/base/d12/000001" "hf.error model model.pt model.raw model.safetensors model.tsv"
 	lists "$MNT/base/d12/000001/model" "lm_head.weight.npy transformer.wte.weight.npy"
 }

@@ -248,7 +248,7 @@ says() { is_error "$DRAFT/DRAFT.error" "$@"; }
 	cd "$DRAFT/model"
 	cp "$TAG/000500/meta.json" ../meta.json
 	published
-	[[ -f lm_head.weight.npy && -f ../model.pt && $(names .. | head -n 1) == meta.json ]]
+	[[ -f lm_head.weight.npy && -f ../model.pt && $(names .. | head -n 1) == hf.error ]]
 	cmp lm_head.weight.npy "$TAG/000500/model/lm_head.weight.npy"
 	stat . .. ../meta.json >/dev/null
 	[[ $(names . | wc -l) -eq 31 ]]
