@@ -87,7 +87,7 @@ $(BUILD)/examples/%: examples/%.c $(LIB)
 -include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk packaging/install.mk packaging/release.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
-.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers bench clean
+.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers picture bench clean
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
@@ -145,6 +145,9 @@ lint: ## clang-tidy, cppcheck and shellcheck; clean
 		--suppressions-list=.cppcheck $(LINT_FLAGS) core fs
 	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/mount/*.bats tests/unit/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
+
+picture: all ## draw README's picture of a terminal again, from a real run
+	@$(PYTHON) examples/picture.py >$(BUILD)/terminal.svg && mv $(BUILD)/terminal.svg examples/terminal.svg
 
 bench: all ## compare with cat and others in one run; prints a table
 	@tests/bench/bench.sh $(BENCH_ARGS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
-# examples/*.md: each command of each page is run as it stands there, one page in one shell, as a reader would.
+# examples/*.md: each command of each page is run as it stands there, one page in one shell, as a reader would. And README's picture.
 
 load ../lib/helpers
 load ../lib/kitchen
@@ -113,4 +113,20 @@ teardown() {
 	[[ $output == *'0 parse errors, 0 errors, '* && $output == *model_001500.pt:* && $output == *$'\nckptfs_reads_bytes '[0-9]* ]]
 	! grep -vE '^ckptfs_[a-z_]+ [0-9]+$' ckptfs.prom || return 1
 	[[ $(wc -l <ckptfs.prom) -ge 15 && $(tail -n 1 <<<"$output") == 0 ]]
+}
+
+# words FILE - of the picture's text, each once.
+words() { sed -n 's/<[^>]*>//g; /^ *[.@}]/d; p' "$1" | tr -s '[:space:]' '\n' | sort -u; }
+
+@test "README's picture is what its commands print: 'make picture' draws it again" {
+	local d=$BATS_TEST_TMPDIR
+	TMPDIR=$d CKPTFS=$CKPTFS timeout 60 "$PYTHON" "$REPO/examples/picture.py" >"$d/terminal.svg" 3>&-
+	[[ $(grep -c 'class="prompt">\$<' "$d/terminal.svg") -eq 9 ]]
+	diff <(grep 'class="command"' "$d/terminal.svg" | sed 's/^[^>]*>//') <(grep 'class="command"' "$REPO/examples/terminal.svg" | sed 's/^[^>]*>//')
+	# A mount may show more than on the day of the picture.
+	[[ -z $(comm -13 <(words "$d/terminal.svg") <(words "$REPO/examples/terminal.svg")) ]]
+	[[ $(words "$d/terminal.svg" | wc -l) -gt 50 ]]
+	"$PYTHON" -c 'import sys, xml.dom.minidom as m; [m.parse(f) for f in sys.argv[1:]]' "$d/terminal.svg" "$REPO/examples/terminal.svg"
+	grep -q 'prefers-color-scheme: dark' "$REPO/examples/terminal.svg"
+	[[ -z $(find "$d" -mindepth 1 -name 'tmp*') ]]
 }
