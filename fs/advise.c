@@ -66,7 +66,7 @@ static const char *nearest(const char *name, option_name_fn names)
 	char known[LONGEST];
 
 	for (size_t i = 0; (option = names(i)); i++) {
-		unsigned d = read_name(option, known) ? distance(name, known) : UINT_MAX;
+		unsigned d = read_name(option + strspn(option, "-"), known) ? distance(name, known) : UINT_MAX;
 
 		if (d <= best && (!found || d < best)) {
 			found = option;
@@ -106,7 +106,8 @@ const char *advise_option(const char *arg, option_name_fn names, char *buf, size
 			return text;
 		option = nearest(name, names);
 		if (option) {
-			snprintf(buf, size, "did you mean -o %.*s%s?", (int)strcspn(option, "="), option,
+			snprintf(buf, size, "did you mean %s%.*s%s?", option[0] == '-' ? "" : "-o ",
+				 (int)strcspn(option, "="), option,
 				 strchr(option, '=') && value ? value : "");
 			return buf;
 		}

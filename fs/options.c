@@ -103,7 +103,7 @@ static bool libfuse_knows(const char *option)
 	return false;
 }
 
-/* For advise.h: options of the table come first. Those with a dash in the table are a near match of nothing. */
+/* For advise.h: options of the table come first. */
 static const char *option_name(size_t i)
 {
 	const size_t own = sizeof(table) / sizeof(*table) - 1;

@@ -24,11 +24,11 @@ kitchen() {
 	sed 's/"step": 1000/"step": 2000/' "$D12/meta_001000.json" >mnt/base/d12/002000/meta.json
 }
 
-# recipe TITLE - what the README's paragraph **TITLE** shows: its indented lines, or its block of code.
+# recipe TITLE - what the README's paragraph **TITLE**, or the one that begins with TITLE, shows: its indented lines, or its block of code.
 recipe() {
-	awk -v title="**$1" '
+	awk -v title="$1" '
 		on && /^(\*\*|#)/ { exit }
-		index($0, title) == 1 { on = 1; next }
+		index($0, "**" title) == 1 || index($0, title) == 1 { on = 1; next }
 		!on { next }
 		/^```/ { if (fence) exit; fence = 1; next }
 		fence { print; next }

@@ -388,6 +388,11 @@ quiet() {
 		-onativ did you mean -o native?
 		-oalow_other did you mean -o allow_other?
 		-olevle=tag did you mean -o level=tag?
+		-status did you mean --status?
+		-ostatus did you mean --status?
+		--verison did you mean --version?
+		--jsno=1 see ckptfs --help
+		--f did you mean -f?
 		-u fusermount3 -u
 		-x see ckptfs --help
 	EOF

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
-# examples/*.md: each command of each page is run as it stands there, one page in one shell, as a reader would. And README's picture.
+# examples/*.md: each command of each page is run as it stands there, one page in one shell, as a reader would. And README's picture, and
+# what README shows of writing, and the man page's examples.
 
 load ../lib/helpers
 load ../lib/kitchen
@@ -15,11 +16,14 @@ read_through() {
 	! grep -F "$BATS_TEST_TMPDIR" /proc/self/mountinfo || return 1
 }
 
+eval "helpers_$(declare -f teardown)"
 teardown() {
-	local mnt
+	local mnt status=0
+	helpers_teardown || status=1
 	for mnt in mnt serve shared; do
 		! mountpoint -q "$BATS_TEST_TMPDIR/$mnt" || fusermount3 -uz "$BATS_TEST_TMPDIR/$mnt"
 	done
+	return "$status"
 }
 
 @test "every page is run here, and each link of theirs leads somewhere" {
@@ -129,4 +133,93 @@ words() { sed -n 's/<[^>]*>//g; /^ *[.@}]/d; p' "$1" | tr -s '[:space:]' '\n' | 
 	"$PYTHON" -c 'import sys, xml.dom.minidom as m; [m.parse(f) for f in sys.argv[1:]]' "$d/terminal.svg" "$REPO/examples/terminal.svg"
 	grep -q 'prefers-color-scheme: dark' "$REPO/examples/terminal.svg"
 	[[ -z $(find "$d" -mindepth 1 -name 'tmp*') ]]
+}
+
+# ---- README on writing ----
+
+@test "README: the first two commands" {
+	kitchen none
+	ln -s bin/ckptfs ckptfs
+	recipe 'And with what `make` built'
+	run -0 bash -eu "$BATS_TEST_TMPDIR/recipe" 3>&-
+	! grep -F "$BATS_TEST_TMPDIR" /proc/self/mountinfo || return 1
+}
+
+@test "README: a whole step is copied with cp, one tensor is edited, rsync brings a step" {
+	kitchen
+	follow "cp"
+	cmp "$D12/model_000500.pt" "${D12%/*}/scratch/model_000500.pt"
+	follow "Editing one tensor"
+	within 1150 test -e "$D12/model_000600.pt"
+	"$PYTHON" - mnt/base/d12/{000500,000600}/model <<-'EOF'
+		import numpy as np, os, sys
+		a, b = ({n: np.load(os.path.join(d, n)) for n in os.listdir(d)} for d in sys.argv[1:])
+		assert a.keys() == b.keys() and all(np.array_equal(a[n] * (0.5 if n == "lm_head.weight.npy" else 1), b[n]) for n in a)
+	EOF
+	# The other machine is this one.
+	mkdir -p run/step/model
+	cp --no-preserve=mode mnt/base/d12/000500/model/* run/step/model
+	cp --no-preserve=mode mnt/base/d12/000500/meta.json run/step/
+	printf '#!/bin/sh\nshift\nexec "$@"\n' >bin/other
+	chmod +x bin/other
+	RSYNC_RSH=other follow "rsync"
+	[[ -e $D12/model_000700.pt ]]
+	diff -r mnt/base/d12/000{5,7}00/model
+}
+
+@test "README: a step is made with Python, and removed on a mount with delete" {
+	kitchen
+	recipe "Python"
+	{
+		echo 'import numpy'
+		echo 'tensors = {"a.weight": numpy.arange(6, dtype="f4").reshape(2, 3), "b": numpy.ones(2, "i8")}; meta = {"step": 800}'
+		cat "$BATS_TEST_TMPDIR/recipe"
+	} | "$PYTHON" -
+	within 1150 test -e "$D12/model_000800.pt"
+	[[ $("$PYTHON" -c 'import numpy; print(numpy.load("mnt/base/d12/000800/model/a.weight.npy")[1, 2])') == 5.0 ]]
+	cp "$D12"/model_00{0800,0700}.pt
+	cp "$D12"/meta_00{0800,0700}.json
+	refuses "Operation not permitted" rm -f mnt/base/d12/model_000700.pt
+	unmount 0
+	ckptfs -o delete "$HOME/.cache/nanochat" "$HOME/mnt" 3>&-
+	adopt "$HOME/mnt"
+	follow "Removing a step"
+	[[ ! -e $D12/model_000700.pt && ! -e $D12/meta_000700.json && -e $D12/model_000800.pt ]]
+}
+
+# ---- the man page ----
+
+# examples_of_man - the blocks of its section EXAMPLES, as programs example1, example2, ... in the test's directory; how many.
+examples_of_man() {
+	awk -v to="$BATS_TEST_TMPDIR/example" '
+		/^\.Sh/ { in_section = /EXAMPLES/ }
+		in_section && /^\.Bd/ { n++; on = 1; next }
+		/^\.Ed/ { on = 0 }
+		on { gsub(/\\e/, "\\"); gsub(/\\&/, ""); print >(to n) }
+		END { print n }' "$REPO/fs/ckptfs.1"
+}
+
+@test "the man page's examples" {
+	kitchen none
+	mkdir mnt
+	local n i
+	n=$(examples_of_man)
+	[[ $n -ge 6 ]]
+	# The first mounts, looks and unmounts; the others are of a mount.
+	grep -q '^fusermount3 -u mnt$' example1
+	run -0 bash -euo pipefail example1 3>&-
+	ckptfs "$HOME/.cache/nanochat" "$HOME/mnt" 3>&-
+	adopt "$HOME/mnt"
+	for ((i = 2; i <= n; i++)); do
+		cat "example$i"
+		if grep -q /home/ada "example$i"; then
+			# A mount by root and the line of /etc/fstab: command.bats has both.
+			grep -E '^(mount -t fuse\.ckptfs -o ro,allow_other )?/home/ada/.cache/nanochat /mnt/nanochat|^mount -t' "example$i"
+		else
+			# diff and grep tell of what they find, or of nothing, by their status.
+			bash -uo pipefail "example$i" || [[ $? -eq 1 ]]
+		fi
+	done >out
+	[[ $(<out) == *'Files mnt/base/d12/000500/model.raw/lm_head.weight and mnt/base/d12/001000/model.raw/lm_head.weight differ'* ]]
+	within 1150 test -e "$D12/model_000600.pt"
 }
