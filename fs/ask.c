@@ -18,8 +18,10 @@ static const char *why_not(int error)
 	switch (error) {
 	case ENODATA: case EOPNOTSUPP:
 		return "not the mountpoint of a ckptfs";
-	case EPERM: case EACCES:
+	case EPERM:
 		return "only root and who mounted it may ask";
+	case EACCES:
+		return "Permission denied; without allow_other nobody else can enter a user's mount";
 	case ENOTCONN:
 		return "the daemon is gone: fusermount3 -u it";
 	default:

@@ -145,6 +145,32 @@ words() { sed -n 's/<[^>]*>//g; /^ *[.@}]/d; p' "$1" | tr -s '[:space:]' '\n' | 
 	! grep -F "$BATS_TEST_TMPDIR" /proc/self/mountinfo || return 1
 }
 
+# listed TEXT - the commands of the first numbered list behind README's line that begins with TEXT: each item's first `...` that isn't a mere name.
+listed() {
+	awk -v title="$1" '
+		index($0, title) == 1 { on = 1; next }
+		on && /^[0-9]+\. / { list = 1; if (match($0, /`[a-z0-9]+ [^`]*`/)) print substr($0, RSTART + 1, RLENGTH - 2); next }
+		on && list && /^$/ { exit }' "$REPO/README.md"
+}
+
+@test "README: what is to be done for a training, beside it or in place, and for a first look" {
+	kitchen none
+	mkdir "$HOME/empty"
+	# A store with the tag that the lists name.
+	cp -r "$D12" "${D12%/*}/d20"
+	listed "**Is it safe?" >safe
+	listed "nanochat runs on a mount unchanged" >beside
+	listed "Or in place" >in_place
+	head -n 99 safe beside in_place
+	[[ $(wc -l <beside) -eq 4 && $(wc -l <in_place) -eq 3 && $(head -n 1 safe) == *"-o ro"* ]]
+	run -0 bash -euo pipefail <(head -n 1 safe; echo 'fusermount3 -u mnt; rmdir mnt') 3>&-
+	run -0 bash -euo pipefail beside 3>&-
+	[[ $output == 0.10* ]]
+	run -0 bash -euo pipefail in_place 3>&-
+	[[ $output == *lm_head.weight.npy* ]]
+	! grep -F "$BATS_TEST_TMPDIR" /proc/self/mountinfo || return 1
+}
+
 @test "README: a whole step is copied with cp, one tensor is edited, rsync brings a step" {
 	kitchen
 	follow "cp"

@@ -41,6 +41,17 @@ is() { [[ $(says "$1") == "$2" ]] || { says .; return 1; }; }
 	getfattr --only-values -n user.ckptfs.status "$MNT" | jq -e .store
 }
 
+@test "a mount of one tag, and one in place" {
+	mount_store "$D"
+	is .level tag
+	is .store "$D"
+	"$CKPTFS" -o inplace "$S" 3>&-
+	adopt "$S"
+	is .level base
+	is .store "$S"
+	is '.options | .inplace and .native' true
+}
+
 @test "reads, writes and their bytes are counted" {
 	local before bytes size
 	mount_store "$S"
