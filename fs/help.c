@@ -24,6 +24,7 @@ void options_help(void)
 	      "  -o level=base|source|tag what STORE is, where detection is not enough\n"
 	      "  -o sandbox=on|off|require   how far the daemon confines itself (on)\n"
 	      "  -o follow                follow links out of the store with allow_other too\n"
+	      "  -o ranks=N               show optimizers as N GPUs would have saved them\n"
 	      "  -o tmp_max_size=SIZE     unpacked entries in $TMPDIR: 20g (half of the room)\n"
 	      "  -o nonempty              mount over a directory that holds something\n"
 	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"

@@ -220,6 +220,7 @@ static int run(struct options *o)
 		.level = o->level,
 		.device = o->device,
 		.native = o->native,
+		.ranks = o->ranks,
 		.may_delete = o->may_delete,
 		.read_only = o->read_only,
 		.contain = stays_in_store(o),

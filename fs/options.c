@@ -1,4 +1,5 @@
 /* Implements options.h; advise.h has the texts that guess at what was meant. */
+#include "core/pt/join.h"
 #include "options.h"
 
 #include "core/file/dir.h"
@@ -34,10 +35,12 @@ static const struct fuse_opt table[] = {
 	OPT("level=%s", level_text, 0),
 	OPT("sandbox=%s", sandbox_text, 0),
 	OPT("tmp_max_size=%s", tmp_max_size_text, 0),
+	OPT("ranks=%s", ranks_text, 0),
 	FUSE_OPT_KEY("device", KEY_NO_VALUE),
 	FUSE_OPT_KEY("level", KEY_NO_VALUE),
 	FUSE_OPT_KEY("sandbox", KEY_NO_VALUE),
 	FUSE_OPT_KEY("tmp_max_size", KEY_NO_VALUE),
+	FUSE_OPT_KEY("ranks", KEY_NO_VALUE),
 	OPT("follow", follow, true),
 	OPT("inplace", in_place, true),
 	OPT("native", native, true),
@@ -419,6 +422,20 @@ static int check_status(const struct options *o)
 	return -1;
 }
 
+/* The number of -o ranks=N. */
+static int read_ranks(struct options *o)
+{
+	char *end;
+
+	errno = 0;
+	o->ranks = (unsigned)strtoul(o->ranks_text, &end, 10);
+	if (!errno && *end == '\0' && o->ranks_text[0] >= '1' && o->ranks_text[0] <= '9' &&
+	    strlen(o->ranks_text) <= 4 && o->ranks <= CK_MAX_RANKS)
+		return 0;
+	fprintf(stderr, "ckptfs: ranks=%s: expected a number of ranks from 1 to %u\n", o->ranks_text, CK_MAX_RANKS);
+	return -1;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	int device = CK_DEVICE_CPU, sandbox = SANDBOX_ON;
@@ -437,6 +454,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		return -1;
 	o->sandbox = (enum sandbox_mode)sandbox;
 	if (o->tmp_max_size_text && read_size("tmp_max_size", o->tmp_max_size_text, &o->tmp_max_size) < 0)
+		return -1;
+	if (o->ranks_text && read_ranks(o) < 0)
 		return -1;
 	o->foreground |= o->debug;
 	if (o->positionals == 0) {
@@ -460,6 +479,7 @@ void options_free(struct options *o)
 	free(o->level_text);
 	free(o->sandbox_text);
 	free(o->tmp_max_size_text);
+	free(o->ranks_text);
 	free(o->positional[0]);
 	free(o->positional[1]);
 }

@@ -21,10 +21,11 @@ struct options {
 	int foreground, debug, help, version, status, json;
 	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
 	enum sandbox_mode sandbox;
+	unsigned ranks;         /* show optimizers as so many ranks would have saved them; 0: as stored */
 	uint64_t tmp_max_size;  /* bytes of temporary space; 0: half of what the file system has free */
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */
-	char *device_text, *level_text, *sandbox_text, *tmp_max_size_text;
+	char *device_text, *level_text, *sandbox_text, *tmp_max_size_text, *ranks_text;
 	char *positional[2];
 	int positionals;
 };

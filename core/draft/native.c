@@ -36,13 +36,20 @@ static int staged_name(const struct ck_file_name *native, char *name, size_t siz
 	return CK_OK;
 }
 
+int native_check_uncut(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, struct ck_error *err)
+{
+	return native->kind == CK_FILE_OPTIM ? ck_tree_check_uncut(d->tree, tag, native->step, err) : CK_OK;
+}
+
 int native_create(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, mode_t mode, int flags,
 		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err)
 {
 	struct where w = { 0 };
 	char name[128];
-	int rc = draft_get(d, tag, DRAFT_STAGED, 0, &owner, &w.draft, err);
+	int rc = native_check_uncut(d, tag, native, err);
 
+	if (!rc)
+		rc = draft_get(d, tag, DRAFT_STAGED, 0, &owner, &w.draft, err);
 	if (rc)
 		return rc;
 	rc = staged_name(native, name, sizeof(name), err);

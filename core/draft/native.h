@@ -10,6 +10,8 @@
 
 struct ck_place;
 
+/* CK_ERR_PERM where NATIVE, in TAG, is a shard of a step that is shown cut (ck_tree_check_uncut). */
+int native_check_uncut(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, struct ck_error *err);
 /* A new file that will have the name NATIVE in TAG, a real path. */
 int native_create(struct ck_drafts *d, const char *tag, const struct ck_file_name *native, mode_t mode, int flags,
 		  struct ck_owner owner, struct ck_attr *attr, struct ck_draft_file **out, struct ck_error *err);

@@ -6,6 +6,7 @@
 #include "core/draft/dnode_path.h"
 #include "core/draft/lock.h"
 #include "core/draft/log.h"
+#include "core/draft/native.h"
 #include "core/draft/ordinary.h"
 #include "core/draft/publish.h"
 #include "core/draft/recover.h"
@@ -75,6 +76,8 @@ static int unlink_native(struct ck_drafts *d, const struct ck_place *place, cons
 	char path[PATH_MAX];
 	int rc = native_may_go(d, text, err);
 
+	if (!rc)
+		rc = native_check_uncut(d, place->path, name, err);
 	if (rc)
 		return rc;
 	if (!ck_path_join(path, place->path, text))

@@ -65,6 +65,9 @@ static int rename_native(struct ck_drafts *d, struct where *w, const char *name,
 	struct stat st;
 	int rc;
 
+	rc = native_check_uncut(d, tag, native, err);
+	if (rc)
+		return rc;
 	if (!where_path(d, w, name, path) || ck_real_stat(path, &st) < 0)
 		return ck_fail_sys(err, "rename");
 	node = where_node(d, w, name, &st);
@@ -206,8 +209,9 @@ out:
 }
 
 /* A stored file gets another name. Where that is one of nanochat's, too, the file is judged again. */
-static int rename_stored(struct ck_drafts *d, const struct ck_place *place, const char *name, ck_ino new_parent,
-			 const char *new_name, unsigned flags, struct ck_error *err)
+static int rename_stored(struct ck_drafts *d, const struct ck_place *place, const char *name,
+			 const struct ck_file_name *stored, ck_ino new_parent, const char *new_name, unsigned flags,
+			 struct ck_error *err)
 {
 	char from[PATH_MAX], path[PATH_MAX];
 	struct ck_file_name native;
@@ -215,13 +219,17 @@ static int rename_stored(struct ck_drafts *d, const struct ck_place *place, cons
 	int rc = native_may_go(d, name, err);
 
 	if (!rc)
+		rc = native_check_uncut(d, place->path, stored, err);
+	if (!rc)
 		rc = where_find(d, new_parent, NULL, &to, err);
 	if (rc)
 		return rc;
 	if (!ck_path_join(from, place->path, name) || !where_path(d, &to, new_name, path)) {
 		rc = ck_fail_long_path(err);
 	} else if (to.base && to.kind == CK_PLACE_TAG && ck_file_name_parse(new_name, &native)) {
-		rc = native_publish(to.base, from, &native, err);
+		rc = native_check_uncut(d, to.base, &native, err);
+		if (!rc)
+			rc = native_publish(to.base, from, &native, err);
 	} else if (to.draft->kind != DRAFT_PLAIN) {
 		errno = EXDEV;
 		rc = ck_fail_sys(err, "rename");
@@ -256,7 +264,7 @@ int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_in
 		return ck_fail_sys(err, "rename");
 	}
 	if (place.kind == CK_PLACE_TAG && ck_file_name_parse(name, &native))
-		return rename_stored(d, &place, name, new_parent, new_name, flags, err);
+		return rename_stored(d, &place, name, &native, new_parent, new_name, flags, err);
 	if (place.kind == CK_PLACE_SOURCE && ck_tree_lookup(d->tree, parent, name, &attr, NULL) == CK_OK) {
 		ck_tree_forget(d->tree, attr.st.st_ino, 1);
 		return ck_fail(err, CK_ERR_PERM, "a tag can't be renamed through the mount");

@@ -50,9 +50,11 @@ int shards_find(struct ck_drafts *d, const struct ck_place *place, const struct 
 	char path[PATH_MAX];
 	struct dnode *root;
 	struct stat st;
-	int rc;
+	int rc = maker ? ck_tree_check_uncut(d->tree, place->path, place->name.step, err) : CK_OK;
 
 	*w = (struct where){ 0 };
+	if (rc)
+		return rc;
 	rc = draft_get(d, place->path, CK_DRAFT_OPTIM, place->name.step, maker, &w->draft, err);
 	if (rc)
 		return rc;

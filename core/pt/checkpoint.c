@@ -375,6 +375,9 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 {
 	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
+	for (size_t i = 0; i < c->source_count; i++)
+		ck_checkpoint_unref(c->sources[i]);
+	free(c->sources);
 	ck_archive_unref(c->archive);
 	ck_arena_free(c->arena);
 	ck_buf_free(&c->outline);
@@ -394,7 +397,7 @@ bool ck_checkpoint_is_shared(struct ck_checkpoint *c)
 
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
 {
-	return ck_archive_file(c->archive);
+	return c->archive ? ck_archive_file(c->archive) : ck_checkpoint_file(c->sources[0]);
 }
 
 enum ck_content ck_checkpoint_content(const struct ck_checkpoint *c)

@@ -42,7 +42,8 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c);
 /* whether anyone besides the caller holds a reference */
 bool ck_checkpoint_is_shared(struct ck_checkpoint *c);
 
-struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);      /* borrowed */
+/* borrowed; of joined shards (join.h) the first's */
+struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);
 /* bytes of memory that C holds, approximately */
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c);
 size_t ck_checkpoint_count(const struct ck_checkpoint *c);

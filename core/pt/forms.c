@@ -35,7 +35,8 @@ static int tsv_offset(struct ck_buf *out, const struct ck_checkpoint *c, const s
 	struct ck_origin origin = { 0 };
 	int rc;
 
-	if (t->unshown || t->source != CK_SRC_ARCHIVE || ck_archive_entry(t->archive, t->entry)->method != 0) {
+	if (t->unshown || !c->archive || t->source != CK_SRC_ARCHIVE ||
+	    ck_archive_entry(t->archive, t->entry)->method != 0) {
 		ck_buf_byte(out, '-');
 		return CK_OK;
 	}
@@ -51,7 +52,7 @@ static void tsv_stored(struct ck_buf *out, const struct ck_checkpoint *c, const 
 	const struct ck_entry *entry;
 	uint64_t nbytes;
 
-	if (t->unshown || t->source != CK_SRC_ARCHIVE) {
+	if (t->unshown || t->source != CK_SRC_ARCHIVE || !c->archive) {
 		ck_buf_str(out, "\t-\t-");
 		return;
 	}
@@ -70,7 +71,7 @@ static void fetch_headers(const struct ck_checkpoint *c)
 {
 	int fd = ck_file_fd(ck_checkpoint_file(c));
 
-	for (size_t i = 0; i < ck_archive_count(c->archive); i++)
+	for (size_t i = 0; c->archive && i < ck_archive_count(c->archive); i++)
 		posix_fadvise(fd, (off_t)ck_archive_entry(c->archive, i)->header_offset, 4096, POSIX_FADV_WILLNEED);
 }
 

@@ -249,5 +249,5 @@ size_t ck_checkpoint_memory(const struct ck_checkpoint *c)
 	return sizeof(*c) + ck_arena_used(c->arena) + c->cap * sizeof(*c->tensors) +
 	       indexes * c->index_size * sizeof(*c->index) + c->unshown_count * sizeof(*c->unshown) + c->outline.cap +
 	       (c->hf ? sizeof(*c->hf) + c->hf->config.cap + c->hf->generation.cap : 0) +
-	       ck_archive_memory(c->archive);
+	       (c->archive ? ck_archive_memory(c->archive) : 0);
 }

@@ -20,7 +20,9 @@ struct ck_checkpoint {
 	atomic_uint refs;
 	bool model;
 	enum ck_content content;
-	struct ck_archive *archive;
+	struct ck_archive *archive;     /* NULL: the tensors are those of SOURCES, joined or cut */
+	struct ck_checkpoint **sources; /* a reference to each */
+	size_t source_count;
 	struct ck_budget budget;        /* pays for opening: what is kept, and what is freed before open returns */
 	struct ck_arena *arena;         /* keys, shapes, strides */
 	struct ck_tensor *tensors;

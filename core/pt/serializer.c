@@ -145,6 +145,11 @@ static int pickle_tensor(struct ck_pickle_writer *w, int64_t index, void *arg, s
 	return rc;
 }
 
+int ck_save_pickle(const struct ck_save *save, struct ck_buf *out, struct ck_error *err)
+{
+	return ck_pickle_write(out, save->root, pickle_tensor, (void *)save, err);
+}
+
 static int storage_open(struct job *job, size_t i)
 {
 	const struct ck_save *save = job->save;
@@ -372,7 +377,7 @@ static int check_file(const struct job *job, int fd)
 static int prepare(struct job *job, int fd)
 {
 	const struct ck_save *save = job->save;
-	int rc = ck_pickle_write(&job->pickle, save->root, pickle_tensor, (void *)save, job->err);
+	int rc = ck_save_pickle(save, &job->pickle, job->err);
 
 	if (rc)
 		return rc;

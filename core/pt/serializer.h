@@ -40,6 +40,10 @@ struct ck_save {
  */
 int ck_serialize(const struct ck_save *save, int fd, struct ck_error *err);
 
+/* Appends data.pkl alone, which names the storage of tensor I data/I. Errors as above. */
+struct ck_buf;
+int ck_save_pickle(const struct ck_save *save, struct ck_buf *out, struct ck_error *err);
+
 /* An OPEN for tensors that lie in files or archives already (ARG is the array of tensors): the view of tensor I
    itself. */
 int ck_save_open_tensor(void *arg, size_t i, struct ck_view **out, struct ck_error *err);

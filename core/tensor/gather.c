@@ -234,6 +234,10 @@ static void fill_run(const struct ck_tensor *t, char *dst, uint64_t count)
 {
 	float f = (float)t->fill;
 
+	if (t->fill == 0) {
+		memset(dst, 0, (size_t)count * ck_dtype_info(t->dtype)->width);
+		return;
+	}
 	for (uint64_t i = 0; i < count; i++)
 		memcpy(dst + i * sizeof(f), &f, sizeof(f));
 }

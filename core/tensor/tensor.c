@@ -59,7 +59,8 @@ bool ck_tensor_is_range(const struct ck_tensor *t)
 {
 	struct ck_conversion c = conversion_of(t);
 
-	return t->source != CK_SRC_FILL && ck_conversion_identity(&c) && ck_tensor_contiguous(t);
+	return t->source != CK_SRC_FILL && t->source != CK_SRC_PARTS && ck_conversion_identity(&c) &&
+	       ck_tensor_contiguous(t);
 }
 
 int ck_tensor_reach(const struct ck_tensor *t, uint64_t *first, uint64_t *end, struct ck_error *err)

@@ -13,7 +13,8 @@
 enum ck_source {
 	CK_SRC_ARCHIVE,     /* an entry of a .pt */
 	CK_SRC_FILE,        /* a range of a plain file (a draft's .npy or .safetensors) */
-	CK_SRC_FILL,        /* every element is the same: nanochat's patched lambdas */
+	CK_SRC_FILL,        /* every element is the same: nanochat's patched lambdas, zero rows */
+	CK_SRC_PARTS,       /* other tensors' rows, one after the other, maybe of several .pt */
 };
 
 /* Why a tensor is not shown as an array. Of such a tensor key, dtype and shape are known, and nothing is read. */
@@ -54,7 +55,12 @@ struct ck_tensor {
 			uint32_t entry;
 		};
 		struct ck_file *file;            /* borrowed */
-		double fill;                     /* FILL; dtype is float32 */
+		double fill;                     /* FILL; dtype is float32, or it is 0 */
+		/* PARTS: tensors of this dtype and of other sources, borrowed, which make up the elements in C order */
+		struct {
+			const struct ck_tensor *parts;
+			uint32_t part_count;
+		};
 	};
 };
 

@@ -147,12 +147,24 @@ int ck_view_add_range(struct ck_view *view, struct ck_file *file, uint64_t offse
 	return rc;
 }
 
+/* An extent for each part: none of them has parts of its own. */
+static int add_parts(struct ck_view *view, const struct ck_tensor *tensor, struct ck_error *err)
+{
+	int rc = CK_OK;
+
+	for (uint32_t i = 0; i < tensor->part_count && !rc; i++)
+		rc = ck_view_add_tensor(view, &tensor->parts[i], err);
+	return rc;
+}
+
 int ck_view_add_tensor(struct ck_view *view, const struct ck_tensor *tensor, struct ck_error *err)
 {
 	enum extent_kind kind = ck_tensor_is_range(tensor) ? EXT_TENSOR_RANGE : EXT_TENSOR;
 
 	if (tensor->numel == 0)
 		return CK_OK;
+	if (tensor->source == CK_SRC_PARTS)
+		return add_parts(view, tensor, err);
 	return add(view, (struct extent){ .kind = kind, .tensor = tensor }, ck_tensor_nbytes(tensor), err);
 }
 

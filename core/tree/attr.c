@@ -126,7 +126,7 @@ static int attr_of_stored(struct ck_tree *tree, struct node *n, uint32_t local, 
 	return rc;
 }
 
-static int attr_of_meta(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err)
+static int attr_of_text(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err)
 {
 	struct ck_view *text;
 	int rc = node_text(tree, n, &text, err);
@@ -179,7 +179,7 @@ static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, str
 
 int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_attr *out, struct ck_error *err)
 {
-	bool stored = n->type == NODE_MODEL || n->type == NODE_OPTIM;
+	bool stored = is_checkpoint(n->type);
 	char line[768];
 	mode_t writable;
 	int rc;
@@ -194,8 +194,8 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 		rc = tree_error_text(tree, n, line, sizeof(line), err);
 		if (!rc)
 			fill_file(&out->st, strlen(line));
-	} else if (n->type == NODE_META) {
-		rc = attr_of_meta(tree, n, &out->st, err);
+	} else if (n->type == NODE_META || n->type == NODE_CUT_FILE) {
+		rc = attr_of_text(tree, n, &out->st, err);
 	} else if (n->type == NODE_FILE || n->type == NODE_NATIVE || n->type == NODE_HUB) {
 		writable = n->type == NODE_NATIVE && !tree->options.read_only ? out->st.st_mode & 0222 : 0;
 		fill_file(&out->st, n->ident.size);

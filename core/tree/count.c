@@ -4,7 +4,9 @@
 #include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/contain.h"
+#include "core/tree/cut.h"
 #include "core/tree/form.h"
+#include "core/tree/joined.h"
 #include "core/tree/key.h"
 #include "core/tree/place.h"
 #include "core/tree/plain.h"
@@ -67,20 +69,38 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 
 /* ---- of a step and its optim/ ---- */
 
+/* How many forms are directories: each is there whatever the file holds. */
+static nlink_t count_of_one(void)
+{
+	nlink_t count = 0;
+
+	for (size_t i = 0; i < TREE_FORMS; i++)
+		count += S_ISDIR(tree_forms[i].type);
+	return count;
+}
+
 /* The directories that a stored file is shown as: none where it can't be shown. */
 static nlink_t count_forms(struct ck_tree *tree, struct node *step, enum node_type type,
 			   const struct ck_file_name *name)
 {
 	char path[PATH_MAX];
 	struct node_key key;
-	nlink_t count = 0;
 
 	if (key_of_stored(tree, step, type, name, path, &key, NULL) || !node_is_shown(tree, &key))
 		return 0;
-	/* Each form that is a directory is there whatever the file holds. */
-	for (size_t i = 0; i < TREE_FORMS; i++)
-		count += S_ISDIR(tree_forms[i].type);
-	return count;
+	return count_of_one();
+}
+
+/* Whether the shards are shown joined, or cut: 1, 0, or -1, not known yet. */
+static int is_shown_joined(struct ck_tree *tree, struct node *step, const char *tag, enum node_type type)
+{
+	ck_ino parent = ino_of(step, LOCAL_OPTIM);
+	char path[PATH_MAX];
+	struct node_key key;
+
+	return key_of_joined(tree, tag, step->name.step, type, 0, parent, path, &key, NULL)
+		       ? 0
+		       : node_is_joined(tree, &key);
 }
 
 /* optim/ of the draft for shards of a published step. */
@@ -133,14 +153,18 @@ static int count_optim(struct ck_tree *tree, struct node *step, nlink_t *count, 
 	char tag[PATH_MAX];
 	uint64_t *ranks;
 	size_t found;
-	int rc;
+	int rc, all, cut;
 
 	path_of_tag(step, tag);
 	rc = tree_ranks(tree, tag, shard.step, &ranks, &found, err);
 	if (rc)
 		return rc;
-	*count = count_written(tree, step);
-	for (size_t i = 0; i < found; i++) {
+	all = is_shown_joined(tree, step, tag, NODE_ALL);
+	cut = tree_may_cut(tree, tag, shard.step) ? is_shown_joined(tree, step, tag, NODE_CUT) : 0;
+	*count = all < 0 || cut < 0 ? COUNT_UNKNOWN : count_written(tree, step) + (nlink_t)all * count_of_one();
+	if (cut > 0 && *count != COUNT_UNKNOWN)
+		*count += tree->options.ranks * count_of_one();
+	for (size_t i = 0; i < found && cut == 0 && *count != COUNT_UNKNOWN; i++) {
 		shard.rank = ranks[i];
 		*count += count_forms(tree, step, NODE_OPTIM, &shard);
 	}

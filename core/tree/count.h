@@ -6,7 +6,8 @@
 
 #include "core/tree/private.h"
 
-/* A step's model that nobody has opened yet may or may not have hf/. A link count of 1 says that it isn't known. */
+/* A step's model that nobody has opened yet may or may not have hf/, and shards may or may not be shown joined and cut.
+   A link count of 1 says that it isn't known. */
 #define COUNT_UNKNOWN ((nlink_t)-1)
 
 /* How many subdirectories a directory shows, for its link count (tree/count.c), or COUNT_UNKNOWN. A stored file that

@@ -29,16 +29,17 @@ static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 	/* optim/ has the number of STEP, and comes behind model.pt. */
 	static const uint8_t order[] = {
 		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_HUB] = 2, [NODE_FILE] = 3,
-		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6,
+		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6, [NODE_ALL] = 7,
 	};
 	const char *slash = strrchr(key->path, '/');
 	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;
-	bool shard = key->name.kind == CK_FILE_OPTIM && (key->type == NODE_OPTIM || key->type == NODE_FILE);
+	bool file = key->type == NODE_FILE || key->type == NODE_CUT_FILE;
+	bool shard = key->name.kind == CK_FILE_OPTIM && (key->type == NODE_OPTIM || key->type == NODE_CUT || file);
 	uint64_t rest = fold(h) & ((1u << REST_BITS) - 1), rank = key->name.rank;
 
 	if (shard) {
 		rest &= (1u << (RANK_SHIFT - 1)) - 1;
-		rest |= (uint64_t)(key->type == NODE_FILE) << (RANK_SHIFT - 1);
+		rest |= (uint64_t)file << (RANK_SHIFT - 1);
 		rest |= (rank < RANK_MAX ? rank : RANK_MAX) << RANK_SHIFT;
 	}
 	if (key->type == NODE_HUB)
@@ -53,6 +54,8 @@ uint64_t node_base(const struct node_key *key)
 	h = ck_hash(&type, sizeof(type), 0);
 	h = ck_hash(key->path, strlen(key->path), h);
 	h = ck_hash(&key->name.step, sizeof(key->name.step), h);
+	if (key->type >= NODE_ALL)
+		h = ck_hash(&key->name.rank, sizeof(key->name.rank), h);
 	h = ck_hash(&key->ident, sizeof(key->ident), h);
 	h = ck_hash(&key->meta, sizeof(key->meta), h);
 	h = key->type >= NODE_STEP ? base_in_step(key, h) : (h ^ h >> 43) & (BASE_END - 1);
@@ -88,11 +91,23 @@ static int stat_stored(const struct ck_tree *tree, const char *dir, bool exact, 
 	return ck_fail_sys(err, "stat");
 }
 
+int ident_of_stored(const struct ck_tree *tree, const char *tag, struct ck_file_name *name, char *path,
+		    struct ck_ident *ident, struct ck_error *err)
+{
+	struct stat st;
+	int rc = stat_stored(tree, tag, false, name, path, &st, err);
+
+	if (!rc)
+		*ident = tree_ident(tree, &st);
+	return rc;
+}
+
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
 		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
 {
 	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step }, stored = *name;
 	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
+	uint64_t owner;
 	struct stat st;
 	int rc;
 
@@ -101,9 +116,9 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 	if (rc)
 		return rc;
 	*key = (struct node_key){ .type = type, .path = path, .name = stored, .ident = tree_ident(tree, &st) };
-	key->parent = ino_of(step, LOCAL_SELF);
-	if (type == NODE_OPTIM)
-		key->parent = ino_of(step, LOCAL_OPTIM);
+	/* STEP may be another file of the step: then it stands in the step's directory or in optim/. */
+	owner = step->type <= NODE_STEP ? step->base : step->parent >> LOCAL_BITS;
+	key->parent = owner << LOCAL_BITS | (type == NODE_OPTIM ? LOCAL_OPTIM : LOCAL_SELF);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
 	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
 	    tree_stat(tree, meta_path, &st) == 0)

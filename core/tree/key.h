@@ -23,6 +23,10 @@ uint64_t node_base(const struct node_key *key);
    stored file can't be had. */
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
 		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err);
+/* PATH and identity of a stored file of the tag's directory TAG; *NAME becomes the old one of rank 0 where that is it.
+ */
+int ident_of_stored(const struct ck_tree *tree, const char *tag, struct ck_file_name *name, char *path,
+		    struct ck_ident *ident, struct ck_error *err);
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);

@@ -6,8 +6,10 @@
 #include "core/pt/forms.h"
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
+#include "core/tree/cut.h"
 #include "core/tree/form.h"
 #include "core/tree/hub.h"
+#include "core/tree/joined.h"
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
 #include "core/tree/shards.h"
@@ -103,11 +105,31 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 	return rc;
 }
 
-/* Every stored file under its own name, by one look at the directory. */
-static int list_native(const struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+/* The shards of a step that is cut, under nanochat's own names. */
+static int list_native_cut(struct ck_tree *tree, struct node *tag, uint64_t step, struct ck_dir *dir,
+			   struct ck_error *err)
 {
-	struct ck_file_name name;
+	struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = step };
+	char path[PATH_MAX], text[64];
+	struct node_key key;
+	int rc = CK_OK;
+
+	for (name.rank = 0; name.rank < tree->options.ranks && !rc; name.rank++) {
+		rc = key_of_joined(tree, tag->path, step, NODE_CUT_FILE, name.rank, ino_of(tag, LOCAL_SELF), path, &key,
+				   err);
+		if (!rc)
+			rc = add(dir, ck_file_name_format(&name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF),
+				 S_IFREG, false, err);
+	}
+	return rc;
+}
+
+/* Every stored file under its own name, by one look at the directory. */
+static int list_native(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_file_name name, shard = { .kind = CK_FILE_META };     /* the shard that was looked at last; none */
 	struct ck_names names;
+	enum tree_cut cut = CUT_NOT;
 	char path[PATH_MAX];
 	struct node_key key;
 	int rc = ck_list_dir(tag->path, &names, err);
@@ -115,7 +137,16 @@ static int list_native(const struct ck_tree *tree, struct node *tag, struct ck_d
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < names.count && !rc; i++) {
-		if (!ck_file_name_parse(names.names[i], &name) ||
+		if (!ck_file_name_parse(names.names[i], &name))
+			continue;
+		/* Names are sorted: the shards of a step stand together. */
+		if (name.kind == CK_FILE_OPTIM && (shard.kind != CK_FILE_OPTIM || shard.step != name.step)) {
+			shard = name;
+			rc = tree_cut_of(tree, tag->path, name.step, &cut, err);
+			if (!rc && cut == CUT_IS)
+				rc = list_native_cut(tree, tag, name.step, dir, err);
+		}
+		if (rc || (name.kind == CK_FILE_OPTIM && cut == CUT_IS) ||
 		    key_of_stored(tree, tag, NODE_NATIVE, &name, path, &key, NULL))
 			continue;
 		rc = add(dir, names.names[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
@@ -148,8 +179,34 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 	return rc;
 }
 
-/* A stored file as everything that it is shown as: STEM ("model", "rank0") with each suffix, or
-   .error; and .pt. */
+/* Checkpoint C as everything that it is shown as: STEM ("model", "rank0", "all") with each suffix; without one, WHY as
+   STEM.error. */
+static int list_forms(struct node *n, const struct ck_checkpoint *c, const struct ck_error *why, const char *stem,
+		      struct ck_dir *dir, struct ck_error *err)
+{
+	bool shown = why->code && node_error_is_shown(why);
+	char text[64];
+	int rc = CK_OK;
+
+	/* Neither the file nor its error could be shown, so the listing would be wrong. */
+	if (why->code == CK_ERR_SYS && !shown) {
+		ck_error_copy(err, why);
+		return CK_ERR_SYS;
+	}
+	for (size_t i = 0; (c || shown) && i < TREE_FORMS && !rc; i++) {
+		const struct tree_form *f = &tree_forms[i];
+
+		if ((f->local == LOCAL_ERROR) != shown ||
+		    (f->form >= 0 && !ck_checkpoint_has(c, (enum ck_form)f->form)))
+			continue;
+		snprintf(text, sizeof(text), "%s%s", stem, f->suffix);
+		/* The size of a table costs a read for each tensor: it is computed for stat alone. */
+		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
+	}
+	return rc;
+}
+
+/* A stored file in all its forms, or as its error; and .pt. */
 static int list_stored(struct ck_tree *tree, struct node *step, enum node_type type, const struct ck_file_name *name,
 		       const char *stem, struct ck_dir *dir, struct ck_error *err)
 {
@@ -163,24 +220,7 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	rc = node_of_stored(tree, step, type, name, &n, &c, &why);
 	if (!n)
 		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK; /* the file went away since */
-	rc = CK_OK;
-	/* Neither the file nor its error could be shown, so the listing would be wrong. */
-	if (why.code == CK_ERR_SYS && !node_error_is_shown(&why)) {
-		ck_error_copy(err, &why);
-		rc = CK_ERR_SYS;
-	} else if (why.code && node_error_is_shown(&why)) {
-		snprintf(text, sizeof(text), "%s.error", stem);
-		rc = add(dir, text, ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
-	}
-	for (size_t i = 0; c && i < TREE_FORMS && !rc; i++) {
-		const struct tree_form *f = &tree_forms[i];
-
-		if (f->local == LOCAL_ERROR || (f->form >= 0 && !ck_checkpoint_has(c, (enum ck_form)f->form)))
-			continue;
-		snprintf(text, sizeof(text), "%s%s", stem, f->suffix);
-		/* The size of a table costs a read for each tensor: it is computed for stat alone. */
-		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
-	}
+	rc = list_forms(n, c, &why, stem, dir, err);
 	if (!rc && c && type == NODE_MODEL)
 		rc = ck_checkpoint_has(c, CK_FORM_HF_CONFIG)
 			     ? add(dir, "hf", ino_of(n, LOCAL_HF), S_IFDIR, true, err)
@@ -235,16 +275,69 @@ static int list_step(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 	return count ? add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, false, err) : CK_OK;
 }
 
+/* The joined state of all shards, or why there is none. */
+static int list_all(struct ck_tree *tree, struct node *step, const char *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	struct ck_checkpoint *c = NULL;
+	char path[PATH_MAX];
+	struct node_key key;
+	struct node *n;
+	int rc = key_of_joined(tree, tag, step->name.step, NODE_ALL, 0, ino_of(step, LOCAL_OPTIM), path, &key, err);
+
+	if (rc)
+		return rc == CK_ERR_NOENT ? (ck_error_clear(err), CK_OK) : rc; /* the files went away since */
+	n = node_get(tree, &key);
+	if (!n)
+		return ck_fail_nomem(err);
+	node_checkpoint(tree, n, &c, &why);
+	rc = list_forms(n, c, &why, "all", dir, err);
+	ck_checkpoint_unref(c);
+	node_put(tree, n, 1);
+	return rc;
+}
+
+/* The shards of options.ranks: which they are is known without opening them. */
+static int list_cut(struct ck_tree *tree, struct node *step, const char *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX], text[64];
+	struct node_key key;
+	int rc = CK_OK;
+
+	for (unsigned r = 0; r < tree->options.ranks && !rc; r++) {
+		rc = key_of_joined(tree, tag, step->name.step, NODE_CUT, r, ino_of(step, LOCAL_OPTIM), path, &key, err);
+		for (size_t i = 0; i < TREE_FORMS && !rc; i++) {
+			if (tree_forms[i].local == LOCAL_ERROR)
+				continue;
+			snprintf(text, sizeof(text), "rank%u%s", r, tree_forms[i].suffix);
+			rc = add(dir, text, ino_of_key(&key, tree_forms[i].local), tree_forms[i].type, false, err);
+		}
+		key.type = NODE_CUT_FILE;
+		snprintf(text, sizeof(text), "rank%u.pt", r);
+		if (!rc)
+			rc = add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, false, err);
+	}
+	return rc;
+}
+
 static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *dir, struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = step->name.step };
-	char path[PATH_MAX], stem[32];
+	char path[PATH_MAX], one[PATH_MAX], stem[32];
+	enum tree_cut cut;
+	struct node_key key;
 	uint64_t *ranks;
 	size_t count;
 	int rc;
 
 	path_of_tag(step, path);
-	rc = tree_ranks(tree, path, step->name.step, &ranks, &count, err);
+	rc = tree_cut_of(tree, path, step->name.step, &cut, err);
+	if (!rc && cut == CUT_IS) {
+		rc = list_cut(tree, step, path, dir, err);
+		return rc ? rc : list_all(tree, step, path, dir, err);
+	}
+	if (!rc)
+		rc = tree_ranks(tree, path, step->name.step, &ranks, &count, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < count && !rc; i++) {
@@ -253,6 +346,13 @@ static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *di
 		rc = list_stored(tree, step, NODE_OPTIM, &name, stem, dir, err);
 	}
 	free(ranks);
+	if (!rc && count)
+		rc = list_all(tree, step, path, dir, err);
+	if (!rc && cut == CUT_FAILED) {
+		rc = key_of_joined(tree, path, step->name.step, NODE_CUT, 0, ino_of(step, LOCAL_OPTIM), one, &key, err);
+		if (!rc)
+			rc = add(dir, "ranks.error", ino_of_key(&key, LOCAL_ERROR), S_IFREG, true, err);
+	}
 	return rc;
 }
 
@@ -282,7 +382,7 @@ static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_
 	case NODE_STEP:
 		dir->parent = local == LOCAL_OPTIM ? ino_of(n, LOCAL_SELF) : n->parent;
 		return local == LOCAL_OPTIM ? list_optim(tree, n, dir, err) : list_step(tree, n, dir, err);
-	case NODE_MODEL: case NODE_OPTIM:
+	case NODE_MODEL: case NODE_OPTIM: case NODE_ALL: case NODE_CUT:
 		if (local == LOCAL_HF)
 			return list_hf(tree, n, dir, err);
 		dir->first = local == LOCAL_RAW ? LOCAL_RAW_0 : LOCAL_NPY_0;

@@ -6,8 +6,10 @@
 #include "core/tree/attr.h"
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
+#include "core/tree/cut.h"
 #include "core/tree/form.h"
 #include "core/tree/hub.h"
+#include "core/tree/joined.h"
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
@@ -82,6 +84,27 @@ static int child_of_source(struct ck_tree *tree, struct node *source, const char
 	return CK_OK;
 }
 
+/* The file NATIVE of a step that is cut for another number of ranks. *CUT: the step is, so no stored shard is shown. */
+static int child_cut_file(struct ck_tree *tree, struct node *parent, const char *tag, const struct ck_file_name *native,
+			  struct node **child, bool *cut, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	enum tree_cut how = CUT_NOT;
+	int rc = native->kind == CK_FILE_OPTIM ? tree_cut_of(tree, tag, native->step, &how, err) : CK_OK;
+
+	if (native->kind != CK_FILE_OPTIM)
+		tree_may_cut(tree, tag, native->step);
+	*cut = how == CUT_IS;
+	if (rc || !*cut)
+		return rc;
+	if (native->bare || native->rank >= tree->options.ranks)
+		return not_found(err);
+	rc = key_of_joined(tree, tag, native->step, NODE_CUT_FILE, native->rank, ino_of(parent, LOCAL_SELF), path, &key,
+			   err);
+	return rc ? rc : get_child(tree, &key, child, err);
+}
+
 static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name, struct node **child, uint32_t *local,
 			struct ck_error *err)
 {
@@ -90,16 +113,21 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 	struct node_key key;
 	struct stat st;
 	uint64_t step;
+	bool cut;
 	int rc;
 
 	if (ck_step_parse(name, &step)) {
 		key_of_step(tag, step, path, &key);
 		if (!path[0])
 			return ck_fail_long_path(err);
+		tree_may_cut(tree, tag->path, step);
 		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err)
 									      : not_found(err);
 	}
 	if (ck_file_name_parse(name, &native)) {
+		rc = child_cut_file(tree, tag, tag->path, &native, child, &cut, err);
+		if (rc || cut)
+			return rc;
 		rc = key_of_stored(tree, tag, NODE_NATIVE, &native, path, &key, err);
 		return rc ? rc : get_child(tree, &key, child, err);
 	}
@@ -261,14 +289,56 @@ static int child_of_step(struct ck_tree *tree, struct node *step, const char *na
 	return CK_OK;
 }
 
+/* Joined state of all shards, as one of its forms: SUFFIX behind "all" or, of TYPE CUT, behind "rankN". */
+static int child_joined(struct ck_tree *tree, struct node *step, enum node_type type, uint64_t rank, const char *suffix,
+			struct node **child, uint32_t *local, struct ck_error *err)
+{
+	char tag[PATH_MAX], path[PATH_MAX];
+	struct node_key key;
+	size_t i = 0;
+	int rc;
+
+	while (i < TREE_FORMS && strcmp(suffix, tree_forms[i].suffix) != 0)
+		i++;
+	if (i == TREE_FORMS)
+		return not_found(err);
+	path_of_tag(step, tag);
+	rc = key_of_joined(tree, tag, step->name.step, type, rank, ino_of(step, LOCAL_OPTIM), path, &key, err);
+	if (!rc)
+		rc = get_child(tree, &key, child, err);
+	if (rc)
+		return rc;
+	*local = tree_forms[i].local;
+	rc = check_shown(tree, *child, *local, tree_forms[i].form, err);
+	if (rc)
+		node_put(tree, *child, 1);
+	return rc;
+}
+
 static int child_of_optim(struct ck_tree *tree, struct node *step, const char *name, struct node **child,
 			  uint32_t *local, struct ck_error *err)
 {
 	struct ck_file_name native = { .kind = CK_FILE_OPTIM, .step = step->name.step };
+	enum tree_cut cut;
+	char tag[PATH_MAX];
 	size_t digits;
+	bool is_cut;
+	int rc;
 
-	if (!ck_rank_parse(name, &native.rank, &digits))
-		return not_found(err);
+	if (strncmp(name, "all", 3) == 0)
+		return child_joined(tree, step, NODE_ALL, 0, name + 3, child, local, err);
+	path_of_tag(step, tag);
+	rc = tree_cut_of(tree, tag, step->name.step, &cut, err);
+	if (!rc && cut == CUT_FAILED && strcmp(name, "ranks.error") == 0)
+		return child_joined(tree, step, NODE_CUT, 0, ".error", child, local, err);
+	if (rc || !ck_rank_parse(name, &native.rank, &digits))
+		return rc ? rc : not_found(err);
+	if (cut == CUT_IS && strcmp(name + digits, ".pt") == 0)
+		return child_cut_file(tree, step, tag, &native, child, &is_cut, err);
+	if (cut == CUT_IS)
+		return native.rank < tree->options.ranks
+			       ? child_joined(tree, step, NODE_CUT, native.rank, name + digits, child, local, err)
+			       : not_found(err);
 	return child_of_stem(tree, step, &native, name + digits, child, local, err);
 }
 
@@ -309,7 +379,7 @@ static int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local,
 	case NODE_STEP:
 		return local == LOCAL_OPTIM ? child_of_optim(tree, parent, name, child, child_local, err)
 					    : child_of_step(tree, parent, name, child, child_local, err);
-	case NODE_MODEL: case NODE_OPTIM:
+	case NODE_MODEL: case NODE_OPTIM: case NODE_ALL: case NODE_CUT:
 		if (local == LOCAL_HF)
 			return child_in_hf(tree, parent, name, child, child_local, err);
 		return child_tensor(tree, parent, local, name, child, child_local, err);

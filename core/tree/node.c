@@ -16,7 +16,8 @@
 
 static bool node_is(const struct node *n, const struct node_key *key)
 {
-	return n->type == key->type && n->name.step == key->name.step && ck_ident_equal(&n->ident, &key->ident) &&
+	return n->type == key->type && n->name.step == key->name.step && n->name.rank == key->name.rank &&
+	       ck_ident_equal(&n->ident, &key->ident) &&
 	       ck_ident_equal(&n->meta, &key->meta) && strcmp(n->path, key->path) == 0;
 }
 

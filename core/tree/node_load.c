@@ -206,10 +206,11 @@ bool node_is_young(const struct node *n)
 	return is_young(&n->ident, now) || is_young(&n->meta, now);
 }
 
-/* Whether loading costs memory, and what is loaded may be found bad. */
+/* Whether loading costs memory, and what is loaded may be found bad. What is made of other nodes' contents costs
+   little, and must not wait for a turn: those may need it. */
 static bool parses(const struct node *n)
 {
-	return n->type != NODE_FILE && n->type != NODE_NATIVE && n->type != NODE_HUB;
+	return n->type != NODE_FILE && n->type != NODE_NATIVE && n->type < NODE_HUB;
 }
 
 /* Makes the content of a node whose state was set to LOAD_RUNNING: nobody else touches it. */
@@ -217,6 +218,7 @@ static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 {
 	char line[768];
 	int rc = n->type == NODE_META    ? load_text(tree, n, err)
+		 : n->type >= NODE_ALL   ? tree->load_joined(tree, n, err)
 		 : !parses(n)            ? load_file(tree, n, err)
 					 : load_checkpoint(tree, n, err);
 

@@ -4,6 +4,7 @@
 #include "core/pt/forms.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
+#include "core/tree/joined.h"
 #include "core/tree/node_load.h"
 
 #include <errno.h>
@@ -23,6 +24,12 @@ static int open_file(struct ck_tree *tree, struct node *n, struct ck_view **out,
 	if (!ck_ident_equal(&found, &n->ident))
 		return ck_fail(err, CK_ERR_STALE, "the file was replaced");
 	return node_text(tree, n, out, err);
+}
+
+static int open_cut(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
+{
+	return joined_is_current(tree, n) ? node_text(tree, n, out, err)
+					  : ck_fail(err, CK_ERR_STALE, "one of the step's files was replaced");
 }
 
 static int open_error(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err)
@@ -120,7 +127,9 @@ int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *k
 		return open_file(tree, n, out, err);
 	case NODE_META:
 		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : node_text(tree, n, out, err);
-	case NODE_MODEL: case NODE_OPTIM:
+	case NODE_CUT_FILE:
+		return open_cut(tree, n, out, err);
+	case NODE_MODEL: case NODE_OPTIM: case NODE_ALL: case NODE_CUT:
 		return local == LOCAL_ERROR ? open_error(tree, n, out, err) : open_form(tree, n, local, out, err);
 	default:
 		return ck_fail(err, CK_ERR_INVALID, "a directory has no bytes");

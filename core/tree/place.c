@@ -17,6 +17,7 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 		[NODE_BASE] = CK_PLACE_BASE,   [NODE_SOURCE] = CK_PLACE_SOURCE, [NODE_TAG] = CK_PLACE_TAG,
 		[NODE_STEP] = CK_PLACE_STEP,   [NODE_META] = CK_PLACE_OTHER,    [NODE_MODEL] = CK_PLACE_OTHER,
 		[NODE_OPTIM] = CK_PLACE_OTHER, [NODE_FILE] = CK_PLACE_OTHER,    [NODE_NATIVE] = CK_PLACE_NATIVE,
+		[NODE_ALL] = CK_PLACE_OTHER,   [NODE_CUT] = CK_PLACE_OTHER,     [NODE_CUT_FILE] = CK_PLACE_OTHER,
 		[NODE_HUB] = CK_PLACE_OTHER,
 	};
 	struct node *n = node_find(tree, ino);

@@ -40,6 +40,10 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino);
    CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
 int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);
 
+/* CK_ERR_PERM where options.ranks cuts the shards of STEP in the tag's directory TAG: then nothing is written to them.
+   May open them to know; CK_ERR_SYS, CK_ERR_NOMEM. */
+int ck_tree_check_uncut(struct ck_tree *tree, const char *tag, uint64_t step, struct ck_error *err);
+
 /* Whether the store's directory is another than at the start: a sandbox knows that one. */
 bool ck_tree_is_replaced(const struct ck_tree *tree);
 

@@ -25,8 +25,19 @@ enum node_type {
 	NODE_OPTIM,
 	NODE_FILE,
 	NODE_NATIVE,
-	NODE_HUB
+	NODE_HUB,
+	/* of all shards of a step: the joined state; the shard of a rank as -o ranks=N cuts it; the .pt of that, under
+	   both its names. Their path and identity are those of the stored rank 0, and meta has all the others'. */
+	NODE_ALL,
+	NODE_CUT,
+	NODE_CUT_FILE
 };
+static inline bool is_joined(enum node_type type) { return type == NODE_ALL || type == NODE_CUT; }
+/* What is shown as tensors. */
+static inline bool is_checkpoint(enum node_type type)
+{
+	return type == NODE_MODEL || type == NODE_OPTIM || is_joined(type);
+}
 
 /* What a node shows: the low bits of an inode number. */
 enum local {
@@ -76,7 +87,8 @@ struct node {
 	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
 	struct ck_file_name name;
 	struct ck_ident ident;          /* META, MODEL, OPTIM, FILE: of the stored file */
-	struct ck_ident meta;           /* MODEL: of its meta.json, zeros without one */
+	/* MODEL: of its meta.json, zeros without one; ALL, CUT, CUT_FILE: of all shards and the model (joined.h) */
+	struct ck_ident meta;
 	/* as last seen: what is shown when the stored file is gone */
 	struct stat st;
 	int64_t seen_ms;                /* when (monotonic clock) */
@@ -105,6 +117,8 @@ struct ck_tree {
 	pthread_cond_t loaded;          /* some node left LOAD_RUNNING: so a load is over */
 	unsigned loads;                 /* under way */
 	uint64_t loaded_count, failed_count;    /* checkpoints since the start, for status.h */
+	/* Loads ALL, CUT and CUT_FILE, in joined.c: which stands above the loading of the shards that it needs. */
+	int (*load_joined)(struct ck_tree *tree, struct node *n, struct ck_error *err);
 	unsigned asked;                 /* nodes that threads ask whether they are shown */
 	struct node **buckets;
 	size_t bucket_count, node_count;
@@ -117,6 +131,8 @@ struct ck_tree {
 		struct ck_shard *shards;
 		size_t count;
 	} sharded;
+	/* With options.ranks: the steps that had no shard when they were first looked at (cut.h); under LOCK. */
+	struct ck_coming *coming;
 };
 
 /* The cache of contents keeps at most so many that nobody uses, and so much memory, for so long. */

@@ -146,6 +146,23 @@ int node_has_hf(struct ck_tree *tree, const struct node_key *key)
 	return has;
 }
 
+int node_is_joined(struct ck_tree *tree, const struct node_key *key)
+{
+	struct node *n = node_get(tree, key);
+	int is = -1;
+
+	if (!n)
+		return -1;
+	pthread_mutex_lock(&tree->lock);
+	if (n->state == LOAD_READY)
+		is = 1;
+	else if (n->state == LOAD_FAILED && node_error_is_shown(n->error))
+		is = 0;
+	pthread_mutex_unlock(&tree->lock);
+	node_put(tree, n, 1);
+	return is;
+}
+
 void node_wait_for_threads(struct ck_tree *tree)
 {
 	pthread_mutex_lock(&tree->lock);

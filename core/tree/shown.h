@@ -13,6 +13,9 @@ bool node_is_shown(struct ck_tree *tree, const struct node_key *key);
 /* Whether the model of KEY has hf/: 1 or 0; -1 where only its file could tell. */
 int node_has_hf(struct ck_tree *tree, const struct node_key *key);
 
+/* Whether the shards of KEY, an ALL or a CUT, are shown: 1 or 0; -1 where only their files could tell. */
+int node_is_joined(struct ck_tree *tree, const struct node_key *key);
+
 /* Returns once neither a thread of that nor one that loads a node is left. */
 void node_wait_for_threads(struct ck_tree *tree);
 

@@ -4,6 +4,8 @@
 
 #include "core/base/hash.h"
 #include "core/base/keyname.h"
+#include "core/tree/cut.h"
+#include "core/tree/joined.h"
 #include "core/tree/node.h"
 #include "core/tree/private.h"
 #include "core/tree/shown.h"
@@ -39,6 +41,7 @@ int ck_tree_new(const struct ck_tree_options *options, struct ck_tree **out, str
 		free(tree);
 		return ck_fail_nomem(err);
 	}
+	tree->load_joined = joined_load;
 	pthread_mutex_init(&tree->lock, NULL);
 	pthread_cond_init(&tree->loaded, NULL);
 	*out = tree;
@@ -51,6 +54,7 @@ void ck_tree_free(struct ck_tree *tree)
 		return;
 	node_wait_for_threads(tree);
 	node_table_free(tree);
+	tree_forget_coming(tree);
 	free(tree->sharded.tag);
 	free(tree->sharded.shards);
 	pthread_cond_destroy(&tree->loaded);

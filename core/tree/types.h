@@ -23,6 +23,7 @@ struct ck_tree_options {
 	enum ck_level level;
 	enum ck_device device;
 	bool native;            /* list nanochat's own names too */
+	unsigned ranks;         /* show the optimizer as so many ranks would have saved it; 0: as stored */
 	bool may_delete;        /* stored checkpoints may be removed under nanochat's own names, and renamed */
 	bool read_only;
 	/* a link that leads out of the store can't be opened: Permission denied */

@@ -137,7 +137,7 @@ bad() {
 	oracle make_case doubling-dict "$tag/optim_000001_rank2.pt"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	is_error "$MNT/base/d12/000001/optim/rank1.error" 'optim_000001_rank1\.pt' 'posix\.system'
-	lists "$MNT/base/d12/000001/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1.error rank1.pt rank2.error rank2.pt"
+	lists "$MNT/base/d12/000001/optim" "all.error rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1.error rank1.pt rank2.error rank2.pt"
 	is_error "$MNT/base/d12/000001/optim/rank2.error" 'optim_000001_rank2\.pt'
 	cmp "$MNT/base/d12/000001/optim/rank1.pt" "$tag/optim_000001_rank1.pt"
 	[[ $(readlink "$MNT/base/d12/latest") == 000001 ]]

@@ -18,7 +18,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	for rank in "${pids[@]}"; do wait "$rank"; done
 	oracle save_written check "$STORE/base_checkpoints/d14" 100 4
 	oracle save_written check "$MNT/base/d14" 100 4
-	lists "$MNT/base/d14/000100/optim" "$(echo rank{0,1,2,3}{,.json,.pt,.raw,.safetensors,.tsv})"
+	lists "$MNT/base/d14/000100/optim" "all.error $(echo rank{0,1,2,3}{,.json,.pt,.raw,.safetensors,.tsv})"
 	[[ $(readlink "$MNT/base/d14/latest") == 000100 ]]
 	nothing_staged "$STORE/base_checkpoints/d14"
 }

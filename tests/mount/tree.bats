@@ -23,7 +23,7 @@ load ../lib/helpers
 	[[ $(readlink "$MNT/base/largest") == d20 ]]
 	lists "$MNT/base/d12" "000500 001000 latest"
 	[[ $(readlink "$MNT/base/d12/latest") == 001000 ]]
-	lists "$MNT/base/d12/latest/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1 rank1.json rank1.pt rank1.raw rank1.safetensors rank1.tsv"
+	lists "$MNT/base/d12/latest/optim" "all.error rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1 rank1.json rank1.pt rank1.raw rank1.safetensors rank1.tsv"
 	lists "$MNT/base/largest/latest" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
 	lists "$MNT/sft/d12" "000300 latest"
 	lists "$MNT/rl/largest" "000060 latest"
@@ -33,7 +33,7 @@ load ../lib/helpers
 	need_torch
 	mount_store "$(nanochat_store)"
 	lists "$MNT/base/d12/000500" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv optim"
-	lists "$MNT/base/d12/000500/optim" "rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv"
+	lists "$MNT/base/d12/000500/optim" "all.error rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv"
 	[[ $(names "$MNT/base/d12/000500/model" | wc -l) -eq 31 ]]
 	[[ -f $MNT/base/d12/000500/model/transformer.h.0.attn.c_q.weight.npy ]]
 	[[ -f $MNT/base/d12/000500/model.raw/resid_lambdas ]]
@@ -59,6 +59,7 @@ in_step_order() {
 		[[ $(in_step_order "$tag") == "meta.json model model.raw model.safetensors model.tsv hf.error model.pt optim " ]] || { in_step_order "$tag"; return 1; }
 		text=
 		for n in 0 1 10; do text+="rank$n rank$n.json rank$n.raw rank$n.safetensors rank$n.tsv rank$n.pt "; done
+		text+="all.error "
 		[[ $(in_step_order "$tag/optim") == "$text" ]] || { in_step_order "$tag/optim"; return 1; }
 	done
 	[[ -z $(find "$MNT" -printf '%i\n' | sort | uniq -d) ]]

@@ -157,8 +157,8 @@ def check_tsv(path, tensors, stored_dtypes, stored, pt):
             check(blob[begin:begin + array.nbytes] == array.tobytes(), where + ": other bytes at file_offset")
 
 
-def check_group(step, name, tensors, stored_dtypes, stored, pt):
-    """All forms of one group of tensors: NAME is 'model' or 'optim/rank0', TENSORS are in the order of the listing."""
+def check_forms(step, name, tensors, stored_dtypes, stored, pt):
+    """All forms of one group of tensors: NAME is 'model', 'optim/rank0' or 'optim/all', TENSORS are in the order of the listing."""
     base = os.path.join(step, name)
     check_listing(base, tensors, ".npy")
     check_listing(base + ".raw", tensors, "")
@@ -170,9 +170,15 @@ def check_group(step, name, tensors, stored_dtypes, stored, pt):
         check_xattrs(raw, key, tensor, stored_dtypes[key])
     check_safetensors(base + ".safetensors", tensors)
     check_tsv(base + ".tsv", tensors, stored_dtypes, stored, pt)
+    check(not os.path.exists(base + ".error"), base + ".error is there")
+    for path in [base, base + ".raw"]:
+        check(os.stat(path).st_mtime_ns == os.stat(pt).st_mtime_ns, path + ": mtime is not the stored file's")
+
+
+def check_group(step, name, tensors, stored_dtypes, stored, pt):
+    """All forms, and the stored file."""
+    base = os.path.join(step, name)
+    check_forms(step, name, tensors, stored_dtypes, stored, pt)
     check(read(base + ".pt") == read(pt), base + ".pt: not the stored bytes")
     check(os.getxattr(base + ".pt", "user.ckptfs.pickle") == b"safe", base + ".pt: user.ckptfs.pickle")
-    check(not os.path.exists(base + ".error"), base + ".error is there")
-    mtime = os.stat(pt).st_mtime_ns
-    for path in [base, base + ".raw", base + ".pt"]:
-        check(os.stat(path).st_mtime_ns == mtime, path + ": mtime is not the stored file's")
+    check(os.stat(base + ".pt").st_mtime_ns == os.stat(pt).st_mtime_ns, base + ".pt: mtime is not the stored file's")
