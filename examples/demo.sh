@@ -26,7 +26,7 @@ picture() {
 	last=$((${#entries[@]} - 1))
 	for i in "${!entries[@]}"; do
 		name=${entries[i]} mark='├── ' indent="${2:-}│   "
-		if ((i == 3 && last > 6)); then
+		if ((i == 3 && last > 11)); then
 			printf '%s└── ... %d more\n' "${2:-}" $((last - 2))
 			return
 		fi
