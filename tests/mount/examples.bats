@@ -29,7 +29,7 @@ demo_ended_well() {
 	[[ $output == *"latest -> 001000"* && $output == *"largest -> d2"* && $output == *"lm_head.weight "*float32*64x16* ]]
 	# README's tree is this one. A mount may show more by now.
 	[[ $(sed -n '/^mnt$/,/^└── rl/p' "$REPO/README.md" | wc -l) -gt 30 ]]
-	comm -23 <(sed -n '/^mnt$/,/^└── rl/s/[│├└─]//gp' "$REPO/README.md" | sort) <(sed 's/[│├└─]//g' <<<"$output" | sort) >"$BATS_TEST_TMPDIR/more"
+	comm -23 <(sed -n '/^mnt$/,/^└── rl/s/[│├└─]//gp' "$REPO/README.md" | sort) <(sort <<<"${output//[│├└─]/}") >"$BATS_TEST_TMPDIR/more"
 	[[ ! -s $BATS_TEST_TMPDIR/more ]] || { cat "$BATS_TEST_TMPDIR/more"; return 1; }
 	[[ $output == *"model_001500.pt: "* && $output == *"... 14 more"* && $output == *"resid_lambdas "*"mean +1.000000"* ]]
 	demo_ended_well "$BATS_TEST_TMPDIR/t"
