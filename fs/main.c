@@ -1,5 +1,6 @@
 /* The command: options, sandbox, mount, loop and the end of it. Begin with main(). */
 #include "fs.h"
+#include "check.h"
 #include "core/base/clock.h"
 #include "options.h"
 #include "readahead.h"
@@ -275,20 +276,23 @@ static void fix_time_zone(void)
 int main(int argc, char **argv)
 {
 	struct options o;
-	int rc;
+	int rc, status;
 
 	tune_malloc();
 	fix_time_zone();
 	raise_descriptors();
 	rc = options_parse(&o, argc, argv);
+	status = rc < 0 ? o.failure : EXIT_SUCCESS;
 	if (rc == 0 && o.help)
 		options_help();
 	else if (rc == 0 && o.version)
 		printf("ckptfs %s (libfuse %s)\n", CKPTFS_VERSION, fuse_pkgversion());
 	else if (rc == 0 && o.status)
-		rc = status_ask(o.positional[0], o.json);
+		status = status_ask(o.positional[0], o.json) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	else if (rc == 0 && o.check)
+		status = check_run(&o);
 	else if (rc == 0)
-		rc = run(&o);
+		status = run(&o) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	options_free(&o);
-	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

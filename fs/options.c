@@ -5,8 +5,11 @@
 #include "core/file/dir.h"
 #include "core/file/io.h"
 #include "core/tree/level.h"
+#include "core/tree/names.h"
 #include "inplace.h"
 #include "advise.h"
+#include "split.h"
+#include "values.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +33,9 @@ static const struct fuse_opt table[] = {
 	OPT("-V", version, true),
 	OPT("--version", version, true),
 	OPT("--status", status, true),
+	OPT("--check", check, true),
 	OPT("--json", json, true),
+	OPT("-v", verbose, true),       /* mount(8) says it to every file system */
 	OPT("device=%s", device_text, 0),
 	OPT("level=%s", level_text, 0),
 	OPT("sandbox=%s", sandbox_text, 0),
@@ -139,7 +144,7 @@ static int read_option(void *data, const char *arg, int key, struct fuse_args *o
 	if (strncmp(arg, "x-", 2) == 0 || strncmp(arg, "X-", 2) == 0)
 		return 0;
 	/* mount(8) asks for these of every file system. */
-	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0 || strcmp(arg, "-v") == 0)
+	if (strcmp(arg, "-s") == 0 || strcmp(arg, "-n") == 0)
 		return 0;
 	if (arg[0] == '-' || !libfuse_knows(arg))
 		return complain("unknown option", arg, advise_option(arg, option_name, advice, sizeof(advice)));
@@ -149,46 +154,6 @@ static int read_option(void *data, const char *arg, int key, struct fuse_args *o
 const char *const option_devices[] = { "cpu", "mps", "cuda" };
 const char *const option_levels[] = { "base", "source", "tag" };
 const char *const option_sandboxes[] = { "on", "off", "require" };
-
-/* One of the words of CHOICES, by its place. */
-static int choose(const char *option, const char *text, const char *const choices[], int count, int *out)
-{
-	char list[64] = "";
-
-	for (int i = 0; i < count; i++) {
-		if (strcmp(text, choices[i]) == 0) {
-			*out = i;
-			return 0;
-		}
-		strcat(strcat(list, i ? ", " : ""), choices[i]);
-	}
-	fprintf(stderr, "ckptfs: %s=%s: expected one of %s\n", option, text, list);
-	return -1;
-}
-
-/* A number of bytes with k, m, g or t behind it, as tmpfs takes one. */
-static int read_size(const char *option, const char *text, uint64_t *out)
-{
-	static const char units[] = "kmgt";
-	uint64_t unit = 1, count = 0;
-	const char *found;
-	char *end = (char *)text;
-
-	errno = EINVAL;
-	if (text[0] >= '0' && text[0] <= '9') {
-		errno = 0;
-		count = strtoull(text, &end, 10);
-	}
-	if (!errno && *end && end[1] == '\0' && (found = strchr(units, *end | 0x20))) {
-		unit <<= 10 * (found - units + 1);
-		end++;
-	}
-	if (!errno && !*end && count && !__builtin_mul_overflow(count, unit, out) && *out <= INT64_MAX)
-		return 0;
-	fprintf(stderr, "ckptfs: %s=%s: expected a number of bytes, perhaps with k, m, g or t: 512m, 20g\n", option,
-		text);
-	return -1;
-}
 
 /* nanochat's own default: $NANOCHAT_BASE_DIR, else ~/.cache/nanochat. */
 static char *default_store(void)
@@ -207,6 +172,11 @@ static const char dead_mount[] = "a dead mount is still there: fusermount3 -u it
 
 static const char *const level_words[] = { "a base directory", "a checkpoints directory", "a tag's directory" };
 
+static bool is_store_given(const struct options *o)
+{
+	return o->positionals == 2 || o->in_place || o->check;
+}
+
 /* Decides the level, and puts into o->note what a person should know about that. */
 static int resolve_level(struct options *o, const char *given)
 {
@@ -221,14 +191,14 @@ static int resolve_level(struct options *o, const char *given)
 	bool found;
 	int level = CK_LEVEL_BASE, rc = 0;
 
-	if (o->level_text && choose("level", o->level_text, option_levels, 3, &level) < 0)
+	if (o->level_text && value_choose("level", o->level_text, option_levels, 3, &level) < 0)
 		return -1;
 	if (ck_level_detect(o->store, &detected, &found, &err) ||
 	    (!found && ck_level_detect(given, &detected, &found, &err)))
 		return complain("store", given,
 				err.sys == ENOTCONN ? dead_mount : ck_error_line(&err, line, sizeof(line)));
 	/* nanochat's own default is a base directory, whatever is in it. */
-	o->level = o->level_text || (o->positionals < 2 && !o->in_place) ? (enum ck_level)level : detected;
+	o->level = o->level_text || !is_store_given(o) ? (enum ck_level)level : detected;
 	if (!found && advise_is_mounted(o->store))
 		rc = asprintf(&o->note,
 				      "store '%s': this is a mount of ckptfs: mount the store itself once more instead",
@@ -250,7 +220,7 @@ static const char *why_no_store(const struct options *o, int error)
 		return dead_mount;
 	if (error != ENOENT)
 		return strerror(error);
-	if (o->positionals < 2)
+	if (!is_store_given(o))
 		return "No such file or directory; this is the default, since STORE isn't given: "
 		       "ckptfs STORE MOUNTPOINT";
 	return advise_is_option(o->positional[0], option_name)
@@ -260,7 +230,7 @@ static const char *why_no_store(const struct options *o, int error)
 
 static int resolve_store(struct options *o)
 {
-	char *given = o->positionals == 2 || o->in_place ? strdup(o->positional[0]) : default_store();
+	char *given = is_store_given(o) ? strdup(o->positional[0]) : default_store();
 	struct stat st;
 	int rc = -1;
 
@@ -418,45 +388,56 @@ static int check_status(const struct options *o)
 	if (o->status && o->positionals == 1)
 		return 0;
 	fprintf(stderr, "ckptfs: %s\n", o->status ? "--status wants one mountpoint: ckptfs --status [--json] MOUNTPOINT"
-						  : "--json belongs to --status: ckptfs --status --json MOUNTPOINT");
+						  : "--json belongs to --status and --check: see ckptfs --help");
 	return -1;
 }
 
-/* The number of -o ranks=N. */
-static int read_ranks(struct options *o)
+/* What --check needs. Its exit statuses are its own. */
+static int resolve_check(struct options *o)
 {
-	char *end;
+	const char *why;
+	char buf[96];
 
-	errno = 0;
-	o->ranks = (unsigned)strtoul(o->ranks_text, &end, 10);
-	if (!errno && *end == '\0' && o->ranks_text[0] >= '1' && o->ranks_text[0] <= '9' &&
-	    strlen(o->ranks_text) <= 4 && o->ranks <= CK_MAX_RANKS)
-		return 0;
-	fprintf(stderr, "ckptfs: ranks=%s: expected a number of ranks from 1 to %u\n", o->ranks_text, CK_MAX_RANKS);
-	return -1;
+	if (o->positionals != 1)
+		return complain("usage:", "ckptfs --check [-v] [--json] STORE[:STEP]", "");
+	o->failure = CHECK_FAILED;
+	why = split_step(o->positional[0], &o->one_step, &o->step, buf, sizeof(buf));
+	if (why)
+		return complain("store", o->positional[0], why);
+	if (resolve_store(o) || resolve_temporary(o))
+		return -1;
+	o->check_given = o->positional[0];
+	if (o->one_step && o->level != CK_LEVEL_TAG)
+		return complain("store", o->positional[0], "a step is named only after a tag's directory");
+	return 0;
 }
 
 int options_parse(struct options *o, int argc, char **argv)
 {
 	int device = CK_DEVICE_CPU, sandbox = SANDBOX_ON;
 
-	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv) };
+	*o = (struct options){ .fuse = FUSE_ARGS_INIT(argc, argv), .failure = EXIT_FAILURE };
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--check") == 0)
+			o->failure = CHECK_USAGE;
 	if (fuse_opt_parse(&o->fuse, o, table, read_option) < 0)
 		return -1;
 	if (o->help || o->version)
 		return 0;
-	if (o->status || o->json)
+	if (o->status || (o->json && !o->check))
 		return check_status(o);
-	if (o->device_text && choose("device", o->device_text, option_devices, 3, &device) < 0)
+	if (o->device_text && value_choose("device", o->device_text, option_devices, 3, &device) < 0)
 		return -1;
 	o->device = (enum ck_device)device;
-	if (o->sandbox_text && choose("sandbox", o->sandbox_text, option_sandboxes, 3, &sandbox) < 0)
+	if (o->sandbox_text && value_choose("sandbox", o->sandbox_text, option_sandboxes, 3, &sandbox) < 0)
 		return -1;
 	o->sandbox = (enum sandbox_mode)sandbox;
-	if (o->tmp_max_size_text && read_size("tmp_max_size", o->tmp_max_size_text, &o->tmp_max_size) < 0)
+	if (o->tmp_max_size_text && value_size("tmp_max_size", o->tmp_max_size_text, &o->tmp_max_size) < 0)
 		return -1;
-	if (o->ranks_text && read_ranks(o) < 0)
+	if (o->ranks_text && value_count("ranks", o->ranks_text, CK_MAX_RANKS, &o->ranks) < 0)
 		return -1;
+	if (o->check)
+		return resolve_check(o);
 	o->foreground |= o->debug;
 	if (o->positionals == 0) {
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");

@@ -9,6 +9,15 @@
 
 #include <fuse_lowlevel.h>
 
+/* Exit statuses of --check, as fsck(8) has them; they are added up. */
+enum check_status {
+	CHECK_SOUND = 0,
+	CHECK_ERRORS = 4,       /* of the store */
+	CHECK_FAILED = 8,       /* the check itself, of the whole store or of a file */
+	CHECK_USAGE = 16,
+	CHECK_INTERRUPTED = 32,
+};
+
 struct options {
 	char *store;            /* absolute; malloc'ed */
 	char *held;             /* in place: the store by a descriptor from before (inplace.h), else NULL; malloc'ed */
@@ -22,6 +31,12 @@ struct options {
 	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
 	enum sandbox_mode sandbox;
 	unsigned ranks;         /* show optimizers as so many ranks would have saved them; 0: as stored */
+	/* --check, and what goes with it */
+	int check, verbose;
+	const char *check_given;        /* STORE as it was given */
+	bool one_step;
+	uint64_t step;
+	int failure;            /* the exit status where options_parse fails */
 	uint64_t tmp_max_size;  /* bytes of temporary space; 0: half of what the file system has free */
 	struct fuse_args fuse;  /* what is left for libfuse: the name and -o options */
 	/* As given: */

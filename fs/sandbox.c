@@ -78,7 +78,7 @@ static void load_unwinder(void)
 	backtrace(&frame, 1);
 }
 
-int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struct unmounter *u, struct log *log)
+int sandbox_confine(const struct sandbox_options *o, struct log *log)
 {
 	char line[512] = "sandbox: this system lacks";
 	const char *reason;
@@ -86,12 +86,6 @@ int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struc
 
 	if (o->mode == SANDBOX_OFF)
 		return 0;
-	load_unwinder();
-	if (unmounter_start(u, mountpoint) < 0) {
-		snprintf(line, sizeof(line), "sandbox: not entered: a process for the unmount: %s", strerror(errno));
-		log_line(log, line);
-		return o->mode == SANDBOX_REQUIRE ? -1 : 0;
-	}
 	for (size_t i = 0; i < sizeof(layers) / sizeof(*layers); i++) {
 		reason = layers[i].enter(o);
 		if (reason && len < sizeof(line))
@@ -102,4 +96,19 @@ int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struc
 		return 0;
 	log_line(log, line);
 	return o->mode == SANDBOX_REQUIRE ? -1 : 0;
+}
+
+int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struct unmounter *u, struct log *log)
+{
+	char line[256];
+
+	if (o->mode == SANDBOX_OFF)
+		return 0;
+	load_unwinder();
+	if (unmounter_start(u, mountpoint) < 0) {
+		snprintf(line, sizeof(line), "sandbox: not entered: a process for the unmount: %s", strerror(errno));
+		log_line(log, line);
+		return o->mode == SANDBOX_REQUIRE ? -1 : 0;
+	}
+	return sandbox_confine(o, log);
 }

@@ -39,4 +39,7 @@ struct sandbox_options {
  */
 int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struct unmounter *u, struct log *log);
 
+/* The same of a process that mounts nothing, and needs no other to unmount. */
+int sandbox_confine(const struct sandbox_options *o, struct log *log);
+
 #endif

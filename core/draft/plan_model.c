@@ -11,7 +11,7 @@
 #include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/format/safetensors.h"
-#include "core/pt/gpt.h"
+#include "core/pt/required.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,44 +48,18 @@ static int read_safetensors(struct ck_part *part, struct ck_error *err)
 
 /* ---- completeness ---- */
 
-static bool has_layers(const struct ck_part *part)
-{
-	for (size_t i = 0; i < part->count; i++)
-		if (ck_gpt_in_layers(part->tensors[i].key))
-			return true;
-	return false;
-}
-
 /* Parallel copiers close the last file that is open long before the last tensor is there: so what nanochat's model must
    have is looked for. */
 static int check_complete(struct draft_files *d, const struct ck_part *part)
 {
-	size_t want, found = 0, place, first = 0;
-	char name[CK_GPT_NAME];
-	bool *seen;
+	struct ck_lacking lacking;
+	int rc = ck_required_lacking(part->tensors, part->count, d->n_layer, &lacking, d->err);
 
-	if (d->n_layer < 0 || !has_layers(part))
-		return CK_OK;
-	want = ck_gpt_count((uint64_t)d->n_layer);
-	seen = calloc(want, sizeof(*seen));
-	if (!seen)
-		return ck_fail_nomem(d->err);
-	for (size_t i = 0; i < part->count; i++) {
-		place = ck_gpt_place(part->tensors[i].key, (uint64_t)d->n_layer);
-		if (place >= want || seen[place])
-			continue;
-		seen[place] = true;
-		found++;
-	}
-	while (first < want && seen[first])
-		first++;
-	free(seen);
-	if (found == want)
-		return CK_OK;
-	ck_gpt_name(first, name);
+	if (rc || lacking.missing == 0)
+		return rc;
 	return ck_fail(d->err, CK_ERR_AGAIN,
 		       "incomplete: %zu of the %zu tensors that n_layer %" PRId64 " asks for are missing, %s first",
-		       want - found, want, d->n_layer, name);
+		       lacking.missing, lacking.wanted, d->n_layer, lacking.first);
 }
 
 /* ---- the forms ---- */

@@ -51,6 +51,7 @@ static void read_config(const struct ck_dict *dict, struct ck_meta_info *info)
 	info->has_config = true;
 	info->n_layer = int_of(dict, "n_layer", N_LAYER_MAX);
 	c->n_head = int_of(dict, "n_head", INT32_MAX);
+	c->n_kv_head = int_of(dict, "n_kv_head", INT32_MAX);
 	c->n_embd = int_of(dict, "n_embd", INT32_MAX);
 	c->sequence_len = int_of(dict, "sequence_len", INT32_MAX);
 	c->vocab_size = int_of(dict, "vocab_size", INT32_MAX);
@@ -82,6 +83,7 @@ static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_m
 
 	if (rc)
 		goto out;
+	info->step = int_of(meta.dict, "step", INT64_MAX);
 	config = ck_dict_get(meta.dict, "model_config");
 	if (config && config->kind == CK_DICT) {
 		read_config(config->dict, info);
@@ -96,7 +98,7 @@ out:
 
 int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err)
 {
-	struct ck_meta_info found = { .n_layer = -1, .config = CK_MODEL_CONFIG_NONE };
+	struct ck_meta_info found = { .n_layer = -1, .step = -1, .config = CK_MODEL_CONFIG_NONE };
 	char *text = NULL;
 	size_t len = 0;
 	int rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);

@@ -13,17 +13,18 @@
 
 /* What model_config says of the model. -1: missing, or no int in [0, 2^31). */
 struct ck_model_config {
-	int64_t n_head, n_embd, sequence_len, vocab_size;
+	int64_t n_head, n_kv_head, n_embd, sequence_len, vocab_size;
 	/* the window_pattern, cut, where it is anything but a text of L alone; else "" */
 	char window[32];
 };
-#define CK_MODEL_CONFIG_NONE { .n_head = -1, .n_embd = -1, .sequence_len = -1, .vocab_size = -1 }
+#define CK_MODEL_CONFIG_NONE { .n_head = -1, .n_kv_head = -1, .n_embd = -1, .sequence_len = -1, .vocab_size = -1 }
 
 struct ck_meta_info {
 	/* model_config.n_layer, or -1 where it is missing or no int in [0, 100000] */
 	int64_t n_layer;
 	bool has_config;        /* model_config is an object: nanochat can build the model */
 	struct ck_model_config config;
+	int64_t step;           /* `step`, or -1 */
 };
 
 /*

@@ -39,17 +39,17 @@ def gpt_state(seed, lambdas, prefix="", embeddings=torch.bfloat16):
     return {prefix + k: v for k, v in sd.items()}
 
 
-def optimizer_state(seed, rank):
-    """The state_dict of nanochat's optimizer: AdamW groups, then Muon groups whose buffers are shared by parameters of one shape."""
+def optimizer_state(seed, ranks):
+    """The state_dict of nanochat's optimizer on one of so many ranks: AdamW groups, then Muon groups whose buffers are shared by parameters of one shape."""
     g = torch.Generator().manual_seed(seed)
 
     def rand(*shape):
         return torch.randn(*shape, generator=g)
 
     state = {}
-    for i, shape in enumerate([(VOCAB // 2, N_EMBD), (VOCAB // 2, N_EMBD), (N_LAYER,)]):
+    for i, shape in enumerate([(VOCAB // ranks, N_EMBD), (VOCAB // ranks, N_EMBD), (N_LAYER,)]):
         dtype = torch.bfloat16 if i == 0 else torch.float32
-        state[i] = {"step": 1000 + rank, "exp_avg": rand(*shape).to(dtype), "exp_avg_sq": rand(*shape).abs().to(dtype)}
+        state[i] = {"step": 1000, "exp_avg": rand(*shape).to(dtype), "exp_avg_sq": rand(*shape).abs().to(dtype)}
     state[5] = {"momentum_buffer": rand(4, N_EMBD, N_EMBD), "second_momentum_buffer": rand(4, N_EMBD, 1)}
     state[6] = {"step": torch.tensor(1000.0), "momentum_buffer": rand(N_EMBD, 4 * N_EMBD).t()}
     groups = [
@@ -92,14 +92,14 @@ def save_checkpoint(directory, step, model, optim_shards, meta_data):
 def make_nanochat(root):
     base = os.path.join(root, "base_checkpoints")
     d12 = os.path.join(base, "d12")
-    save_checkpoint(d12, 500, gpt_state(500, lambdas=False, prefix="_orig_mod."), [optimizer_state(1, 0)],
+    save_checkpoint(d12, 500, gpt_state(500, lambdas=False, prefix="_orig_mod."), [optimizer_state(1, 1)],
                     meta(500, float("inf"), window_pattern=False))
-    save_checkpoint(d12, 1000, gpt_state(1000, lambdas=False), [optimizer_state(2, 0), optimizer_state(3, 1)],
+    save_checkpoint(d12, 1000, gpt_state(1000, lambdas=False), [optimizer_state(2, 2), optimizer_state(3, 2)],
                     meta(1000, 1.0372819481))
     save_checkpoint(os.path.join(base, "d20"), 700, gpt_state(700, lambdas=True), [], meta(700, float("nan")))
     save_checkpoint(os.path.join(base, "d12_long"), 2000, gpt_state(2000, lambdas=True), [], meta(2000, float("-inf")))
     save_checkpoint(os.path.join(root, "chatsft_checkpoints", "d12"), 300,
-                    gpt_state(300, lambdas=True, prefix="_orig_mod.", embeddings=torch.float32), [optimizer_state(4, 0)],
+                    gpt_state(300, lambdas=True, prefix="_orig_mod.", embeddings=torch.float32), [optimizer_state(4, 1)],
                     {"step": 300, "val_loss": 0.5, "model_config": meta(0, 0)["model_config"]})
     save_checkpoint(os.path.join(root, "chatrl_checkpoints", "d12"), 60, gpt_state(60, lambdas=True), [],
                     {"model_config": meta(0, 0)["model_config"]})

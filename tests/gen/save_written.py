@@ -20,7 +20,7 @@ import make_store
 
 
 def rank_parts(step, rank):
-    return make_store.gpt_state(step, lambdas=True), make_store.meta(step, float("inf")), make_store.optimizer_state(step, rank)
+    return make_store.gpt_state(step, lambdas=True), make_store.meta(step, float("inf")), make_store.optimizer_state(step + rank, 2)
 
 
 def save_checkpoint(checkpoint_dir, step, model_data, optimizer_data, meta_data, rank=0):

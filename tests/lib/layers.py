@@ -8,10 +8,10 @@ import os
 import re
 import sys
 
-FOLDERS = ["core/base", "core/file", "core/zip", "core/tensor", "core/pickle", "core/format", "core/pt", "core/tree", "core/draft", "fs"]
+FOLDERS = ["core/base", "core/file", "core/zip", "core/tensor", "core/pickle", "core/format", "core/pt", "core/tree", "core/check", "core/draft", "fs"]
 # Headers of structs for the files of one folder. The structs are made of what the public header beside them declares, and
 # the file of that header needs the structs: such a header's own includes make no circle.
-STRUCTS = ["core/zip/impl.h", "core/pt/impl.h", "core/pt/private.h"]
+STRUCTS = ["core/check/private.h", "core/zip/impl.h", "core/pt/impl.h", "core/pt/private.h"]
 # A part of a tensor is a tensor, so the two kinds of tensors call each other.
 RECURSION = ("core/pt/rebuild_odd.c", "core/pt/rebuild.c")
 
