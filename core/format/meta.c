@@ -4,6 +4,7 @@
 #include "core/zip/archive.h"
 #include "core/format/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,27 @@ static int read_object(const char *text, size_t len, struct ck_arena *arena, str
 	if (rc == CK_OK && meta->kind != CK_DICT)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "expected a JSON object, found another JSON value");
 	return rc;
+}
+
+bool ck_meta_is_number(const struct ck_value *v)
+{
+	return v && (v->kind == CK_INT || v->kind == CK_BIGINT || v->kind == CK_FLOAT);
+}
+
+double ck_meta_number(const struct ck_dict *meta, const char *key)
+{
+	const struct ck_value *v = ck_dict_get(meta, key);
+	char text[400];
+
+	if (!ck_meta_is_number(v))
+		return NAN;
+	if (v->kind != CK_BIGINT)
+		return v->kind == CK_INT ? (double)v->i : v->f;
+	if (v->len >= sizeof(text))     /* past the largest double */
+		return v->s[0] == '-' ? -INFINITY : INFINITY;
+	memcpy(text, v->s, v->len);
+	text[v->len] = '\0';
+	return strtod(text, NULL);
 }
 
 static int64_t int_of(const struct ck_dict *config, const char *key, int64_t max)
@@ -84,6 +106,7 @@ static int convert(const char *text, size_t len, struct ck_buf *out, struct ck_m
 	if (rc)
 		goto out;
 	info->step = int_of(meta.dict, "step", INT64_MAX);
+	info->has_score = !isnan(ck_meta_number(meta.dict, "val_bpb")) || !isnan(ck_meta_number(meta.dict, "val_loss"));
 	config = ck_dict_get(meta.dict, "model_config");
 	if (config && config->kind == CK_DICT) {
 		read_config(config->dict, info);
@@ -109,6 +132,27 @@ int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_
 		ck_error_file(err, ck_file_name(file));
 	if (info)
 		*info = found;
+	free(text);
+	return rc;
+}
+
+int ck_meta_load(const struct ck_file *file, struct ck_arena **arena, struct ck_dict **meta, struct ck_error *err)
+{
+	struct ck_value value;
+	char *text = NULL;
+	size_t len = 0;
+	int rc = ck_file_load(file, CK_META_MAX_BYTES, &text, &len, err);
+
+	if (!rc) {
+		*arena = arena_for(len);
+		rc = *arena ? read_object(text, len, *arena, &value, err) : ck_fail_nomem(err);
+		if (rc)
+			ck_arena_free(*arena);
+		else
+			*meta = value.dict;
+	}
+	if (rc)
+		ck_error_file(err, ck_file_name(file));
 	free(text);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #define CK_META_H
 
 #include "core/base/buf.h"
+#include "core/base/value.h"
 #include "core/file/io.h"
 
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct ck_meta_info {
 	bool has_config;        /* model_config is an object: nanochat can build the model */
 	struct ck_model_config config;
 	int64_t step;           /* `step`, or -1 */
+	bool has_score;         /* val_bpb or val_loss is a number */
 };
 
 /*
@@ -35,6 +37,13 @@ struct ck_meta_info {
  * CK_JSON_MAX_DEPTH.
  */
 int ck_meta_read(const struct ck_file *file, struct ck_buf *out, struct ck_meta_info *info, struct ck_error *err);
+
+/* The object that FILE holds, as it is stored. Free *ARENA, which has all of it. Errors as above. */
+int ck_meta_load(const struct ck_file *file, struct ck_arena **arena, struct ck_dict **meta, struct ck_error *err);
+/* Whether VALUE (may be NULL) is a number: an int of any size or a float, not a bool. */
+bool ck_meta_is_number(const struct ck_value *value);
+/* The number under KEY as a double; NaN where there is none. */
+double ck_meta_number(const struct ck_dict *meta, const char *key);
 
 /* Checks TEXT as a draft's meta.json, which ck_meta_read should be able to read: CK_ERR_INVALID when it isn't a JSON
    object, CK_ERR_LIMIT as above. */

@@ -6,6 +6,7 @@
 #include "core/tree/contain.h"
 #include "core/tree/count.h"
 #include "core/tree/form.h"
+#include "core/tree/history.h"
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
@@ -188,7 +189,11 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	rc = n->type == NODE_SOURCE ? stat_source(tree, n, &out->st, err) : node_stat(tree, n, &out->st, err);
 	if (rc)
 		return rc;
-	if (n->type <= NODE_TAG && local != LOCAL_SELF) {
+	if (n->type == NODE_TAG && local >= LOCAL_HISTORY) {
+		rc = tree_history_attr(tree, n, local, &out->st, err);
+		if (!rc)
+			fill_file(&out->st, (uint64_t)out->st.st_size);
+	} else if (n->type <= NODE_TAG && local != LOCAL_SELF) {
 		rc = attr_of_link(tree, n, local, &out->st, err);
 	} else if ((stored || n->type == NODE_META) && local == LOCAL_ERROR) {
 		rc = tree_error_text(tree, n, line, sizeof(line), err);

@@ -1,6 +1,7 @@
-/* latest and largest: as nanochat chooses, among what it can load. Implements choice.h. */
+/* latest, best and largest: as nanochat chooses, among what it can load. Implements choice.h. */
 #include "core/tree/choice.h"
 
+#include "core/tree/history.h"
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
 #include "core/tree/store.h"
@@ -10,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether the step's metadata says how to build the model. Where there is no file, nothing is opened. */
-static bool step_has_config(struct ck_tree *tree, struct node *tag, uint64_t step)
+/* What the step's metadata says: node_has_config, node_has_score. Where there is no file, nothing is opened. */
+static bool step_has(struct ck_tree *tree, struct node *tag, uint64_t step,
+		     bool (*node_has)(struct ck_tree *tree, struct node *n))
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = step };
 	struct node *n;
-	bool has = node_of_stored(tree, tag, NODE_META, &name, &n, NULL, NULL) == CK_OK && node_has_config(tree, n);
+	bool has = node_of_stored(tree, tag, NODE_META, &name, &n, NULL, NULL) == CK_OK && node_has(tree, n);
 
 	if (n)
 		node_put(tree, n, 1);
@@ -51,7 +53,7 @@ static int choose_step(struct ck_tree *tree, struct node *tag, uint64_t *step, e
 		return rc;
 	for (size_t i = count; i-- > 0 && *choice == CHOICE_NONE;) {
 		*step = steps[i];
-		if (step_has_config(tree, tag, *step) && step_opens(tree, tag, *step))
+		if (step_has(tree, tag, *step, node_has_config) && step_opens(tree, tag, *step))
 			*choice = CHOICE_LOADS;
 	}
 	for (size_t i = count; i-- > 0 && *choice == CHOICE_NONE;) {
@@ -69,6 +71,55 @@ int tree_latest(struct ck_tree *tree, struct node *tag, uint64_t *step, struct c
 	int rc = choose_step(tree, tag, step, &choice, err);
 
 	return rc || choice ? rc : ck_fail(err, CK_ERR_NOENT, "no step that opens");
+}
+
+int tree_best(struct ck_tree *tree, struct node *tag, uint64_t *step, struct ck_error *err)
+{
+	enum choice choice = CHOICE_LOADS;
+	struct history_score score;
+	uint64_t latest;
+	uint32_t local;
+	int rc = tree_history_local(tree, tag, &local, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; tree_history_score(tree, tag, i, &score); i++) {
+		/* Behind those that have a configuration: they count only where latest names such a one, too. */
+		if (!score.has_config && choice == CHOICE_LOADS) {
+			rc = choose_step(tree, tag, &latest, &choice, err);
+			if (rc || choice == CHOICE_LOADS)
+				return rc ? rc : ck_fail(err, CK_ERR_NOENT, "no step that loads has a val_bpb");
+		}
+		*step = score.step;
+		if (step_opens(tree, tag, *step))
+			return CK_OK;
+	}
+	return ck_fail(err, CK_ERR_NOENT, "no step that opens has a val_bpb");
+}
+
+/* Of so many steps before the latest a listing looks at the metadata. */
+#define LOOK_BACK 8
+
+bool tree_shows_best(struct ck_tree *tree, struct node *tag, uint64_t latest)
+{
+	bool read, scored, shows = step_has(tree, tag, latest, node_has_score);
+	uint64_t *steps, best;
+	size_t count, i;
+
+	if (shows)
+		return true;
+	tree_history_known(tree, tag, &read, &scored);
+	if (read)
+		return scored && tree_best(tree, tag, &best, NULL) == CK_OK;
+	if (ck_store_steps(tag->path, &steps, &count, NULL))
+		return false;
+	for (i = count; i > 0 && steps[i - 1] >= latest; i--)
+		;
+	for (size_t n = 0; i > 0 && n < LOOK_BACK && !shows; i--, n++)
+		shows = step_has(tree, tag, steps[i - 1], node_has_score) &&
+			step_has(tree, tag, steps[i - 1], node_has_config) && step_opens(tree, tag, steps[i - 1]);
+	free(steps);
+	return shows;
 }
 
 static enum choice choice_of_tag(struct ck_tree *tree, struct node *source, const char *name)
@@ -127,7 +178,7 @@ int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, s
 	} else if (n->type == NODE_SOURCE) {
 		rc = tree_largest(tree, n, name, err);
 	} else {
-		rc = tree_latest(tree, n, &step, err);
+		rc = local_of(ino) == LOCAL_BEST ? tree_best(tree, n, &step, err) : tree_latest(tree, n, &step, err);
 		if (!rc)
 			ck_step_format(step, name, sizeof(name));
 	}

@@ -8,6 +8,7 @@
 #include "core/tree/contain.h"
 #include "core/tree/cut.h"
 #include "core/tree/form.h"
+#include "core/tree/history.h"
 #include "core/tree/hub.h"
 #include "core/tree/joined.h"
 #include "core/tree/key.h"
@@ -155,10 +156,28 @@ static int list_native(struct ck_tree *tree, struct node *tag, struct ck_dir *di
 	return rc;
 }
 
+/* What all steps together give. The attributes of the last two cost a look at the metadata of each step. */
+static int list_of_steps(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	bool read, scored;
+	uint64_t latest;
+	int rc = CK_OK;
+
+	if (tree_latest(tree, tag, &latest, NULL) == CK_OK) {
+		rc = add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
+		if (!rc && tree_shows_best(tree, tag, latest))
+			rc = add(dir, "best", ino_of(tag, LOCAL_BEST), S_IFLNK, false, err);
+	}
+	if (!rc)
+		rc = add(dir, "history.tsv", ino_of(tag, tree_history_known(tree, tag, &read, &scored)), S_IFREG, false,
+			 err);
+	return rc;
+}
+
 static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
 {
 	char path[PATH_MAX], text[64];
-	uint64_t *steps, latest;
+	uint64_t *steps;
 	struct node_key key;
 	size_t count;
 	int rc = ck_store_steps(tag->path, &steps, &count, err);
@@ -174,8 +193,8 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 	free(steps);
 	if (!rc && tree->options.native)
 		rc = list_native(tree, tag, dir, err);
-	if (!rc && tree_latest(tree, tag, &latest, NULL) == CK_OK)
-		rc = add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
+	if (!rc && count > 0)
+		rc = list_of_steps(tree, tag, dir, err);
 	return rc;
 }
 

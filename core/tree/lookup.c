@@ -8,6 +8,7 @@
 #include "core/tree/contain.h"
 #include "core/tree/cut.h"
 #include "core/tree/form.h"
+#include "core/tree/history.h"
 #include "core/tree/hub.h"
 #include "core/tree/joined.h"
 #include "core/tree/key.h"
@@ -131,14 +132,18 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 		rc = key_of_stored(tree, tag, NODE_NATIVE, &native, path, &key, err);
 		return rc ? rc : get_child(tree, &key, child, err);
 	}
-	if (strcmp(name, "latest") != 0)
-		return not_found(err);
-	rc = tree_latest(tree, tag, &step, err);
-	if (rc)
-		return rc;
-	*child = node_ref(tree, tag);
-	*local = LOCAL_LINK;
-	return CK_OK;
+	if (strcmp(name, "latest") == 0) {
+		*local = LOCAL_LINK;
+		rc = tree_latest(tree, tag, &step, err);
+	} else if (strcmp(name, "best") == 0) {
+		*local = LOCAL_BEST;
+		rc = tree_best(tree, tag, &step, err);
+	} else {
+		rc = strcmp(name, "history.tsv") == 0 ? tree_history_local(tree, tag, local, err) : not_found(err);
+	}
+	if (!rc)
+		*child = node_ref(tree, tag);
+	return rc;
 }
 
 /* Whether the loaded node shows LOCAL: an .error file exactly when it can't be shown. */

@@ -13,7 +13,7 @@ struct node *node_find(struct ck_tree *tree, ck_ino ino);
 void node_put(struct ck_tree *tree, struct node *n, uint64_t count);
 struct node *node_root(struct ck_tree *tree, const struct node_key *key);
 void node_table_free(struct ck_tree *tree);
-/* One more reference to N: for a further name of the node itself (latest, largest, optim). Returns N. */
+/* One more reference to N: for a further name of the node itself (latest, largest, optim, history.tsv). Returns N. */
 struct node *node_ref(struct ck_tree *tree, struct node *n);
 
 /* Drops the contents that nobody uses and nobody has asked for in MS milliseconds; how many. */

@@ -183,28 +183,25 @@ static int load_text(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	n->memory = sizeof(*n) + (size_t)ck_view_size(view);
 	n->text = view;
 	n->has_config = info.has_config;
+	n->has_score = info.has_score;
 	return CK_OK;
 }
 
 #define YOUNG_NS INT64_C(2000000000)
 
-static bool is_young(const struct ck_ident *ident, int64_t now)
-{
-	int64_t age;
-
-	/* A time in the future tells nothing about the age. */
-	return ident->ino && !__builtin_sub_overflow(now, ident->mtime_ns, &age) && age > -YOUNG_NS && age < YOUNG_NS;
-}
-
-bool node_is_young(const struct node *n)
+bool ident_is_young(const struct ck_ident *ident)
 {
 	struct timespec t;
-	int64_t now;
+	int64_t age;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &t);
-	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-	return is_young(&n->ident, now) || is_young(&n->meta, now);
+	/* A time in the future tells nothing about the age. */
+	return ident->ino &&
+	       !__builtin_sub_overflow((int64_t)t.tv_sec * 1000000000 + t.tv_nsec, ident->mtime_ns, &age) &&
+	       age > -YOUNG_NS && age < YOUNG_NS;
 }
+
+bool node_is_young(const struct node *n) { return ident_is_young(&n->ident) || ident_is_young(&n->meta); }
 
 /* Whether loading costs memory, and what is loaded may be found bad. What is made of other nodes' contents costs
    little, and must not wait for a turn: those may need it. */
@@ -227,8 +224,7 @@ static int load(struct ck_tree *tree, struct node *n, struct ck_error *err)
 	return rc;
 }
 
-/* Waits, with the lock held, until some load is over. CK_ERR_SYS EINTR: the program that asked has given up. */
-static int wait_for_load(struct ck_tree *tree, struct ck_error *err)
+int tree_wait(struct ck_tree *tree, struct ck_error *err)
 {
 	struct timespec until;
 
@@ -381,7 +377,7 @@ static int load_beside(struct ck_tree *tree, struct node *n, struct ck_error *er
 		pthread_detach(thread);
 	}
 	while (!job->over && !rc)
-		rc = wait_for_load(tree, err);
+		rc = tree_wait(tree, err);
 	if (!job->over) {
 		job->left = true;
 		return rc;
@@ -411,7 +407,7 @@ static int ensure_loaded(struct ck_tree *tree, struct node *n, struct ck_error *
 		}
 		if (!loads && n->state != LOAD_RUNNING)
 			break;
-		rc = wait_for_load(tree, err);
+		rc = tree_wait(tree, err);
 		if (rc)
 			return rc;
 	}
@@ -446,15 +442,19 @@ int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct
 	return rc;
 }
 
-bool node_has_config(struct ck_tree *tree, struct node *n)
+/* Whether the metadata of N can be read, and FLAG, which is then set, is true. */
+static bool has(struct ck_tree *tree, struct node *n, const bool *flag)
 {
-	bool has;
+	bool is;
 
 	pthread_mutex_lock(&tree->lock);
-	has = ensure_loaded(tree, n, NULL) == CK_OK && n->has_config;
+	is = ensure_loaded(tree, n, NULL) == CK_OK && *flag;
 	pthread_mutex_unlock(&tree->lock);
-	return has;
+	return is;
 }
+
+bool node_has_config(struct ck_tree *tree, struct node *n) { return has(tree, n, &n->has_config); }
+bool node_has_score(struct ck_tree *tree, struct node *n) { return has(tree, n, &n->has_score); }
 
 static int load_once(struct ck_tree *tree, struct node *n, struct ck_checkpoint **checkpoint, struct ck_error *err)
 {

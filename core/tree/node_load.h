@@ -13,6 +13,8 @@ int node_checkpoint(struct ck_tree *tree, struct node *n, struct ck_checkpoint *
 int node_text(struct ck_tree *tree, struct node *n, struct ck_view **out, struct ck_error *err);
 /* Whether nanochat could build a model by the metadata of a META node. */
 bool node_has_config(struct ck_tree *tree, struct node *n);
+/* Whether it has a val_bpb or a val_loss, for the choice of the best step. */
+bool node_has_score(struct ck_tree *tree, struct node *n);
 /*
  * Whether the node's stored file is young: it changed so lately that a write which has moved its
  * mtime may still be moving bytes (a long write, one by mmap, the next one within a tick of the
@@ -20,6 +22,8 @@ bool node_has_config(struct ck_tree *tree, struct node *n);
  * once the file is older.
  */
 bool node_is_young(const struct node *n);
+/* The same of any file. */
+bool ident_is_young(const struct ck_ident *ident);
 /* Whether an error is about the stored file's bytes or permissions (an .error file shows it), not
    about this moment (ENOMEM, EMFILE). */
 bool node_error_is_shown(const struct ck_error *err);
@@ -33,6 +37,9 @@ bool node_error_is_shown(const struct ck_error *err);
 int node_of_stored(struct ck_tree *tree, const struct node *step, enum node_type type,
 		   const struct ck_file_name *name, struct node **out, struct ck_checkpoint **checkpoint,
 		   struct ck_error *err);
+/* Waits, with the lock held, until some load is over, or for a moment: one look at the store goes on in a thread of its
+   own, as loads do. CK_ERR_SYS EINTR: the program that asked has given up. */
+int tree_wait(struct ck_tree *tree, struct ck_error *err);
 /* How often the store may replace a file between two looks at it before we give up. */
 #define STALE_TRIES 8
 

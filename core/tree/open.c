@@ -4,6 +4,7 @@
 #include "core/pt/forms.h"
 #include "core/tree/contain.h"
 #include "core/tree/form.h"
+#include "core/tree/history.h"
 #include "core/tree/joined.h"
 #include "core/tree/node_load.h"
 
@@ -121,6 +122,11 @@ int ck_tree_open(struct ck_tree *tree, ck_ino ino, struct ck_view **out, bool *k
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
+	/* Another text is another inode. */
+	if (n->type == NODE_TAG && local >= LOCAL_HISTORY) {
+		*keep = true;
+		return tree_history_open(tree, n, local, out, err);
+	}
 	*keep = keeps_pages(tree, n, local);
 	switch (n->type) {
 	case NODE_FILE: case NODE_NATIVE: case NODE_HUB:

@@ -1,6 +1,6 @@
 /*
  * private - the structs of the tree, for the files of this folder. Functions are in the headers beside it, from the
- * bottom: contain.h, key.h, node.h, node_load.h, form.h, choice.h, count.h, attr.h.
+ * bottom: contain.h, key.h, node.h, node_load.h, history_read.h, history.h, form.h, choice.h, count.h, attr.h.
  */
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H
@@ -45,6 +45,9 @@ enum local {
 	LOCAL_SELF = 1,
 	/* SOURCE: largest; TAG: latest; BASE: + its place in ck_sources, nanochat's name for it */
 	LOCAL_LINK = 2,
+	LOCAL_BEST = 3,         /* TAG */
+	/* TAG: history.tsv, + a number that is another one where its text is another (history.h); to LOCAL_END */
+	LOCAL_HISTORY = 4,
 	LOCAL_OPTIM = 2,        /* STEP: the directory optim/ */
 	LOCAL_ERROR = 2,        /* META, MODEL, OPTIM: the .error file */
 	LOCAL_OUTLINE = 3,      /* these in the order of a step's listing */
@@ -94,7 +97,7 @@ struct node {
 	int64_t seen_ms;                /* when (monotonic clock) */
 	struct ck_checkpoint *checkpoint;       /* READY: MODEL, OPTIM */
 	struct ck_view *text;           /* READY: META; FILE, NATIVE: the bytes */
-	bool has_config;                /* READY, META: see meta.h */
+	bool has_config, has_score;     /* READY, META: see meta.h */
 	struct ck_error *error;         /* FAILED */
 	size_t memory;                  /* of the content */
 	int64_t used_ms;                /* when that was last asked for (monotonic clock) */
@@ -133,6 +136,9 @@ struct ck_tree {
 	} sharded;
 	/* With options.ranks: the steps that had no shard when they were first looked at (cut.h); under LOCK. */
 	struct ck_coming *coming;
+	/* What was read of the metadata of tags (history.h), the one that was asked for last first. */
+	struct history *histories;
+	uint32_t next_history;          /* the number of the text of one that is made now */
 };
 
 /* The cache of contents keeps at most so many that nobody uses, and so much memory, for so long. */

@@ -5,6 +5,7 @@
 #include "core/base/hash.h"
 #include "core/base/keyname.h"
 #include "core/tree/cut.h"
+#include "core/tree/history.h"
 #include "core/tree/joined.h"
 #include "core/tree/node.h"
 #include "core/tree/private.h"
@@ -55,6 +56,7 @@ void ck_tree_free(struct ck_tree *tree)
 	node_wait_for_threads(tree);
 	node_table_free(tree);
 	tree_forget_coming(tree);
+	tree_history_free(tree);
 	free(tree->sharded.tag);
 	free(tree->sharded.shards);
 	pthread_cond_destroy(&tree->loaded);

@@ -46,7 +46,7 @@ void ck_tree_forget(struct ck_tree *tree, ck_ino ino, uint64_t count);
 
 int ck_tree_getattr(struct ck_tree *tree, ck_ino ino, struct ck_attr *out, struct ck_error *err);
 
-/* The target of latest or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
+/* The target of latest, best or largest, NUL-terminated. CK_ERR_NOENT when there is nothing to name any
    more. */
 int ck_tree_readlink(struct ck_tree *tree, ck_ino ino, char *buf, size_t size, struct ck_error *err);
 

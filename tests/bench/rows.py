@@ -209,6 +209,26 @@ def find(bench):
         bench.add(name, "ms", ours, theirs, "the store", memory)
 
 
+METAS = "import json, os, sys\nfor n in os.listdir(sys.argv[1]):\n if n[:5] == 'meta_': json.load(open(os.path.join(sys.argv[1], n)))"
+
+
+@group
+def metadata(bench):
+    """The table of a tag of 10,000 steps, against Python reading as many metadata files."""
+    count, memory = 1000 if bench.options.quick else 10_000, []
+    store = bench.make("steps", stores.steps, count)
+    table = os.path.join("base", "d1", "history.tsv")
+
+    def theirs_once():
+        return milliseconds(sys.executable, "-c", METAS, os.path.join(store, "base_checkpoints", "d1"))
+
+    ours, theirs = bench.turns(lambda: fresh(bench, store, memory, ("cat",), table), theirs_once)
+    bench.add("history.tsv of %d steps, the first in a fresh mount" % count, "ms", ours, theirs, "json.load", memory)
+    with ckptfs(bench, store) as m:
+        ours, theirs = bench.turns(lambda: (time.sleep(0.6), milliseconds("cat", m.path(table)))[1], theirs_once)
+        bench.add("history.tsv of %d steps, again" % count, "ms", ours[1:] or ours, theirs, "json.load", m.memory())
+
+
 def publish(parent, source, step, fsync):
     """Copies the tensors and then the metadata of SOURCE into a new directory; fsyncs what FSYNC names."""
     directory = os.path.join(parent, "%06d" % step)

@@ -8,6 +8,7 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "oracle"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "gen"))
 import handmade  # noqa: E402
+import history  # noqa: E402
 import make_big  # noqa: E402
 
 EMBED = 768
@@ -98,6 +99,14 @@ def forest(root, tags, steps):
         for s in range(steps):
             os.link(small, os.path.join(tag, "model_%06d.pt" % (s + 1)))
             os.link(meta, os.path.join(tag, "meta_%06d.json" % (s + 1)))
+
+
+def steps(root, count):
+    """One tag of COUNT steps of one small checkpoint, each with metadata of its own as nanochat's base_train writes it."""
+    small = os.path.join(root, "small.pt")
+    os.makedirs(root)
+    handmade.write(small, {"w": handmade.tensor(0, (4,))}, {"0": b"\0" * 16})
+    history.many(os.path.join(root, "base_checkpoints", "d1"), count, small)
 
 
 def plain(directory, count):

@@ -118,7 +118,7 @@ drafts_of() { (cd "$1" && find 0000[1-9]* -type d -printf '%p/\n' -o -printf '%p
 	find "$S" -printf '%p %T@ %C@ %s\n' | sort >"$BATS_TEST_TMPDIR/before"
 	mount_store "$S" -o ro
 	tag=$MNT/base/d12
-	lists "$tag" "000001 000002 000010 000011.partial latest"
+	lists "$tag" "000001 000002 000010 000011.partial history.tsv latest"
 	[[ $(drafts_of "$tag"; cat "$tag/000002/optim/rank1/"*) == "$want" ]] || { drafts_of "$tag"; echo "$want"; return 1; }
 	grep -q meta.json "$tag/000010/DRAFT.error"
 	[[ $(readlink "$tag/latest") == 000002 ]]
@@ -143,5 +143,5 @@ drafts_of() { (cd "$1" && find 0000[1-9]* -type d -printf '%p/\n' -o -printf '%p
 	within 1150 cmp "$ro/000001/model/lm_head.weight.npy" "$ro/000010/model/lm_head.weight.npy"
 	echo '{"step": 10}' >"$MNT/base/d12/000010/meta.json"
 	within 1150 test -f "$ro/000010/model.pt"
-	lists "$ro" "000001 000010 latest"
+	lists "$ro" "000001 000010 history.tsv latest"
 }

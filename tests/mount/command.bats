@@ -84,7 +84,7 @@ background() {
 	MOUNTS=("$BATS_TEST_TMPDIR/m") PIDS=("$DAEMON") LOGS=(/dev/null) ADOPTED=(yes)
 	[[ $status -eq 0 ]]
 	cd /
-	lists "$BATS_TEST_TMPDIR/m/base/d12" "000001 latest"
+	lists "$BATS_TEST_TMPDIR/m/base/d12" "000001 history.tsv latest"
 	lists "$BATS_TEST_TMPDIR/m/base/d12/latest/model" "lm_head.weight.npy transformer.wte.weight.npy"
 }
 
@@ -182,7 +182,7 @@ with zipfile.ZipFile(sys.argv[1]) as old, zipfile.ZipFile(sys.argv[2], "w", zipf
 		ls "$1/m/base/d12"
 		umount "$1/m"
 		ls "$1/m"'
-	[[ $status -eq 0 && ${lines[*]} == "000001 latest meta_000001.json model_000001.pt" ]] || { echo "$output"; return 1; }
+	[[ $status -eq 0 && ${lines[*]} == "000001 history.tsv latest meta_000001.json model_000001.pt" ]] || { echo "$output"; return 1; }
 }
 
 @test "in place: mount -t fuse.ckptfs, and a line of /etc/fstab" {
@@ -316,7 +316,7 @@ quiet() {
 	quiet "$d/hub"
 	[[ $TOP == "largest other run1 " ]]
 	quiet "$d/hub/run1"
-	[[ $TOP == "000650 latest " ]]
+	[[ $TOP == "000650 history.tsv latest " ]]
 	quiet "$d/shards"
 	[[ -z $TOP ]]
 }
@@ -344,7 +344,7 @@ quiet() {
 	noted level=tag
 	[[ $TOP == "base rl sft " ]]
 	quiet -o level=tag
-	[[ $TOP == "000001 latest " ]]
+	[[ $TOP == "000001 history.tsv latest " ]]
 }
 
 @test "STORE and MOUNTPOINT swapped, and a store alone, are told from a directory that holds something" {

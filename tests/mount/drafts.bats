@@ -28,7 +28,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/000600.partial"
 	"$PYTHON" "$ORACLE/posix_written.py" "$TAG/000601/model"
 	rmdir "$TAG/000600" "$TAG/000600.partial" "$TAG/000601/model" "$TAG/000601"
-	lists "$TAG" "000500 001000 latest"
+	lists "$TAG" "000500 001000 history.tsv latest"
 	[[ -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name writers) ]] || { find "$STORED/.ckptfs"; return 1; }
 }
 
@@ -189,7 +189,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	[[ -n $(find "$STORED/.ckptfs/staged" -type f) ]]
 	writable
 	# The shell closed the file once: what it had then was beside its place.
-	lists "$TAG" "000500 000600 000700.partial 001000 latest model_000900.pt.rejected"
+	lists "$TAG" "000500 000600 000700.partial 001000 history.tsv latest model_000900.pt.rejected"
 	rm "$TAG/model_000900.pt.rejected"
 	[[ -z $(find "$STORED/.ckptfs" -path '*staged/*') && ! -e $STORED/model_000900.pt ]]
 	(cd "$TAG" && cut -d' ' -f3 "$BATS_TEST_TMPDIR/before" | xargs cksum --) | cmp - "$BATS_TEST_TMPDIR/before"
@@ -197,7 +197,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	writable
 	cp "$TAG/000500/meta.json" "$TAG/000600/"
 	mv "$TAG/000700.partial" "$TAG/000700"
-	lists "$TAG" "000500 000600 000700 001000 latest"
+	lists "$TAG" "000500 000600 000700 001000 history.tsv latest"
 	cmp <(in_order "$TAG/000500/model") <(in_order "$TAG/000600/model")
 	[[ -f $STORED/model_000600.pt && -f $STORED/model_000700.pt ]]
 }
@@ -242,7 +242,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	mv -T "$TAG/000702.partial" "$TAG/000703"
 	[[ ! -e $STORED/model_000703.pt ]]
 	rm -r "$TAG/000600"
-	lists "$TAG" "000500 000703 001000 latest"
+	lists "$TAG" "000500 000703 001000 history.tsv latest"
 	sync "$TAG/000703"
 	cmp <(in_order "$TAG/000500/model") <(in_order "$TAG/000703/model")
 	[[ -f $STORED/model_000703.pt && -z $(find "$STORED/.ckptfs" -mindepth 1 ! -name writers) ]]
@@ -269,7 +269,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	}
 	unmount 0
 	writable
-	lists "$TAG" "000500 000600 000600.partial 001000 latest"
+	lists "$TAG" "000500 000600 000600.partial 001000 history.tsv latest"
 	[[ -f $TAG/000600/model.pt && -d $TAG/000600.partial/model ]]
 	[[ -f $TAG/000600.partial/meta.json ]] || cp "$TAG/000500/meta.json" "$TAG/000600.partial/"
 	refuses "File exists" mv -T "$TAG/000600.partial" "$TAG/000600"
@@ -422,5 +422,5 @@ for d, _, _ in os.walk(sys.argv[1]):
 	END
 	refuses "to a subdirectory of itself" mv -T "$tag/000009" "$tag/650"
 	within 2000 grep -q "/d12: 650: .*: 000650\$" "$LOG"
-	lists "$tag" "000009 000500 001000 latest"
+	lists "$tag" "000009 000500 001000 history.tsv latest"
 }

@@ -264,8 +264,10 @@ bound() {
 
 @test "README: the recipes for comparing" {
 	kitchen
-	follow "val_bpb of each step"
-	[[ $output == $'500\t'*$'\n1000\t'* && ${#lines[@]} -eq 2 ]]
+	follow "How a run went"
+	[[ $output == $'step\tval_bpb\tsmooth_train_loss\tstate\n500\t1.2075\t3.21\tok\n1000\t'*$'\n1500\t'*$'\n000500' ]]
+	follow "The same in NumPy"
+	[[ $output == "500 [1.2075 1.2075 1.2075]" ]]
 	recipe "Which tensors changed"
 	run -1 bash "$BATS_TEST_TMPDIR/recipe"
 	echo "$output"

@@ -181,7 +181,7 @@ big_store() {
 	cmp "$MNT/base/d12/000002/model.pt" "$store/base_checkpoints/d12/model_000002.pt"
 	[[ $(readlink "$MNT/base/d12/latest") == 000002 ]]
 	refuses "No space left" cp "$MNT/base/d12/000001/model.pt" "$MNT/base/d12/model_000003.pt"
-	lists "$MNT/base/d12" "000001 000002 latest"
+	lists "$MNT/base/d12" "000001 000002 history.tsv latest"
 }
 
 @test "permissions that are taken away and given back, to a daemon that obeys them" {

@@ -23,7 +23,7 @@ gone() { [[ ! -e $1 ]]; }
 	small_pt "$BATS_TEST_TMPDIR/model_000003.pt"
 	cp "$BATS_TEST_TMPDIR"/m*_000003.* "$D12"
 	within $SECOND points "$MNT/base/d12/latest" 000003
-	within 50 lists "$MNT/base/d12" "000001 000002 000003 latest"
+	within 50 lists "$MNT/base/d12" "000001 000002 000003 history.tsv latest"
 	lists "$MNT/base/d12/000003/model" "lm_head.weight.npy transformer.wte.weight.npy"
 	within $SECOND cmp "$MNT/base/d12/model_000003.pt" "$D12/model_000003.pt"
 }
@@ -51,7 +51,7 @@ gone() { [[ ! -e $1 ]]; }
 	rm "$D12"/*_000002.*
 	within $SECOND points "$MNT/base/d12/latest" 000001
 	within $SECOND gone "$MNT/base/d12/000002"
-	lists "$MNT/base/d12" "000001 latest"
+	lists "$MNT/base/d12" "000001 history.tsv latest"
 }
 
 @test "a replaced model shows its new tensors, size and inode number" {
@@ -111,10 +111,10 @@ gone() { [[ ! -e $1 ]]; }
 	"$PYTHON" - "$MNT/base/d12" "$D12" <<-'END'
 		import os, shutil, sys, time
 		fd = os.open(sys.argv[1], os.O_RDONLY)
-		assert sorted(os.listdir(fd)) == ["000001", "000002", "latest"], os.listdir(fd)
+		assert sorted(os.listdir(fd)) == ["000001", "000002", "history.tsv", "latest"], os.listdir(fd)
 		shutil.copy(sys.argv[2] + "/model_000001.pt", sys.argv[2] + "/model_000007.pt")
 		time.sleep(1.1)
 		os.lseek(fd, 0, 0)
-		assert sorted(os.listdir(fd)) == ["000001", "000002", "000007", "latest"], os.listdir(fd)
+		assert sorted(os.listdir(fd)) == ["000001", "000002", "000007", "history.tsv", "latest"], os.listdir(fd)
 	END
 }

@@ -163,7 +163,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	mkdir "$TAG/001000/optim/rank9"
 	rm "$TAG/model_001000.pt"
 	[[ -z $(find "$STORED" -name '*001000*') ]]
-	within 1100 lists "$TAG" "000500 latest meta_000500.json model_000500.pt optim_000500_rank0.pt"
+	within 1100 lists "$TAG" "000500 best history.tsv latest meta_000500.json model_000500.pt optim_000500_rank0.pt"
 	[[ $(readlink "$TAG/latest") == 000500 ]]
 }
 
@@ -221,7 +221,7 @@ nothing_staged() { [[ -z $(find "$1/.ckptfs" -type f ! -name writers 2>/dev/null
 	writable
 	local name
 	for name in 600 000600.partial latest best history.tsv .trash .ckptfs; do
-		[[ $name == latest ]] || refuses "Operation not permitted" touch "$TAG/$name"
+		[[ $name == @(latest|best) ]] || refuses "Operation not permitted" touch "$TAG/$name"
 		echo mine >"$TAG/x"
 		run ! mv -T "$TAG/x" "$TAG/$name"
 		[[ $(<"$TAG/x") == mine ]]

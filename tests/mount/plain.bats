@@ -26,7 +26,7 @@ writable() {
 		rm "$MNT/base/$name"
 		[[ ! -e $STORE/base_checkpoints/$name ]]
 	done
-	lists "$TAG" "000500 001000 latest"
+	lists "$TAG" "000500 001000 best history.tsv latest"
 	echo theirs >"$STORED/fork.txt"
 	within 1100 test -e "$TAG/fork.txt"
 	[[ $(<"$TAG/fork.txt") == theirs ]]
@@ -52,7 +52,7 @@ writable() {
 	done
 	sed -i 's/"step": 500/"step": 501/' "$TAG/meta_000500.json"
 	grep -q '"step": 501' "$STORED/meta_000500.json"
-	lists "$TAG" "000500 001000 latest sub"
+	lists "$TAG" "000500 001000 best history.tsv latest sub"
 }
 
 @test "POSIX behaviour of ordinary directories, call by call: in a tag, in a checkpoints directory, deep in them" {

@@ -21,12 +21,12 @@ load ../lib/helpers
 	lists "$MNT" "base rl sft"
 	lists "$MNT/base" "d12 d12_long d20 largest"
 	[[ $(readlink "$MNT/base/largest") == d20 ]]
-	lists "$MNT/base/d12" "000500 001000 latest"
+	lists "$MNT/base/d12" "000500 001000 best history.tsv latest"
 	[[ $(readlink "$MNT/base/d12/latest") == 001000 ]]
 	lists "$MNT/base/d12/latest/optim" "all.error rank0 rank0.json rank0.pt rank0.raw rank0.safetensors rank0.tsv rank1 rank1.json rank1.pt rank1.raw rank1.safetensors rank1.tsv"
 	lists "$MNT/base/largest/latest" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
-	lists "$MNT/sft/d12" "000300 latest"
-	lists "$MNT/rl/largest" "000060 latest"
+	lists "$MNT/sft/d12" "000300 best history.tsv latest"
+	lists "$MNT/rl/largest" "000060 history.tsv latest"
 }
 
 @test "a step directory holds every entry of the contract" {
@@ -74,7 +74,7 @@ in_step_order() {
 	small_pt "$tag"/model_{000000,000500,1000000,0000501,502,000503_backup,000504.partial,-00505,+00506}.pt "$tag"/model_000507.pt.tmp
 	mkdir "$tag"/model_000508.pt.d
 	mount_store "$BATS_TEST_TMPDIR/s"
-	lists "$MNT/base/d12" "$({ echo 000000 000500 1000000 latest; ls "$tag"; } | tr ' ' '\n' | grep -vxE '(model|meta)_(000000|000500|1000000)\..*' | sort | tr '\n' ' ' | sed 's/ $//')"
+	lists "$MNT/base/d12" "$({ echo 000000 000500 1000000 history.tsv latest; ls "$tag"; } | tr ' ' '\n' | grep -vxE '(model|meta)_(000000|000500|1000000)\..*' | sort | tr '\n' ' ' | sed 's/ $//')"
 	[[ $(readlink "$MNT/base/d12/latest") == 1000000 ]]
 	local name
 	for name in 000501 501 0500 0000500 1e6 01000000; do
@@ -89,7 +89,7 @@ in_step_order() {
 	mount_store "$BATS_TEST_TMPDIR/s"
 	lists "$MNT/base" ".cache README.md d4 dangling empty largest linked"
 	[[ $(readlink "$MNT/base/largest") == d4 && $(readlink "$MNT/base/dangling") == nowhere ]]
-	lists "$MNT/base/linked" "000002 latest"
+	lists "$MNT/base/linked" "000002 history.tsv latest"
 	[[ -z $(names "$MNT/base/empty") ]]
 }
 
@@ -148,7 +148,7 @@ largest() {
 	: >"$tag/model_000004.pt"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	[[ $(readlink "$MNT/base/d12/latest") == 000002 ]]
-	lists "$MNT/base/d12" "000001 000002 000003 000004 latest"
+	lists "$MNT/base/d12" "000001 000002 000003 000004 history.tsv latest"
 	is_error "$MNT/base/d12/000003/model.error" model_000003.pt
 	is_error "$MNT/base/d12/000004/model.error" model_000004.pt
 }
@@ -175,7 +175,7 @@ loadable() {
 	echo '{"model_config": null}' >"$tag/meta_000007.json"
 	mount_store "$BATS_TEST_TMPDIR/s"
 	[[ $(readlink "$MNT/base/d12/latest") == 000001 ]]
-	lists "$MNT/base/d12" "000001 000002 000003 000004 000005 000006 000007 latest"
+	lists "$MNT/base/d12" "000001 000002 000003 000004 000005 000006 000007 history.tsv latest"
 	# The better one comes and goes.
 	echo '{"model_config": {"n_layer": 0}}' >"$tag/meta_000004.json"
 	within 1150 eval '[[ $(readlink "$MNT/base/d12/latest") == 000004 ]]'
@@ -224,7 +224,7 @@ loadable() {
 	for name in model_000500.pt meta_000500.json optim_000500_rank0.pt optim_001000_rank1.pt; do
 		cmp "$MNT/base/d12/$name" "$store/base_checkpoints/d12/$name"
 	done
-	lists "$MNT/base/d12" "000500 001000 latest"
+	lists "$MNT/base/d12" "000500 001000 best history.tsv latest"
 	for name in model_000501.pt model_500.pt meta_500.json optim_000500_rank1.pt optim_000500_rank00.pt model_000500; do
 		refuses "No such file" stat "$MNT/base/d12/$name"
 	done
@@ -235,7 +235,7 @@ loadable() {
 	local store
 	store=$(nanochat_store)
 	mount_store "$store" -o native
-	lists "$MNT/base/d12" "000500 001000 latest meta_000500.json meta_001000.json model_000500.pt model_001000.pt optim_000500_rank0.pt optim_001000_rank0.pt optim_001000_rank1.pt"
+	lists "$MNT/base/d12" "000500 001000 best history.tsv latest meta_000500.json meta_001000.json model_000500.pt model_001000.pt optim_000500_rank0.pt optim_001000_rank0.pt optim_001000_rank1.pt"
 	oracle choose load "$MNT/base" "$store/base_checkpoints"
 }
 
@@ -244,9 +244,9 @@ loadable() {
 	small_pt "$store"/base_checkpoints/d12/model_00000{1,2}.pt
 	mount_store "$store/base_checkpoints"
 	lists "$MNT" "d12 largest"
-	lists "$MNT/largest" "000001 000002 latest"
+	lists "$MNT/largest" "000001 000002 history.tsv latest"
 	mount_store "$store/base_checkpoints/d12"
-	lists "$MNT" "000001 000002 latest"
+	lists "$MNT" "000001 000002 history.tsv latest"
 	lists "$MNT/latest" "hf.error meta.json model model.pt model.raw model.safetensors model.tsv"
 	cmp "$MNT/model_000001.pt" "$store/base_checkpoints/d12/model_000001.pt"
 }
@@ -255,7 +255,7 @@ loadable() {
 	local store=$BATS_TEST_TMPDIR/s
 	small_pt "$store/base_checkpoints/d12/model_000001.pt"
 	mount_store "$store/base_checkpoints/d12" -o level=tag
-	lists "$MNT" "000001 latest"
+	lists "$MNT" "000001 history.tsv latest"
 	mount_store "$store/base_checkpoints" -o level=source
 	lists "$MNT" "d12 largest"
 	mount_store "$store" -o level=base

@@ -32,10 +32,10 @@ load ../lib/steps
 	cp -r "$TAG/000500/model" "$TAG/000500/meta.json" "$TAG/002000.partial/"
 	unpublished 002000
 	[[ $(readlink "$TAG/latest") == 001000 ]]
-	lists "$TAG" "000500 001000 002000.partial latest"
+	lists "$TAG" "000500 001000 002000.partial best history.tsv latest"
 	mv "$TAG/002000.partial" "$TAG/002000"
 	published 002000
-	lists "$TAG" "000500 001000 002000 latest"
+	lists "$TAG" "000500 001000 002000 best history.tsv latest"
 	within 1100 eval '[[ $(readlink "$TAG/latest") == 002000 ]]'
 }
 

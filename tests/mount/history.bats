@@ -1,0 +1,295 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2012,SC2016,SC2054,SC2034,SC2153,SC2154
+# TAG/history.tsv and TAG/best: what they say, by Python's json and csv modules; how fresh they are; what they read.
+
+load ../lib/helpers
+load ../lib/shims
+
+# tag_of COUNT - a store whose tag d12 has COUNT steps, 50 apart, of nanochat's metadata; $STORE, $TAG in the store.
+tag_of() {
+	small_pt "$BATS_TEST_TMPDIR/one/x.pt"
+	STORE=$BATS_TEST_TMPDIR/store TAG=$BATS_TEST_TMPDIR/store/base_checkpoints/d12
+	oracle history many "$TAG" "$1" "$BATS_TEST_TMPDIR/one/x.pt"
+	find "$TAG" -exec touch -h -d 2024-01-01 {} +
+	stat -c %s "$BATS_TEST_TMPDIR/one/x.pt" >"$STORE/good"
+}
+
+# meta STEP JSON - the step's metadata, put in place as a new file, long ago.
+meta() {
+	printf '%s' "$2" >"$TAG/.new"
+	touch -d 2024-01-01 "$TAG/.new"
+	mv "$TAG/.new" "$TAG/meta_$1.json"
+}
+
+# cell STEP COLUMN - of the table in the mount.
+cell() { awk -F'\t' -v s="$1" -v c="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == c) k = i } $1 == s { print $k }' "$MNT/base/d12/history.tsv"; }
+says() { [[ $(cell "$1" "$2") == "$3" ]]; }
+points() { [[ $(readlink "$MNT/base/d12/best") == "$1" ]]; }
+
+@test "table and best agree with Python over random metadata, torn, missing, and of other kinds, at the first look and the next" {
+	local seed
+	small_pt "$BATS_TEST_TMPDIR/one/x.pt"
+	for seed in 1 2 3; do
+		oracle history make "$BATS_TEST_TMPDIR/s$seed" "$seed" "$BATS_TEST_TMPDIR/one/x.pt"
+		mount_store "$BATS_TEST_TMPDIR/s$seed" -o ro
+		oracle history check "$BATS_TEST_TMPDIR/s$seed" "$MNT"
+		sleep 0.6
+		oracle history check "$BATS_TEST_TMPDIR/s$seed" "$MNT"
+	done
+}
+
+@test "what nanochat's own scripts wrote" {
+	need_torch
+	mount_store "$(nanochat_store)"
+	[[ $(readlink "$MNT/base/d12/best") == 000500 && $(readlink "$MNT/sft/d12/best") == 000300 ]]
+	refuses "No such file" readlink -v "$MNT/rl/d12/best"
+	lists "$MNT/rl/d12" "000060 history.tsv latest"
+	[[ $(cut -f 1-9 "$MNT/base/d12/history.tsv" | sed -n 2p) == $'500\t1.0372819481\t\tinf\t3.141592653589793\t0.30000000000000004\t524288\t262144000\t1' ]]
+	[[ $(cut -f 1-9,14 "$MNT/rl/d12/history.tsv" | sed -n 2p) == $'60\t\t\t\t\t\t\t\t\tok' ]]
+	cmp "$MNT/base/d12/best/model.pt" "$(nanochat_store)/base_checkpoints/d12/model_000500.pt"
+}
+
+@test "best: ties, NaN, val_loss, and what doesn't load" {
+	tag_of 5
+	mount_store "$STORE" -o ro
+	points 000250
+	meta 000100 '{"val_bpb": 0.25, "model_config": {}}'
+	meta 000200 '{"val_bpb": 0.25, "model_config": {}}'
+	within 1150 points 000100
+	meta 000100 '{"val_bpb": 0.25}'                                 # no model_config: nanochat can't load it
+	within 1150 points 000200
+	meta 000200 '{"val_bpb": NaN, "model_config": {}}'
+	within 1150 points 000250
+	meta 000150 '{"val_bpb": 0.1, "model_config": {}'              # torn
+	meta 000050 '{"val_loss": 0.1, "model_config": {}}'
+	within 1150 says 50 val_loss 0.1
+	points 000250
+	: >"$TAG/empty"
+	mv "$TAG/empty" "$TAG/model_000250.pt"
+	within 1150 points 000050                                      # the only one that loads has a val_loss alone
+	within 1150 says 250 state empty
+	says 150 state no-meta
+	for step in 000050 000100 000150 000200; do meta "$step" '{"val_bpb": 2, "step": 1}'; done
+	within 1150 says 200 val_bpb 2
+	points 000050                                                  # none has a model_config, as for latest
+	rm "$TAG"/meta_*
+	within 1150 eval '! readlink "$MNT/base/d12/best"'
+	lists "$MNT/base/d12" "000050 000100 000150 000200 000250 history.tsv latest"
+	rm "$TAG"/model_*
+	within 1150 eval '! ls "$MNT/base/d12/history.tsv"'
+	[[ -z $(ls "$MNT/base/d12") ]]
+}
+
+@test "a diverged run's listing has best, and its look at it reads a few files" {
+	tag_of 20
+	mount_store "$STORE" -o ro
+	for step in 000900 000950 001000; do meta "$step" '{"val_bpb": NaN, "model_config": {}}'; done
+	within 1150 eval '[[ $(ls "$MNT/base/d12") == *best* ]]'
+	points 000850
+}
+
+@test "a new step, a replaced file and a removed one show within a second" {
+	tag_of 3
+	mount_store "$STORE" -o ro
+	says 100 val_bpb 1.0
+	meta 000100 '{"val_bpb": 7.5, "model_config": {}, "mmlu_acc": 0.25}'
+	within 1150 says 100 val_bpb 7.5
+	says 100 mmlu_acc 0.25
+	says 150 mmlu_acc ""
+	ln "$TAG/model_000050.pt" "$TAG/model_1000000.pt"
+	within 1150 says 1000000 state no-meta
+	cp "$TAG/meta_000050.json" "$TAG/meta_1000000.json"
+	within 1150 says 1000000 state ok
+	echo 123456789 >"$TAG/optim_1000000_rank0.pt"
+	echo 123456789 >"$TAG/optim_1000000_rank1.pt"
+	within 1150 says 1000000 optim_bytes 20
+	says 1000000 ranks 2
+	rm "$TAG/model_000100.pt"
+	within 1150 says 100 state ""
+	printf '{"val_bpb": 0.125, "model_config": {"n_layer": 2}}' >"$TAG/meta_000050.json"  # in place
+	within 1150 says 50 val_bpb 0.125
+	oracle history check "$STORE" "$MNT"
+}
+
+@test "who has the table open reads the old one to its end, mapped or not; the new one is another file" {
+	tag_of 500
+	mount_store "$STORE" -o ro
+	"$PYTHON" - "$MNT/base/d12/history.tsv" "$TAG" <<-'END'
+		import mmap, os, sys, time
+		name, tag = sys.argv[1:]
+		f = open(name, "rb", buffering=0)
+		mapped = mmap.mmap(f.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+		old = f.read(5000)
+		before = os.fstat(f.fileno())
+		with open(name, "rb") as g:
+		    whole = g.read()
+		for n in range(50, 25001, 100):
+		    new = os.path.join(tag, ".new")
+		    with open(new, "w") as g:
+		        g.write('{"val_bpb": 0.5, "added": 1}')
+		    os.rename(new, os.path.join(tag, "meta_%06d.json" % n))
+		until = time.monotonic() + 10
+		while b"added" not in open(name, "rb").read(400):
+		    assert time.monotonic() < until
+		now = os.stat(name)
+		assert now.st_ino != before.st_ino and now.st_size != before.st_size, (before, now)
+		time.sleep(0.7)
+		assert os.fstat(f.fileno()).st_size == before.st_size == len(whole)
+		assert old + f.read() == whole and mapped[:] == whole
+		assert os.pread(f.fileno(), 10, len(whole)) == b""
+		assert b"\tadded" in open(name, "rb").read()
+	END
+}
+
+@test "size, mode, times, and numbers in the order of the tree, the same after a remount" {
+	tag_of 12
+	local first again
+	chmod 640 "$TAG/meta_000300.json"
+	mount_store "$STORE" -o ro
+	[[ $(stat -c '%a %h %F' "$MNT/base/d12/history.tsv") == "440 1 regular file" ]]
+	[[ $(stat -c %s "$MNT/base/d12/history.tsv") == $(wc -c <"$MNT/base/d12/history.tsv") ]]
+	[[ $(stat -c %y "$MNT/base/d12/history.tsv") == 2024-01-01* ]]
+	[[ $(stat -c '%A %s' "$MNT/base/d12/best") == "lrwxrwxrwx 6" ]]
+	first=$(stat -c '%i %n' "$MNT"/base/d12/{latest,best,history.tsv} | sed 's/ .*//')
+	[[ $first == "$(sort -n <<<"$first")" ]]
+	[[ $(ls -i "$MNT/base/d12" | awk '$2 == "history.tsv" { print $1 }') == "$(tail -n 1 <<<"$first")" ]]
+	unmount 0
+	mount_store "$STORE" -o ro
+	again=$(stat -c '%i %n' "$MNT"/base/d12/{latest,best,history.tsv} | sed 's/ .*//')
+	[[ $first == "$again" ]]
+	chmod 600 "$TAG/meta_000300.json"
+	within 1150 eval '[[ $(stat -c %a "$MNT/base/d12/history.tsv") == 400 ]]'
+}
+
+@test "the names are the mount's: not made, written, removed or given away, and in nobody's way" {
+	tag_of 3
+	mount_store "$STORE"
+	local d=$MNT/base/d12 name
+	refuses "File exists" mkdir "$d/best"
+	refuses "File exists" mkdir "$d/history.tsv"
+	for name in best history.tsv; do
+		refuses "Operation not permitted" rm -f "$d/$name"
+		refuses "Operation not permitted" mv "$d/$name" "$d/x"
+		[[ ! -e $TAG/$name ]]
+	done
+	refuses "Operation not permitted" cp /etc/hostname "$d/history.tsv"
+	refuses "Operation not permitted" truncate -s 0 "$d/history.tsv"
+	refuses "Operation not permitted" touch "$d/history.tsv"
+	# A copy has what the tag has; a new tag is empty, and goes again.
+	cp -r "$d" "$BATS_TEST_TMPDIR/copy"
+	cmp "$d/history.tsv" "$BATS_TEST_TMPDIR/copy/history.tsv"
+	[[ $(readlink "$BATS_TEST_TMPDIR/copy/best") == 000150 ]]
+	rsync -a "$d/" "$BATS_TEST_TMPDIR/synced/"
+	cmp "$d/history.tsv" "$BATS_TEST_TMPDIR/synced/history.tsv"
+	diff -r "$d" "$BATS_TEST_TMPDIR/copy"
+	mkdir "$MNT/base/d14" "$MNT/base/d14/000100"
+	[[ $(ls "$MNT/base/d14") == 000100 ]]
+	refuses "No such file" cat "$MNT/base/d14/history.tsv"
+	rm -r "$MNT/base/d14"
+	# A store's own file of that name stays as it is.
+	echo mine >"$TAG/history.tsv"
+	within 1150 says 50 state ok
+	[[ $(<"$TAG/history.tsv") == mine ]]
+}
+
+@test "a published step stands in the table" {
+	tag_of 2
+	mount_store "$STORE"
+	local d=$MNT/base/d12
+	cp -r "$d/000100" "$d/000600.partial"
+	sed -i 's/"val_bpb": [0-9.]*/"val_bpb": 0.0625/' "$d/000600.partial/meta.json"
+	run ! says 600 state ok
+	mv "$d/000600.partial" "$d/000600"
+	within 1150 says 600 val_bpb 0.0625
+	points 000600
+}
+
+# opened NAME - how many opens of such a file the daemon made since the last call.
+opened() {
+	sync "$BATS_TEST_TMPDIR/calls"
+	local all
+	all=$(grep -c "$1" "$BATS_TEST_TMPDIR/calls") || true
+	OPENED=$((all - ${COUNTED[$1]:-0}))
+	COUNTED[$1]=$all
+}
+declare -gA COUNTED
+
+@test "listing reads the metadata of the latest step alone; the first look reads each file once, the next none" {
+	[[ $EUID -eq 0 ]] || skip "needs root: under strace fusermount3 has no rights"
+	! sanitized || skip "strace and LeakSanitizer exclude each other"
+	tag_of 100
+	RUNNER=(strace -f -qq -e trace=open,openat,openat2 -o "$BATS_TEST_TMPDIR/calls")
+	mount_store "$STORE" -o ro
+	[[ $(ls "$MNT/base/d12" | wc -l) -eq 103 ]]
+	opened meta_
+	[[ $OPENED -le 2 ]] || { echo "$OPENED"; return 1; }
+	says 50 state ok
+	opened meta_
+	[[ $OPENED -eq 100 ]] || { echo "$OPENED"; return 1; }
+	opened model_
+	sleep 0.6
+	says 5000 state ok
+	oracle history check "$STORE" "$MNT"
+	opened meta_
+	[[ $OPENED -eq 0 ]] || { echo "$OPENED"; return 1; }
+	opened model_
+	[[ $OPENED -le 2 ]] || { echo "$OPENED models"; return 1; }
+	meta 000100 '{"val_bpb": 3}'
+	within 1150 says 100 val_bpb 3.0 || says 100 val_bpb 3
+	opened meta_
+	[[ $OPENED -eq 1 ]] || { echo "$OPENED"; return 1; }
+}
+
+@test "who waits for a slow store's metadata can give up, and holds up nobody" {
+	tag_of 40
+	shim gate
+	local gate=$BATS_TEST_TMPDIR/gate
+	touch "$gate"
+	preload "GATE_SHUT=$gate" "GATE_INODE=$(stat -c %i "$TAG/meta_000500.json")"
+	mount_store "$STORE" -o ro
+	run timeout 1 cat "$MNT/base/d12/history.tsv"
+	[[ $status -eq 124 && -s $gate.waits ]]
+	run timeout 1 readlink "$MNT/base/d12/best"
+	[[ $status -eq 124 ]]
+	timeout 20 cat "$MNT/base/d12/latest/meta.json" >/dev/null
+	timeout 20 ls "$MNT/base/d12" >/dev/null
+	rm "$gate"
+	oracle history check "$STORE" "$MNT"
+}
+
+memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
+
+@test "metadata that asks for much: columns, digits, names and memory are bounded" {
+	tag_of 4
+	local before
+	"$PYTHON" - "$TAG" <<-'END'
+		import json, sys
+		def put(step, meta):
+		    open("%s/meta_%06d.json" % (sys.argv[1], step), "w").write(meta)
+		put(50, json.dumps({"k%d" % i: i for i in range(50000)}))
+		put(100, json.dumps({"x" * 1000: 1, "y" * 200: 2, "val_bpb": 0.5, "model_config": {}}))
+		put(150, '{"val_bpb": %s, "long": %s, "val_loss": 1e999}' % ("1" * 4300, "1" * 4301))
+		put(200, "[" * 300 + "1" + "]" * 300)
+	END
+	mount_store "$STORE" -o ro
+	before=$(memory VmRSS)
+	says 100 val_bpb 0.5
+	[[ $(head -n 1 "$MNT/base/d12/history.tsv" | tr '\t' '\n' | wc -l) -le $((14 + 256)) ]]
+	says 150 val_bpb "$(printf '1%.0s' {1..4300})"
+	says 150 val_loss inf
+	says 200 state no-meta
+	[[ $(($(memory VmRSS) - before)) -lt 60000 ]]
+}
+
+@test "shapes of tags: 10,000 steps are read, with memory in proportion" {
+	tag_of 10000
+	mount_store "$STORE" -o ro
+	local before
+	ls "$MNT/base/d12" >/dev/null
+	before=$(memory VmRSS)
+	[[ $(wc -l <"$MNT/base/d12/history.tsv") -eq 10001 ]]
+	points 500000
+	! sanitized || return 0
+	echo "# memory of 10000 steps: $(($(memory VmRSS) - before)) KiB" >&3
+	[[ $(($(memory VmRSS) - before)) -lt 40000 ]]
+}
