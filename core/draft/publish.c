@@ -18,21 +18,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The places that publishing deals with. */
+/* The places that publishing deals with. Each directory is held open for as long as it lasts, and its path here is the
+   handle's: no call looks the way up again. */
 struct paths {
-	const char *tag;
-	const char *dir;        /* of the draft */
-	char home[PATH_MAX];    /* the directory that DIR is in */
-	char publish[PATH_MAX]; /* DIR/publish */
-	char intent[PATH_MAX];  /* DIR/intent */
+	int tag_fd, home_fd, dir_fd, publish_fd;        /* publish_fd: -1 until the directory is made */
+	char tag[CK_HANDLE];
+	char home[CK_HANDLE];   /* the directory that DIR is in */
+	char dir[CK_HANDLE];    /* of the draft */
+	char name[NAME_MAX + 1];        /* DIR's in HOME */
+	char publish[CK_HANDLE + sizeof("/publish")];   /* DIR/publish, or its handle's */
+	char intent[CK_HANDLE + sizeof("/intent")];     /* DIR/intent */
 };
 
-static bool make_paths(struct paths *p, const char *tag, const char *dir)
+static void close_paths(struct paths *p)
 {
-	p->tag = tag;
-	p->dir = dir;
-	snprintf(p->home, sizeof(p->home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
-	return ck_path_join(p->publish, dir, "publish") && ck_path_join(p->intent, dir, "intent");
+	const int fds[] = { p->tag_fd, p->home_fd, p->dir_fd, p->publish_fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* Each is closed by close_paths, also after a failure. CK_ERR_STALE: the draft is gone. */
+static int open_paths(struct paths *p, const char *tag, const char *dir, struct ck_error *err)
+{
+	const char *slash = strrchr(dir, '/');
+	char home[PATH_MAX];
+
+	*p = (struct paths){ .tag_fd = -1, .home_fd = -1, .dir_fd = -1, .publish_fd = -1 };
+	if ((size_t)(slash - dir) >= sizeof(home) || strlen(slash + 1) >= sizeof(p->name))
+		return ck_fail_long_path(err);
+	snprintf(home, sizeof(home), "%.*s", (int)(slash - dir), dir);
+	strcpy(p->name, slash + 1);
+	p->tag_fd = ck_real_handle(tag, p->tag);
+	if (p->tag_fd < 0)
+		return ck_fail_sys(err, "open of the tag");
+	p->home_fd = ck_real_handle(home, p->home);
+	p->dir_fd = p->home_fd < 0 ? -1 : ck_real_handle(dir, p->dir);
+	/* Another mount may have been quicker. */
+	if (p->dir_fd < 0)
+		return errno == ENOENT ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed by another")
+				       : ck_fail_sys(err, "open of the draft");
+	snprintf(p->publish, sizeof(p->publish), "%s/publish", p->dir);
+	snprintf(p->intent, sizeof(p->intent), "%s/intent", p->dir);
+	return CK_OK;
 }
 
 /* Where the file of NAME is made, and where it goes. */
@@ -46,31 +75,46 @@ static bool part_paths(const struct paths *p, const struct ck_file_name *name, c
 
 /* ---- removing ---- */
 
-/* PATH has room for PATH_MAX bytes, which is what bounds the depth. */
+/* Unlinks those NAMES in the directory at PATH that are not directories. PATH is opened once for all of them. */
+static void remove_files(const char *path, const struct ck_names *names)
+{
+	char handle[CK_HANDLE], file[CK_HANDLE + NAME_MAX + 1];
+	int fd = ck_real_handle(path, handle);
+
+	for (size_t i = 0; i < names->count && fd >= 0; i++) {
+		snprintf(file, sizeof(file), "%s/%s", handle, names->names[i]);
+		if (ck_real_unlink(file) == 0)
+			names->names[i][0] = '\0';
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* PATH has room for PATH_MAX bytes, which is what bounds the depth. Of what can't be removed errno says why. */
 static void remove_tree(char *path)
 {
 	size_t len = strlen(path);
 	struct ck_names names;
 	struct stat st;
+	int error;
 
-	if (ck_real_stat(path, &st) < 0)
+	if (ck_real_unlink(path) == 0 || errno == ENOENT)
 		return;
-	if (!S_ISDIR(st.st_mode)) {
-		ck_real_unlink(path);
-		return;
-	}
+	error = errno;
 	/* A copy of a published step's directory may be read-only to its owner, too. */
-	if (geteuid() != 0 && (st.st_mode & 0700) != 0700)
+	if (geteuid() != 0 && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700)
 		ck_real_chmod(path, 0700);
 	if (ck_list_real_dir(path, &names, NULL) == CK_OK) {
+		remove_files(path, &names);
 		for (size_t i = 0; i < names.count; i++) {
-			if (ck_path_join(path, path, names.names[i]))
+			if (names.names[i][0] && ck_path_join(path, path, names.names[i]))
 				remove_tree(path);
 			path[len] = '\0';
 		}
 		ck_names_free(&names);
 	}
-	ck_real_rmdir(path);
+	if (ck_real_rmdir(path) < 0 && errno == ENOTDIR)
+		errno = error;
 }
 
 void ck_remove_tree(const char *path)
@@ -82,53 +126,81 @@ void ck_remove_tree(const char *path)
 }
 
 /* A draft is first renamed: no crash leaves one with files missing. */
-static void trash_draft(const char *dir)
+static void trash_draft(const struct paths *p)
 {
-	char trash[PATH_MAX], home[PATH_MAX];
+	char draft[CK_HANDLE + NAME_MAX + 1], trash[sizeof(draft) + sizeof(".trash")];
 
-	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
-		return;
-	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	snprintf(draft, sizeof(draft), "%s/%s", p->home, p->name);
+	snprintf(trash, sizeof(trash), "%s.trash", draft);
 	ck_remove_tree(trash);
-	if (ck_real_rename(dir, trash, 0) == 0 && ck_real_sync(home, NULL) == CK_OK)
+	if (ck_real_rename(draft, trash, 0) == 0 && ck_real_sync(p->home, NULL) == CK_OK)
 		ck_remove_tree(trash);
 }
 
 /* ---- writing ---- */
 
+/* Whose the files of a step are, and their mode. */
+struct like {
+	struct stat files;      /* the draft's own directory; st_nlink is 0 where it can't be looked at */
+	mode_t mode;
+};
+
 /* The step's files get the draft's owner, where the daemon may give files away, and the mode of its meta.json. Their
    owner may write to them, as to nanochat's. */
-static int give_to_owner(const struct paths *p, const char *path, struct ck_error *err)
+static int give_to_owner(const struct like *like, const char *path, struct ck_error *err)
 {
-	char files[PATH_MAX], meta[PATH_MAX];
-	mode_t mode = 0644;
-	struct stat st;
-
-	if (!ck_path_join(files, p->dir, "files") || !ck_path_join(meta, files, "meta.json"))
-		return ck_fail_long_path(err);
-	if (ck_real_stat(meta, &st) == 0)
-		mode = (st.st_mode & 0666) | 0200;
-	if (ck_real_chmod(path, mode) < 0)
+	if (ck_real_chmod(path, like->mode) < 0)
 		return ck_fail_sys(err, "chmod");
 	/* A file system without owners has nothing to give. */
-	if (geteuid() == 0 && ck_real_stat(files, &st) == 0 && ck_real_chown(path, st.st_uid, st.st_gid) < 0 &&
-	    errno != EPERM)
+	if (geteuid() == 0 && like->files.st_nlink &&
+	    ck_real_chown(path, like->files.st_uid, like->files.st_gid) < 0 && errno != EPERM)
 		return ck_fail_sys(err, "chown");
 	return CK_OK;
 }
 
-static int write_parts(const struct paths *p, const struct ck_plan *plan, uint64_t step, struct ck_error *err)
+static void look_at_owner(const struct paths *p, struct like *like)
 {
-	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
-	char top[64], from[PATH_MAX], to[PATH_MAX];
+	char path[CK_HANDLE + sizeof("/files/meta.json")];
+	struct stat meta;
+
+	*like = (struct like){ .mode = 0644 };
+	snprintf(path, sizeof(path), "%s/files/meta.json", p->dir);
+	if (ck_real_stat(path, &meta) == 0)
+		like->mode = (meta.st_mode & 0666) | 0200;
+	*strrchr(path, '/') = '\0';
+	if (ck_real_stat(path, &like->files) < 0)
+		like->files.st_nlink = 0;
+}
+
+/* The directory in which the step's files are made; held from here on. */
+static int make_publish(struct paths *p, struct ck_error *err)
+{
+	char handle[CK_HANDLE];
 	struct stat st;
 	int rc;
 
 	if (ck_real_mkdir(p->publish, 0700) < 0)
 		return ck_fail_sys(err, "mkdir");
-	if (ck_real_stat(p->dir, &st) < 0)
+	if (fstat(p->dir_fd, &st) < 0)
 		return ck_fail_sys(err, "stat");
 	rc = ck_give_new(p->publish, &st, 0700, err);
+	if (rc)
+		return rc;
+	p->publish_fd = ck_real_handle(p->publish, handle);
+	if (p->publish_fd < 0)
+		return ck_fail_sys(err, "open");
+	strcpy(p->publish, handle);
+	return CK_OK;
+}
+
+static int write_parts(struct paths *p, const struct ck_plan *plan, uint64_t step, struct ck_error *err)
+{
+	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step };
+	char top[64], from[PATH_MAX], to[PATH_MAX];
+	struct like like;
+	int rc = make_publish(p, err);
+
+	look_at_owner(p, &like);
 	for (size_t i = 0; i < plan->count && !rc; i++) {
 		/* torch names the archive's directory after the file. */
 		ck_file_name_format(plan->parts[i].name.kind == CK_FILE_MODEL ? &model : &plan->parts[i].name, top,
@@ -137,7 +209,7 @@ static int write_parts(const struct paths *p, const struct ck_plan *plan, uint64
 		rc = part_paths(p, &plan->parts[i].name, from, to) ? ck_part_write(&plan->parts[i], from, top, err)
 								   : ck_fail_long_path(err);
 		if (!rc)
-			rc = give_to_owner(p, from, err);
+			rc = give_to_owner(&like, from, err);
 	}
 	return rc ? rc : ck_real_sync(p->publish, err);
 }
@@ -184,8 +256,11 @@ static int remove_ranks(const struct paths *p, const struct ck_intent *in, struc
 /* The intent is done with, and what was made for it. */
 static void clear_up(const struct paths *p)
 {
+	char publish[CK_HANDLE + sizeof("/publish")];
+
 	ck_real_unlink(p->intent);
-	ck_remove_tree(p->publish);
+	snprintf(publish, sizeof(publish), "%s/publish", p->dir);
+	ck_remove_tree(publish);
 }
 
 /* Where a file of the step is in neither place, or another file has its place, the step can't be completed. The draft
@@ -253,22 +328,11 @@ static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_
 		clear_up(p);
 	/* Published in any case: what can't be cleared now, the next mount clears. */
 	if (!rc && kind != CK_DRAFT_OPTIM)
-		trash_draft(p->dir);
+		trash_draft(p);
 	else if (!rc && remove_ranks(p, &in, NULL) == CK_OK)
 		clear_up(p);
 	ck_intent_free(&in);
 	return rc;
-}
-
-/* Another mount may have been quicker. */
-static int check_there(const char *dir, struct ck_error *err)
-{
-	struct stat st;
-
-	if (ck_real_stat(dir, &st) == 0)
-		return CK_OK;
-	return errno == ENOENT ? ck_fail(err, CK_ERR_STALE, "the draft was published or removed by another")
-			       : ck_fail_sys(err, "stat of the draft");
 }
 
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
@@ -279,21 +343,19 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	bool gone = false;
 	int rc;
 
-	if (!make_paths(&p, tag_path, dir))
-		return ck_fail_long_path(err);
-	rc = check_there(dir, err);
+	rc = open_paths(&p, tag_path, dir, err);
 	if (!rc)
 		rc = resolve_intent(&p, kind, &gone, err);
 	/* An earlier try had failed after the step was in place. Now it is published. */
 	if (!rc && gone) {
-		trash_draft(dir);
-		return CK_OK;
+		trash_draft(&p);
+		goto out;
 	}
 	if (!rc)
 		rc = ck_plan_make(dir, kind, step, only_rank, flags, &plan, err);
 	if (rc || plan.count == 0)
 		goto out;
-	if (kind != CK_DRAFT_OPTIM && ck_store_has_model(tag_path, step)) {
+	if (kind != CK_DRAFT_OPTIM && ck_store_has_model(p.tag, step)) {
 		rc = ck_fail(err, CK_ERR_EXIST, "the step is there already");
 		goto out;
 	}
@@ -306,6 +368,7 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	else
 		rc = carry_out(&p, &plan, kind, err);
 out:
+	close_paths(&p);
 	ck_plan_free(&plan);
 	ck_error_file(err, dir);
 	return rc;
@@ -317,10 +380,11 @@ int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind
 	int rc;
 
 	*gone = false;
-	if (!make_paths(&p, tag_path, dir))
-		return ck_fail_long_path(err);
-	rc = resolve_intent(&p, kind, gone, err);
+	rc = open_paths(&p, tag_path, dir, err);
+	if (!rc)
+		rc = resolve_intent(&p, kind, gone, err);
 	if (!rc && *gone)
-		trash_draft(dir);
+		trash_draft(&p);
+	close_paths(&p);
 	return rc;
 }

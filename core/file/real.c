@@ -15,15 +15,15 @@
 
 /* ---- the directory of a path ---- */
 
-static const char held[] = "/proc/self/fd/";
+static const char held_path[] = "/proc/self/fd/";
 
 int ck_held(const char **path)
 {
 	const char *number, *end;
 
-	if (strncmp(*path, held, strlen(held)) != 0)
+	if (strncmp(*path, held_path, strlen(held_path)) != 0)
 		return -1;
-	number = *path + strlen(held);
+	number = *path + strlen(held_path);
 	end = number + strspn(number, "0123456789");
 	if (end == number || (*end && *end != '/'))
 		return -1;
@@ -71,17 +71,18 @@ static int open_path(int at, const char *path, size_t len, int flags)
 	return fd < 0 && errno == ENOSYS ? walk_to(at, copy, flags) : fd;
 }
 
-/* The directory that PATH is in, and its NAME there. */
-static int open_parent(const char *path, const char **name)
+/* The directory that PATH is in, and its NAME there. *HELD: it is one that the caller of all this holds open. */
+static int open_parent(const char *path, const char **name, bool *held)
 {
 	int at = ck_held(&path);
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 
 	/* The held directory itself, and what is right in it. */
-	if (at >= 0 && !slash) {
+	*held = at >= 0 && !slash;
+	if (*held) {
 		*name = path[0] ? path : ".";
-		return openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return at;
 	}
 	*name = slash + 1;
 	return open_path(at < 0 ? AT_FDCWD : at, path, len, O_DIRECTORY);
@@ -90,12 +91,14 @@ static int open_parent(const char *path, const char **name)
 /* Returns CALL, an int, which uses PATH's directory DIR and its last name NAME. */
 #define IN_PARENT(path, call)                                   \
 	const char *name;                                       \
-	int dir = open_parent(path, &name), got;                \
+	bool held;                                              \
+	int dir = open_parent(path, &name, &held), got;         \
                                                                 \
 	if (dir < 0)                                            \
 		return -1;                                      \
 	got = (call);                                           \
-	close(dir);                                             \
+	if (!held)                                              \
+		close(dir);                                     \
 	return got
 
 /* ---- the calls ---- */

@@ -32,10 +32,12 @@ static bool is_resolved(const struct ck_tree *tree)
 /* The real path of the thing at PATH. -1 with errno: EXDEV where a link leads out of the store and must not. */
 static int resolve(const struct ck_tree *tree, const char *path, char *real)
 {
-	struct stat st;
+	char handle[CK_HANDLE];
+	int fd = ck_real_handle(path, handle);
 
 	/* No link in it: what is below the store's path is in the store. */
-	if (ck_real_stat(path, &st) == 0 && !S_ISLNK(st.st_mode)) {
+	if (fd >= 0) {
+		close(fd);
 		strcpy(real, path);
 		return 0;
 	}

@@ -187,7 +187,7 @@ class Reader:
         self.doing = "complete %s: %s" % (place, " ".join(seen))
         if step in STABLE + RENAMED and not {"meta.json", "model", "model.raw", "model.pt", "model.safetensors", "model.tsv", "optim"} <= set(seen):
             raise Wrong("something is missing")
-        if not self.rewritten(step, since) and step is not None and any(n.endswith(".error") for n in seen):
+        if not self.rewritten(step, since) and step is not None and any(n.endswith(".error") and n != "hf.error" for n in seen):
             raise Wrong("an error of a file that is whole")
 
     def asked(self, place, step):
