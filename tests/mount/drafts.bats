@@ -392,6 +392,9 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	writable
 	mkdir "$TAG/000600" "$TAG/000700.partial" "$TAG/000600/optim"
 	cp -r "$TAG/000500/model" "$TAG/000600/"
+	# Until they are opened, a link count of 1 says that a model's hf/ and joined shards are not known.
+	find "$MNT" >/dev/null
+	sleep 1.1
 	find "$MNT/base" -type d -printf '%n %p\n' | while read -r links path; do
 		[[ $links -eq $((2 + $(find "$path" -mindepth 1 -maxdepth 1 -type d | wc -l))) ]] || { echo "$path: $links"; return 1; }
 	done
