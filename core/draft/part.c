@@ -7,6 +7,7 @@
 #include "core/file/fd.h"
 #include "core/file/real.h"
 #include "core/format/npy.h"
+#include "core/pt/join.h"
 #include "core/pt/serializer.h"
 
 #include <errno.h>
@@ -113,6 +114,22 @@ static int save(struct ck_part *part, int fd, const char *top, struct ck_error *
 	return ck_serialize(&s, fd, err);
 }
 
+static int save_anew(const struct ck_part *part, int fd, const char *top, struct ck_error *err)
+{
+	static const struct ck_patch as_stored = { .n_layer = -1 };
+	struct ck_checkpoint *c = NULL;
+	struct ck_file *file = NULL;
+	int rc = ck_real_file(part->path, &file, err);
+
+	if (!rc)
+		rc = ck_checkpoint_open(file, &as_stored, &c, err);
+	if (!rc)
+		rc = ck_join_save(c, top, fd, err);
+	ck_checkpoint_unref(c);
+	ck_file_unref(file);
+	return rc;
+}
+
 static int copy(const struct ck_part *part, int fd, struct ck_error *err)
 {
 	struct ck_view *view = ck_view_new();
@@ -147,7 +164,9 @@ int ck_part_write(struct ck_part *part, const char *path, const char *top, struc
 	fd = ck_real_open(path, O_RDWR | O_CREAT | O_EXCL, 0644);
 	if (fd < 0)
 		return ck_fail_sys(err, "open");
-	rc = part->kind == CK_PART_FILE ? copy(part, fd, err) : save(part, fd, top, err);
+	rc = part->kind == CK_PART_FILE	     ? copy(part, fd, err)
+	     : part->kind == CK_PART_NO_CRCS ? save_anew(part, fd, top, err)
+					     : save(part, fd, top, err);
 	if (close(fd) < 0 && !rc)
 		rc = ck_fail_sys(err, "close");
 	return rc;

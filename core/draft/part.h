@@ -11,17 +11,19 @@
 #include "core/tree/names.h"
 
 enum ck_part_kind {
-	CK_PART_FILE,           /* a file of the draft as it is: meta.json, a .pt */
-	CK_PART_NPY,            /* tensors from .npy files */
-	CK_PART_SAFETENSORS,    /* tensors from one safetensors file */
+	CK_PART_FILE,        /* a file of the draft as it is: meta.json, a .pt */
+	CK_PART_NPY,         /* tensors from .npy files */
+	CK_PART_SAFETENSORS, /* tensors from one safetensors file */
+	CK_PART_NO_CRCS,     /* a shard's .pt that has no CRCs, as a mount with -o ranks shows it: they are computed */
 };
 
 /* One file of the step to be. */
 struct ck_part {
 	struct ck_file_name name;       /* nanochat's */
 	enum ck_part_kind kind;
-	/* FILE: the file; SAFETENSORS: the file; NPY: the directory */
+	/* FILE, SAFETENSORS, NO_CRCS: the file; NPY: the directory */
 	char *path;
+	uint64_t bytes;                 /* NO_CRCS: of the file */
 	struct ck_arena *arena;         /* of what follows */
 	struct ck_value root;
 	struct ck_tensor *tensors;

@@ -125,6 +125,7 @@ static uint64_t bytes_of(const struct ck_plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct ck_part *part = &plan->parts[i];
 
+		bytes += part->bytes;
 		/* A file of the draft gets a second name, no second copy. */
 		for (size_t k = 0; part->kind != CK_PART_FILE && k < part->count; k++)
 			bytes += ck_tensor_nbytes(&part->tensors[k]) + part->tensors[k].key_len + PER_TENSOR;

@@ -9,6 +9,7 @@
 #include "core/file/real.h"
 #include "core/format/outline.h"
 #include "core/pt/forms.h"
+#include "core/pt/join.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -130,6 +131,10 @@ static int plan_rank(struct draft_files *d, const char *optim, uint64_t rank)
 		rc = read_rank(d, part, json);
 	} else {
 		rc = plan_open_pt(path, &as_stored, &c, d->err);
+		if (!rc && ck_join_lacks_crcs(c)) {
+			part->kind = CK_PART_NO_CRCS;
+			part->bytes = ck_file_size(ck_checkpoint_file(c));
+		}
 		ck_checkpoint_unref(c);
 		ck_error_subject(d->err, name, strlen(name));
 		if (!rc && outline)

@@ -339,30 +339,63 @@ static void release(void *c)
 	ck_checkpoint_unref(c);
 }
 
-int ck_join_pt(struct ck_checkpoint *c, const char *top, struct ck_view **out, struct ck_error *err)
+/* Calls MAKE with the values and tensors of C. An outline holds the values exactly, so they need not be kept. */
+static int with_save(struct ck_checkpoint *c, const char *top,
+		     int (*make)(const struct ck_save *, void *, struct ck_error *), void *arg, struct ck_error *err)
 {
-	struct ck_save save = { .top = top, .shard = true, .tensors = c->tensors, .count = c->count };
 	struct ck_arena *arena = ck_arena_new(ck_outline_budget(c->outline.len));
-	struct ck_view *view = arena ? ck_view_new() : NULL;
 	struct ck_value root;
+	struct ck_save save = { .top = top, .shard = true, .root = &root, .tensors = c->tensors, .count = c->count,
+				.open = ck_save_open_tensor, .arg = c->tensors };
 	int rc;
 
-	if (!view) {
-		ck_arena_free(arena);
+	if (!arena)
 		return ck_fail_nomem(err);
-	}
-	ck_view_own(view, ck_checkpoint_ref(c), release);
-	/* An outline holds the values exactly, so they need not be kept. */
 	rc = ck_outline_read(c->outline.data, c->outline.len, arena, find_tensor, NULL, c, &root, err);
-	save.root = &root;
 	if (!rc)
-		rc = ck_layout_add(view, &save, err);
+		rc = make(&save, arg, err);
 	ck_arena_free(arena);
-	if (rc) {
+	if (rc)
 		ck_error_file(err, ck_file_name(ck_checkpoint_file(c)));
+	return rc;
+}
+
+static int lay_out(const struct ck_save *save, void *view, struct ck_error *err)
+{
+	return ck_layout_add(view, save, err);
+}
+
+int ck_join_pt(struct ck_checkpoint *c, const char *top, struct ck_view **out, struct ck_error *err)
+{
+	struct ck_view *view = ck_view_new();
+	int rc;
+
+	if (!view)
+		return ck_fail_nomem(err);
+	ck_view_own(view, ck_checkpoint_ref(c), release);
+	rc = with_save(c, top, lay_out, view, err);
+	if (rc)
 		ck_view_unref(view);
-		return rc;
-	}
-	*out = view;
-	return CK_OK;
+	else
+		*out = view;
+	return rc;
+}
+
+static int nothing(const struct ck_save *, void *, struct ck_error *) { return CK_OK; }
+
+/* An outline may say more than can be read back: of bare storages, for instance. */
+bool ck_join_lacks_crcs(struct ck_checkpoint *c)
+{
+	return c->archive && !ck_archive_has_crcs(c->archive) && c->content == CK_CONTENT_OPTIM &&
+	       c->unshown_count == 0 && with_save(c, NULL, nothing, NULL, NULL) == CK_OK;
+}
+
+static int serialize(const struct ck_save *save, void *fd, struct ck_error *err)
+{
+	return ck_serialize(save, *(int *)fd, err);
+}
+
+int ck_join_save(struct ck_checkpoint *c, const char *top, int fd, struct ck_error *err)
+{
+	return with_save(c, top, serialize, &fd, err);
 }

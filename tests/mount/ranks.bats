@@ -203,6 +203,7 @@ cut_is() { oracle check_ranks cut "$MNT/base/d2/000004" "$@"; }
 
 @test "cp -r of a cut step publishes what it shows, and nothing that is only shown" {
 	own_ranks 4
+	local rank
 	mount_ranks "$STORE" -o ranks=2
 	cp -r "$MNT/base/d2/000004" "$MNT/base/d2/000005"
 	sync "$MNT/base/d2/000005"
@@ -210,8 +211,13 @@ cut_is() { oracle check_ranks cut "$MNT/base/d2/000004" "$@"; }
 	rm -f "$TAG"/*000004*
 	rename() { local f; for f in "$TAG"/*000005*; do mv "$f" "${f/000005/000004}"; done; }
 	rename
+	# The mount's .pt had no CRCs; what is published has the real ones.
+	for rank in 0 1; do
+		"$PYTHON" -m zipfile -t "$(shard $rank)" | grep -qvi bad
+	done
 	remount "$STORE" -o ro,ranks=2
 	cmp "$OPTIM/rank0.pt" "$(shard 0)"
+	[[ $(cut -f 8 "$OPTIM/rank0.tsv" | grep -cE '^[0-9a-f]{8}$') -eq 24 ]]
 	"$PYTHON" - "$TAG" <<-END
 		import sys, torch, check_ranks, make_ranks, ckpt
 		for rank, want in enumerate(make_ranks.real(2)):
@@ -220,6 +226,49 @@ cut_is() { oracle check_ranks cut "$MNT/base/d2/000004" "$@"; }
 	END
 	remount "$STORE" -o ro,ranks=4
 	cut_is 4
+}
+
+@test "a shard that is replaced, or rewritten, under open readers: old bytes to the end, or an error, never a mixture" {
+	own_ranks 4
+	mount_ranks "$STORE" -o ranks=2
+	"$PYTHON" - "$OPTIM" "$TAG" <<-END
+		import os, sys, time, errno, torch
+		optim, tag = sys.argv[1:]
+		names = ["rank0.pt", "rank0/state.0.exp_avg.npy", "all/lm_head.weight.exp_avg.npy", "all.safetensors", "rank1.raw/state.9.momentum_buffer"]
+		files = {n: open(os.path.join(optim, n), "rb", buffering=0) for n in names}
+		old = {n: open(os.path.join(optim, n), "rb").read() for n in names}
+		def fresh(f, size):
+		    # Past what the kernel has cached.
+		    os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+		    return os.pread(f.fileno(), size, 0)
+		# Replaced: another file takes the name.
+		for rank in range(4):
+		    path = "%s/optim_000004_rank%d.pt" % (tag, rank)
+		    s = torch.load(path)
+		    for field in (s["state"][0]["exp_avg"], s["state"][9]["momentum_buffer"]):
+		        field += 1
+		    torch.save(s, path + ".new")
+		    os.rename(path + ".new", path)
+		    for n in names:
+		        assert fresh(files[n], len(old[n])) == old[n], n
+		time.sleep(1.2)
+		again = {n: open(os.path.join(optim, n), "rb", buffering=0) for n in names}
+		new = {n: fresh(again[n], len(old[n])) for n in names}
+		assert all(new[n] != old[n] and len(new[n]) == len(old[n]) for n in names)
+		# Rewritten in place.
+		path = "%s/optim_000004_rank1.pt" % tag
+		with open(path, "r+b") as f:
+		    f.seek(30000)
+		    f.write(bytes(50000))
+		    os.fsync(f.fileno())
+		for n in names:
+		    try:
+		        got = fresh(again[n], len(old[n]))
+		        assert got == new[n][:len(got)], n
+		    except OSError as e:
+		        assert e.errno == errno.EIO, (n, e)
+		print("ok")
+	END
 }
 
 # ---- bad input ----
