@@ -271,6 +271,34 @@ cut_is() { oracle check_ranks cut "$MNT/base/d2/000004" "$@"; }
 	END
 }
 
+@test "reshard.sh copies a step for another number of ranks, with real CRCs, and refuses what it can't do" {
+	own_ranks 4
+	local to=$BATS_TEST_TMPDIR/to rank
+	mkdir "$BATS_TEST_TMPDIR/t"
+	export CKPTFS TMPDIR=$BATS_TEST_TMPDIR/t
+	"$REPO/examples/reshard.sh" "$TAG" 4 2 "$to/base_checkpoints/d2" 3>&-
+	[[ $(names "$to/base_checkpoints/d2" | grep 000004 | tr '\n' ' ') == "meta_000004.json model_000004.pt optim_000004_rank0.pt optim_000004_rank1.pt " ]]
+	for rank in 0 1; do
+		"$PYTHON" - "$to/base_checkpoints/d2/optim_000004_rank$rank.pt" $rank <<-END
+			import sys, zipfile, torch, check_ranks, ckpt, make_ranks
+			z = zipfile.ZipFile(sys.argv[1])
+			ckpt.check(z.testzip() is None and all(i.CRC for i in z.infolist()), "CRCs")
+			check_ranks.same(torch.load(sys.argv[1]), make_ranks.real(2)[int(sys.argv[2])], sys.argv[1])
+			ckpt.finish("resharded")
+		END
+	done
+	# What was resharded goes back to 4.
+	mount_ranks "$to" -o ro,ranks=4
+	cut_is 4
+	reshard() { "$REPO/examples/reshard.sh" "$@" 3>&-; }
+	refuses "there already" reshard "$TAG" 4 2 "$to/base_checkpoints/d2"
+	refuses "3 ranks divide" reshard "$TAG" 4 3 "$BATS_TEST_TMPDIR/three"
+	refuses "no such model" reshard "$TAG" 5 2 "$BATS_TEST_TMPDIR/five"
+	refuses "another directory" reshard "$TAG" 000004 2 "$TAG/." || refuses "there already" reshard "$TAG" 4 2 "$TAG/."
+	refuses "ranks" reshard "$TAG" 4 0 "$BATS_TEST_TMPDIR/none"
+	[[ -z $(find "$BATS_TEST_TMPDIR/three" "$BATS_TEST_TMPDIR/t" -mindepth 1 -name '*0*') ]]
+}
+
 # ---- bad input ----
 
 # not_joined WORD... - all.error and ranks.error say it, and what is stored stays.
