@@ -44,7 +44,7 @@ int ck_join_cut(struct ck_join *join, unsigned ranks, unsigned rank, struct ck_c
    tensor is read. */
 int ck_join_pt(struct ck_checkpoint *shard, const char *top, struct ck_view **out, struct ck_error *err);
 
-/* Whether the stored SHARD has no CRCs, like that file, and ck_join_save() can write it with them. */
+/* Whether the stored SHARD is a copy of such a file, without CRCs, and ck_join_save() can write it with them. */
 bool ck_join_lacks_crcs(struct ck_checkpoint *shard);
 /* Writes the .pt file of SHARD with CRCs to FD, an empty file open for reading and writing, and fsyncs it. Errors as
    ck_serialize(). */

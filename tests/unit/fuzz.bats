@@ -19,3 +19,4 @@ replay() {
 @test "the corpus of outlines" { replay outline; }
 @test "the corpus of metadata" { replay meta; }
 @test "the corpus of trees for the writers" { replay write; }
+@test "the corpus of shards that are joined" { replay join; }
