@@ -102,11 +102,15 @@ static int open_file(struct ck_tree *tree, const char *path, struct ck_file **ou
 	return rc;
 }
 
-/* A failure: the bytes aren't metadata, or they can't be read now, or reading can't go on. */
+/* A failure. The file may be closed to the daemon, or just gone; but where the store fails (EIO), or memory or
+   descriptors are short, what the table would say of the step isn't known, and the whole look fails. */
 static void settle(struct reading *r, struct step_row *row, const struct ck_error *why)
 {
-	row->again = why->code == CK_ERR_SYS || !node_error_is_shown(why);
-	if (why->code == CK_ERR_NOMEM || (why->code == CK_ERR_SYS && !node_error_is_shown(why)))
+	int sys = why->code == CK_ERR_SYS ? why->sys : 0;
+	bool closed = sys == EACCES || sys == EPERM || sys == ENOENT || sys == ELOOP;
+
+	row->again = sys || !node_error_is_shown(why);
+	if (why->code == CK_ERR_NOMEM || (sys && !closed))
 		fail(r, why);
 }
 

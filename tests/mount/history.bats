@@ -293,3 +293,91 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	echo "# memory of 10000 steps: $(($(memory VmRSS) - before)) KiB" >&3
 	[[ $(($(memory VmRSS) - before)) -lt 40000 ]]
 }
+
+# ---- examples/ ----
+
+# series NAME - the points of the pictures that a gnuplot in the place of the real one was asked for, of the line with that title.
+series() { cat "$(sed -nE "s/.*'([^']*)' using 1:2 with linespoints [^']*\"$1\".*/\1/p" "$BATS_TEST_TMPDIR/asked" | tail -n 1 | sed "s,^.*/,$BATS_TEST_TMPDIR/points/,")"; }
+
+@test "plot_history.sh: a picture for each source, of the finite numbers of each tag, the best step marked" {
+	local store=$BATS_TEST_TMPDIR/s to=$BATS_TEST_TMPDIR/plots
+	small_pt "$BATS_TEST_TMPDIR/one/x.pt"
+	oracle history runs "$store" "$BATS_TEST_TMPDIR/one/x.pt"
+	mount_store "$store" -o ro
+	run "$REPO/examples/plot_history.sh" "$MNT" "$to"
+	[[ $status -eq 0 && $output == "$to/base.png"$'\n'"$to/sft.png" ]]
+	"$PYTHON" - "$to"/*.png <<-'END'
+		import struct, sys, zlib
+		for name in sys.argv[1:]:
+		    data = open(name, "rb").read()
+		    assert data[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", data[16:24]) == (960, 540), name
+	END
+	mkdir "$BATS_TEST_TMPDIR"/{bin,t}
+	printf '#!/bin/sh\ncat >"%s/asked"\ncp -r "$TMPDIR"/* "%s/points"\n' "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/bin/gnuplot"
+	chmod +x "$BATS_TEST_TMPDIR/bin/gnuplot"
+	TMPDIR=$BATS_TEST_TMPDIR/t PATH=$BATS_TEST_TMPDIR/bin:$PATH "$REPO/examples/plot_history.sh" "$MNT/base" "$to"
+	[[ -z $(ls "$BATS_TEST_TMPDIR/t") ]]
+	[[ $(series d12 | wc -l) -eq 32 && $(series d4 | wc -l) -eq 32 && $(series d8 | wc -l) -eq 28 ]]
+	[[ $(series d8 | head -n 1) == "$((250 * 8 * 131072)) "*" 250" ]]
+	[[ $(cut -d ' ' -f 3 "$BATS_TEST_TMPDIR"/points/*.best | sort | tr '\n' ' ') == "5500 7750 8000 " ]]
+	refuses "no directory" "$REPO/examples/plot_history.sh" "$MNT/nowhere"
+	refuses usage "$REPO/examples/plot_history.sh"
+}
+
+@test "diff_steps.py is NumPy's arithmetic on the whole tensors, and reads only those whose CRC differs" {
+	local device a b
+	for device in cpu cuda; do
+		mount_store "$REPO/examples/store" -o "ro,device=$device"
+		a=$MNT/base/d2/000500 b=$MNT/base/d2/001000
+		run -1 "$PYTHON" "$REPO/examples/diff_steps.py" "$a" "$b"
+		echo "$output"
+		"$PYTHON" - "$a" "$b" "$output" <<-'END'
+			import sys, numpy as np
+			a, b, text = sys.argv[1:]
+			lines = text.splitlines()
+			def array(step, key):
+			    x = np.load("%s/model/%s.npy" % (step, key))
+			    if x.dtype.str == "|V2":
+			        x = (x.view("<u2").astype("<u4") << 16).view("<f4")
+			    return x.astype("f8").ravel()
+			rows = []
+			for key in ("lm_head.weight", "transformer.h.1.mlp.c_fc.weight"):
+			    x, y = array(a, key), array(b, key)
+			    n = np.linalg.norm
+			    rows.append((n(y - x) / n(x), abs(y - x).max(), x @ y / n(x) / n(y), key))
+			rows.sort(reverse=True)
+			want = ["%10.4g %10.4g %12.8f  %s" % r for r in rows]
+			assert lines[1:3] == want, want
+			assert lines[-2].endswith("transformer.h.1") and lines[-1] == "2 differ, 15 are the same", lines
+		END
+		run -0 "$PYTHON" "$REPO/examples/diff_steps.py" "$a" "$a"
+		[[ $output == "0 differ, 17 are the same" ]]
+	done
+	strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/opened" "$PYTHON" "$REPO/examples/diff_steps.py" "$a" "$b" >"$BATS_TEST_TMPDIR/out" || true
+	# The lambdas are the mount's own and have no CRC.
+	[[ $(sed -nE 's,.*/model/(.*)\.npy".*,\1,p' "$BATS_TEST_TMPDIR/opened" | sort -u | tr '\n' ' ') == "lm_head.weight resid_lambdas transformer.h.1.mlp.c_fc.weight x0_lambdas " ]]
+	run -2 "$PYTHON" "$REPO/examples/diff_steps.py" "$a" "$MNT/base/d2/nowhere"
+	[[ $output == "diff_steps.py: "* ]]
+}
+
+@test "diff_steps.py: other shapes, tensors that only one has, and what is not a number" {
+	"$PYTHON" - "$BATS_TEST_TMPDIR/s" <<-'END'
+		import os, sys
+		import numpy as np
+		import handmade
+		tag = sys.argv[1] + "/d12"
+		os.makedirs(tag)
+		def save(step, arrays):
+		    value = {k: handmade.tensor(i, x.shape) for i, (k, x) in enumerate(arrays.items())}
+		    handmade.write("%s/model_%06d.pt" % (tag, step), value, {str(i): x.astype("<f4").tobytes() for i, x in enumerate(arrays.values())})
+		one = np.ones((2, 3))
+		save(1, {"a": one, "nan": one, "shape": one, "gone": one})
+		save(2, {"a": 2 * one, "nan": one * np.nan, "shape": np.ones((3, 3)), "new": one})
+	END
+	mount_store "$BATS_TEST_TMPDIR/s" -o ro
+	run -1 "$PYTHON" "$REPO/examples/diff_steps.py" "$MNT/d12/000001" "$MNT/d12/000002"
+	echo "$output"
+	[[ ${lines[1]} == *nan*" nan" && ${lines[2]} == "         1          1   1.00000000  a" ]]
+	[[ $output == *"float32 [2,3], then float32 [3,3]: shape"* && $output == *"only in $MNT/d12/000001: gone"* ]]
+	[[ ${lines[-2]} == "only in $MNT/d12/000002: new" && ${lines[-1]} == "5 differ, 0 are the same" ]]
+}

@@ -4,6 +4,7 @@
 history.py make STORE SEED FILE.pt   makes a store of tags with random metadata; the steps' models are copies of FILE.pt, or broken
 history.py check STORE MOUNT         compares the table and the link of each tag
 history.py many TAG COUNT FILE.pt    makes a tag of COUNT steps, whose models and shards are links to FILE.pt
+history.py runs STORE FILE.pt        makes a store of three base runs, one of which diverged, and a fine-tuned one with a val_loss alone
 """
 import csv
 import json
@@ -202,5 +203,20 @@ def many(tag, count, pt):
         os.link(pt, os.path.join(tag, "optim_%06d_rank0.pt" % step))
 
 
+def runs(store, pt):
+    for source, name, depth, start in (("base", "d4", 4, 1.35), ("base", "d8", 8, 1.1), ("base", "d12", 12, 0.95), ("chatsft", "d12", 12, 1.4)):
+        tag = os.path.join(store, source + "_checkpoints", name)
+        os.makedirs(tag)
+        for step in range(250, 8001, 250):
+            loss = start + 1.1 / (1 + step / 400) + 0.004 * math.sin(step * depth) + (2e-8 * (step - 5000)**2 if name == "d8" and step > 5000 else 0)
+            loss = math.nan if name == "d8" and step > 7000 else loss
+            meta = {"step": step, "val_bpb" if source == "base" else "val_loss": loss, "model_config": {"n_layer": depth}}
+            if source == "base":
+                meta["total_batch_size"] = 131072 * depth
+            with open(os.path.join(tag, "meta_%06d.json" % step), "w", encoding="ascii") as f:
+                json.dump(meta, f, indent=2)
+            os.link(pt, os.path.join(tag, "model_%06d.pt" % step))
+
+
 if __name__ == "__main__":
-    {"make": make, "check": check, "many": many}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "check": check, "many": many, "runs": runs}[sys.argv[1]](*sys.argv[2:])
