@@ -28,7 +28,6 @@ void options_help(void)
 	      "  -o tmp_max_size=SIZE     unpacked entries in $TMPDIR: 20g (half of the room)\n"
 	      "  -o nonempty              mount over a directory that holds something\n"
 	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
-	      "\n"
 	      "Unmount with: fusermount3 -u MOUNTPOINT.  More: man ckptfs\n",
 	      stdout);
 }

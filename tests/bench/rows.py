@@ -146,10 +146,10 @@ def readers(bench):
             bench.add("4 readers, %s .safetensors, first" % what, "GB/s", a, b, "4 dd", m.memory())
 
 
-def first_bytes(bench, store, name, memory, env=None):
+def first_bytes(bench, store, name, memory, env=None, options=()):
     """Milliseconds from the start of the program to the first 4 KiB of NAME. MEMORY becomes the daemon's."""
     begin = time.perf_counter()
-    with ckptfs(bench, store, env=env) as m:
+    with ckptfs(bench, store, *options, env=env) as m:
         with open(m.path(name), "rb", buffering=0) as f:
             if len(f.read(4096)) != 4096:
                 raise RuntimeError("%s is short" % name)
@@ -166,6 +166,20 @@ def start(bench):
         store, memory = bench.make(name, make), []
         ours, _ = bench.turns(lambda: first_bytes(bench, store, "000500/model.raw/" + tensor, memory), None)
         bench.add("start, mount, 4 KiB of a tensor, %s" % what, "ms", ours, [], memory=memory)
+
+
+@group
+def ranks(bench):
+    """The optimizer of 8 ranks, sparse: as stored, and cut for 4."""
+    store, memory = bench.make("ranks", stores.ranks), []
+    name = "000500/optim/rank0.pt"
+    cut, plain = bench.turns(lambda: first_bytes(bench, store, name, memory, options=("-o", "ro,ranks=4")),
+                             lambda: first_bytes(bench, store, name, [], options=("-o", "ro")))
+    bench.add("start, mount, 4 KiB of a shard of 8 ranks cut for 4", "ms", cut, plain, "a stored shard", memory)
+    with ckptfs(bench, store, "-o", "ro,ranks=4") as m:
+        path, reference = m.path(name), os.path.join(store, "optim_000500_rank0.pt")
+        ours, theirs = bench.turns(lambda: first(path), lambda: rate(reference))
+        bench.add("a shard of 8 ranks cut for 4, first", "GB/s", ours, theirs, "cat", m.memory())
 
 
 def milliseconds(*command, env=None):

@@ -79,6 +79,12 @@ def sparse(tag, size=100 << 30, count=25):
     write_meta(tag)
 
 
+def ranks(tag):
+    os.makedirs(tag)
+    make_big.ranks(paths(tag)[0])
+    write_meta(tag)
+
+
 def many(tag, count):
     os.makedirs(tag)
     make_big.many(paths(tag)[0], count)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""make_big.py sparse|many|each|rezipped|swollen DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all
+"""make_big.py sparse|many|each|rezipped|swollen|ranks DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all
 holes but one tensor at its end), in tensors (100,000, which share storages or have one each), or unpacked (1,500 deflated storages;
-four deflated ones of 64 MiB each)."""
+four deflated ones of 64 MiB each), or has a d12's optimizer on 8 ranks beside it (1.5 GB of holes)."""
 import os
 import struct
 import sys
@@ -57,10 +57,43 @@ def swollen(path, count=4):
     rezip(path)
 
 
+def ranks(path, count=8, layers=12, embed=768, vocab=32768):
+    """A d12's optimizer on COUNT ranks, 1.5 GB in all, of holes."""
+    matrices = {"attn.c_q": (embed, embed), "attn.c_k": (embed, embed), "attn.c_v": (embed, embed), "attn.c_proj": (embed, embed),
+                "mlp.c_fc": (4 * embed, embed), "mlp.c_proj": (embed, 4 * embed)}
+    model = {"transformer.wte.weight": (vocab, embed)}
+    model.update({"transformer.h.%d.%s.weight" % (i, k): s for i in range(layers) for k, s in matrices.items()})
+    model.update({"lm_head.weight": (vocab, embed), "value_embeds.1.weight": (vocab, embed), "value_embeds.3.weight": (vocab, embed),
+                  "value_embeds.5.weight": (vocab, embed)})
+    handmade.write(path, {k: handmade.tensor(i, s) for i, (k, s) in enumerate(model.items())}, {str(i): 4 * a * b for i, (a, b) in enumerate(model.values())})
+    groups = [("adamw", [k]) for k in ("lm_head.weight", "transformer.wte.weight")] + [("adamw", [k for k in model if k.startswith("value_")])]
+    groups += [("muon", [k for k in model if ".h." in k and model[k] == s]) for s in sorted(set(matrices.values()))]
+    for rank in range(count):
+        state, listed, storages = {}, [], {}
+
+        def new(*shape):
+            size = 4
+            for n in shape:
+                size *= n
+            storages[str(len(storages))] = size
+            return handmade.tensor(len(storages) - 1, shape)
+
+        for kind, keys in groups:
+            first = sum(len(g["params"]) for g in listed)
+            listed.append({"kind": kind, "lr": 0.02, "params": list(range(first, first + len(keys)))})
+            a, b = model[keys[0]]
+            each = -(-len(keys) // count)
+            for k in range(len(keys) if kind == "adamw" else 0):
+                state[first + k] = {"step": 1, "exp_avg": new(a // count, b), "exp_avg_sq": new(a // count, b)}
+            if kind == "muon":
+                state[first] = {"momentum_buffer": new(each, a, b), "second_momentum_buffer": new(each, *((a, 1) if a >= b else (1, b)))}
+        handmade.write(path.replace("model_", "optim_").replace(".pt", "_rank%d.pt" % rank), {"state": state, "param_groups": listed}, storages)
+
+
 def main():
     kind, directory = sys.argv[1:]
     os.makedirs(directory, exist_ok=True)
-    {"sparse": sparse, "many": many, "each": each, "rezipped": rezipped, "swollen": swollen}[kind](os.path.join(directory, "model_000001.pt"))
+    {"sparse": sparse, "many": many, "each": each, "rezipped": rezipped, "swollen": swollen, "ranks": ranks}[kind](os.path.join(directory, "model_000001.pt"))
     with open(os.path.join(directory, "meta_000001.json"), "w", encoding="utf-8") as f:
         f.write('{"step": 1}')
 

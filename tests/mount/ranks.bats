@@ -299,6 +299,33 @@ cut_is() { oracle check_ranks cut "$MNT/base/d2/000004" "$@"; }
 	[[ -z $(find "$BATS_TEST_TMPDIR/three" "$BATS_TEST_TMPDIR/t" -mindepth 1 -name '*0*') ]]
 }
 
+# reads - how often the daemon called read(2) and the like.
+reads() { awk '/^syscr/ { print $2 }' "/proc/$DAEMON/io"; }
+memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
+
+@test "a d12's optimizer on 8 ranks, 1.5 GB: cut for 4 it opens with few reads, and streams in little memory" {
+	local before=() opened=() cpu=() size options
+	oracle make_big ranks "$BATS_TEST_TMPDIR/s/d12"
+	for options in ro ro,ranks=4; do
+		mount_store "$BATS_TEST_TMPDIR/s/d12" -o "$options"
+		before+=("$(reads)") cpu+=("$(cpu_ms "$DAEMON")")
+		head -c 4096 "$MNT/000001/optim/rank0.pt" | wc -c | grep -qx 4096
+		opened+=("$(reads)") cpu+=("$(cpu_ms "$DAEMON")")
+	done
+	echo "# first bytes: $((opened[0] - before[0])) reads and $((cpu[1] - cpu[0])) ms of the daemon as stored, $((opened[1] - before[1])) and $((cpu[3] - cpu[2])) cut" >&3
+	[[ $((opened[1] - before[1])) -lt 150 ]]
+	[[ $(names "$MNT/000001/optim" | grep -cE '^rank[0-9].pt$') -eq 4 && -e $MNT/000001/optim/all.json ]]
+	size=$(stat -c %s "$MNT/000001/optim/rank3.pt")
+	[[ $size -gt $((300 << 20)) && $(wc -c <"$MNT/000001/optim/rank3.pt") -eq $size ]]
+	# A read of 128 KiB for the kernel, and one of the store, at most, for each; the tensors' ends apart.
+	[[ $(dd if="$MNT/000001/optim/rank2.pt" bs=1M status=none | wc -c) -eq $size ]]
+	[[ $(($(reads) - opened[1])) -lt $((2 * 2 * size / (128 << 10) + 1000)) ]]
+	wc -c <"$MNT/000001/optim/all.safetensors" >/dev/null
+	dd if="$MNT/000001/optim/all.safetensors" of=/dev/null bs=1M status=none
+	echo "# peak memory $(memory VmHWM) KiB" >&3
+	sanitized || [[ $(memory VmHWM) -lt 32768 ]]
+}
+
 # ---- bad input ----
 
 # not_joined WORD... - all.error and ranks.error say it, and what is stored stays.
