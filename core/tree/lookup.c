@@ -338,8 +338,11 @@ static int child_of_optim(struct ck_tree *tree, struct node *step, const char *n
 		return child_joined(tree, step, NODE_CUT, 0, ".error", child, local, err);
 	if (rc || !ck_rank_parse(name, &native.rank, &digits))
 		return rc ? rc : not_found(err);
-	if (cut == CUT_IS && strcmp(name + digits, ".pt") == 0)
-		return child_cut_file(tree, step, tag, &native, child, &is_cut, err);
+	if (cut == CUT_IS && strcmp(name + digits, ".pt") == 0) {
+		rc = child_cut_file(tree, step, tag, &native, child, &is_cut, err);
+		/* Its files may have changed since the last line. */
+		return rc || is_cut ? rc : ck_fail(err, CK_ERR_STALE, "one of the step's files was replaced");
+	}
 	if (cut == CUT_IS)
 		return native.rank < tree->options.ranks
 			       ? child_joined(tree, step, NODE_CUT, native.rank, name + digits, child, local, err)

@@ -382,7 +382,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const unsigned ranks[] = { 1, 2, 3, 4, 6 };
 	struct input i = { .in = ck_cursor(data, size) };
 	struct ck_error err = CK_ERROR_INIT;
-	uint64_t at[MAX_PARAMS][2];
+	uint64_t at[MAX_PARAMS][2] = { { 0 } };
 	struct ck_join *j;
 	int rc;
 
