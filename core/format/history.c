@@ -165,7 +165,7 @@ static void find_columns(struct columns *c, const struct ck_history_row *rows, s
 	for (; c->count < FROM_META; c->count++)
 		c->names[c->count] = named[c->count].name;
 	for (size_t i = 0; i < count; i++) {
-		const char *at = rows[i].cells, *end = at + rows[i].cells_len;
+		const char *at = rows[i].cells, *end = at ? at + rows[i].cells_len : at;
 		size_t column = 0;
 
 		for (; at < end; at += strlen(at) + 1, at += strlen(at) + 1) {
@@ -179,7 +179,7 @@ static void find_columns(struct columns *c, const struct ck_history_row *rows, s
 /* The text of each column of ROW; NULL where it has none. */
 static void find_cells(const struct columns *c, const struct ck_history_row *row, const char **cells)
 {
-	const char *at = row->cells, *end = at + row->cells_len;
+	const char *at = row->cells, *end = at ? at + row->cells_len : at;
 	size_t column = 0;
 
 	memset(cells, 0, c->count * sizeof(*cells));
@@ -198,7 +198,7 @@ static void put_tokens(struct ck_buf *out, uint64_t step, const char *batch)
 {
 	const char *digits = batch + (*batch == '-');
 	size_t len = strlen(digits), at;
-	char product[MAX_DIGITS + 32];
+	char product[MAX_DIGITS + 32] = "";
 	unsigned __int128 carry = 0;
 
 	if (len == 0 || strspn(digits, "0123456789") != len) {

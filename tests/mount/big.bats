@@ -93,7 +93,7 @@ memory() { awk "/^$1:/ { print \$2 }" "/proc/$DAEMON/status"; }
 	done
 	mount_store "$BATS_TEST_TMPDIR/s"
 	start=$(cpu_ms "$DAEMON")
-	[[ $(in_order "$MNT/base/d12" | wc -l) -eq 1001 ]]
+	[[ $(in_order "$MNT/base/d12" | wc -l) -eq 1002 ]]
 	[[ $(readlink "$MNT/base/d12/latest") == 000999 ]]
 	echo "# the daemon's time to list 1000 steps and follow latest: $(($(cpu_ms "$DAEMON") - start)) ms, memory $(memory VmRSS) KiB" >&3
 	[[ $(find "$MNT/base/d12" -name '*.npy' | wc -l) -eq 2000 ]]
