@@ -98,7 +98,7 @@ int ck_drafts_lookup(struct ck_drafts *d, ck_ino parent, const char *name, struc
 			where_put(d, &w);
 			return rc;
 		}
-		if (place.kind == CK_PLACE_OTHER || place.kind == CK_PLACE_STEP)
+		if (place.kind >= CK_PLACE_STEP && place.kind != CK_PLACE_OPTIM)
 			return ck_fail(err, CK_ERR_NOENT, "no such name");
 	}
 	rc = where_find(d, parent, NULL, &w, err);
@@ -195,7 +195,7 @@ int ck_drafts_list(struct ck_drafts *d, ck_ino ino, struct ck_dir *dir, struct c
 	if (place.kind == CK_PLACE_TAG)
 		rc = list_tag(d, &place, dir, err);
 	/* nanochat's other files in a base directory are listed with options.native alone. */
-	if (rc || place.kind == CK_PLACE_OTHER || (place.kind == CK_PLACE_BASE && !d->native) ||
+	if (rc || place.kind > CK_PLACE_TAG || (place.kind == CK_PLACE_BASE && !d->native) ||
 	    where_find(d, ino, NULL, &w, err))
 		return rc;
 	rc = list_at(d, &w, dir, &why);

@@ -14,6 +14,7 @@
  *                                    renamed into place
  *   TAG/.ckptfs/staged/              files under nanochat's own names until they are closed, and
  *                                    programs' temporary names
+ *   TAG/.ckptfs/trash/000500/        what is retired (retire.h)
  *
  * Inode numbers of all this have CK_INO_DRAFT set. Every call is thread-safe. Directories are named
  * by their inode number, which may be one of the tree's: a tag, a step, its optim/.

@@ -201,3 +201,28 @@ int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 			rc = ck_fail_sys(err, "unlink");
 	return rc ? rc : ck_real_sync(in->tag, err);
 }
+
+static int move_one(const char *from, const char *to, const struct ck_intended *file, struct ck_error *err)
+{
+	char old_path[PATH_MAX], new_path[PATH_MAX];
+	bool there = is_at(to, file, new_path);
+
+	if (!is_at(from, file, old_path))
+		return CK_OK;
+	if (!there)
+		return rename_new(old_path, new_path, err);
+	/* A power loss may leave it both names. */
+	return ck_real_unlink(old_path) < 0 ? ck_fail_sys(err, "unlink") : CK_OK;
+}
+
+int ck_intent_move(const struct ck_intent *in, bool back, struct ck_error *err)
+{
+	const char *from = back ? in->tag : in->made, *to = back ? in->made : in->tag;
+	int rc = CK_OK;
+
+	for (size_t i = 0; i < in->count && !rc; i++)
+		rc = move_one(from, to, &in->files[back ? in->count - 1 - i : i], err);
+	if (!rc)
+		rc = ck_real_sync(to, err);
+	return rc ? rc : ck_real_sync(from, err);
+}

@@ -43,4 +43,9 @@ int ck_intent_carry_out(const struct ck_intent *in, struct ck_error *err);
 /* Removes the files from the tag again, the last first, and fsyncs it. */
 int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err);
 
+/* For files that are somebody's: renames what is not in place yet, or with BACK all back into MADE, the last first.
+   Nothing is replaced (CK_ERR_EXIST), and what is in neither place, as another was saved there since, is passed over.
+   Fsyncs both directories. What was renamed stays. */
+int ck_intent_move(const struct ck_intent *in, bool back, struct ck_error *err);
+
 #endif

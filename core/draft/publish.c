@@ -125,16 +125,31 @@ void ck_remove_tree(const char *path)
 		remove_tree(strcpy(at, path));
 }
 
-/* A draft is first renamed: no crash leaves one with files missing. */
+int ck_discard_tree(const char *dir, struct ck_error *err)
+{
+	char trash[PATH_MAX], home[PATH_MAX];
+	int rc;
+
+	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
+		return ck_fail_long_path(err);
+	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	ck_remove_tree(trash);
+	if (ck_real_rename(dir, trash, 0) < 0)
+		return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "it is gone") : ck_fail_sys(err, "rename");
+	rc = ck_real_sync(home, err);
+	if (rc)
+		ck_real_rename(trash, dir, RENAME_NOREPLACE);
+	else
+		ck_remove_tree(trash);
+	return rc;
+}
+
 static void trash_draft(const struct paths *p)
 {
-	char draft[CK_HANDLE + NAME_MAX + 1], trash[sizeof(draft) + sizeof(".trash")];
+	char draft[CK_HANDLE + NAME_MAX + 1];
 
 	snprintf(draft, sizeof(draft), "%s/%s", p->home, p->name);
-	snprintf(trash, sizeof(trash), "%s.trash", draft);
-	ck_remove_tree(trash);
-	if (ck_real_rename(draft, trash, 0) == 0 && ck_real_sync(p->home, NULL) == CK_OK)
-		ck_remove_tree(trash);
+	ck_discard_tree(draft, NULL);
 }
 
 /* ---- writing ---- */

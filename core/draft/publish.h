@@ -34,5 +34,8 @@ int ck_publish_recover(const char *tag_path, const char *dir, enum ck_draft_kind
 
 /* Removes PATH and all below it; best effort. */
 void ck_remove_tree(const char *path);
+/* The same of DIR, which is first renamed to DIR.trash: no crash leaves one with files missing, and the next mount
+   removes what is left. CK_ERR_NOENT, CK_ERR_SYS: it is as it was. */
+int ck_discard_tree(const char *dir, struct ck_error *err);
 
 #endif

@@ -1,8 +1,10 @@
 /* What a crash leaves in TAG/.ckptfs, and how it is cleared: implements recover.h. */
 #include "core/draft/recover.h"
 
+#include "core/base/text.h"
 #include "core/draft/order.h"
 #include "core/draft/publish.h"
+#include "core/draft/retire.h"
 #include "core/file/real.h"
 #include "core/tree/store.h"
 
@@ -104,6 +106,32 @@ static void recover_draft(const struct recovery *r, const char *path, enum ck_dr
 		rename_partial(path);
 }
 
+/* What is retired stays; what is half retired, half back or half deleted doesn't. */
+static void recover_trash(const struct recovery *r, const char *trash)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	enum ck_draft_kind kind;
+	struct ck_names names;
+	char path[PATH_MAX];
+	uint64_t step;
+
+	if (ck_list_real_dir(trash, &names, &err)) {
+		say(r, &err);
+		return;
+	}
+	for (size_t i = 0; i < names.count; i++) {
+		if (ck_ends_with(names.names[i], ".trash") && ck_path_join(path, trash, names.names[i]))
+			ck_remove_tree(path);
+		else if (ck_draft_parse(names.names[i], &kind, &step) &&
+			 ck_retired_recover(r->tag, kind, step, &err)) {
+			say(r, &err);
+			ck_error_clear(&err);
+		}
+	}
+	ck_names_free(&names);
+	ck_real_rmdir(trash);
+}
+
 /* One entry of TAG/.ckptfs, of which no living mount knows. */
 static void recover_entry(const struct recovery *r, const char *name)
 {
@@ -118,6 +146,8 @@ static void recover_entry(const struct recovery *r, const char *name)
 		ck_real_unlink(path);
 	else if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0))
 		ck_remove_tree(path);
+	else if (strcmp(name, CK_TRASH_DIR) == 0)
+		recover_trash(r, path);
 	else if (ck_draft_parse(name, &kind, &step))
 		recover_draft(r, path, kind, step);
 }

@@ -12,6 +12,7 @@
 #include "core/draft/recover.h"
 #include "core/draft/report.h"
 #include "core/draft/table.h"
+#include "core/draft/trash.h"
 #include "core/draft/use.h"
 #include "core/draft/where.h"
 #include "core/file/dir.h"
@@ -138,6 +139,8 @@ int ck_drafts_unlink(struct ck_drafts *d, ck_ino parent, const char *name, struc
 
 	if (rc)
 		return rc;
+	if (place.kind == CK_PLACE_RETIRED)
+		return trash_hide(d, parent, name, false, err);
 	if (place.kind == CK_PLACE_TAG && ck_file_name_parse(name, &native))
 		return unlink_native(d, &place, name, &native, err);
 	rc = remove_at(d, parent, name, false, &why);
@@ -227,6 +230,12 @@ int ck_drafts_rmdir(struct ck_drafts *d, ck_ino parent, const char *name, struct
 
 	if (rc)
 		return rc;
+	if (place.kind == CK_PLACE_RETIRED)
+		return trash_hide(d, parent, name, true, err);
+	if (place.kind == CK_PLACE_TRASH)
+		return trash_delete(d, parent, &place, name, err);
+	if (place.kind == CK_PLACE_TAG && strcmp(name, CK_TRASH_NAME) == 0)
+		return trash_remove(d, parent, err);
 	if (place.kind == CK_PLACE_SOURCE && name[0] != '.')
 		rc = remove_tag(place.path, name, &why);
 	else if (place.kind == CK_PLACE_TAG && ck_draft_parse(name, &kind, &step) && kind != CK_DRAFT_OPTIM)

@@ -11,6 +11,7 @@
 #include "core/draft/remove.h"
 #include "core/draft/report.h"
 #include "core/draft/table.h"
+#include "core/draft/trash.h"
 #include "core/draft/trigger.h"
 #include "core/draft/use.h"
 #include "core/draft/where.h"
@@ -245,7 +246,7 @@ static int rename_stored(struct ck_drafts *d, const struct ck_place *place, cons
 int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_ino new_parent, const char *new_name,
 		     unsigned flags, struct ck_error *err)
 {
-	struct ck_place place = { .kind = CK_PLACE_OTHER };
+	struct ck_place place = { .kind = CK_PLACE_OTHER }, to = { .kind = CK_PLACE_OTHER };
 	struct ck_error why = CK_ERROR_INIT;
 	struct ck_file_name native;
 	enum ck_draft_kind kind;
@@ -253,10 +254,14 @@ int ck_drafts_rename(struct ck_drafts *d, ck_ino parent, const char *name, ck_in
 	uint64_t step;
 	int rc = ck_is_draft(parent) ? CK_OK : ck_tree_place(d->tree, parent, &place, err);
 
+	if (!rc && !ck_is_draft(new_parent))
+		rc = ck_tree_place(d->tree, new_parent, &to, err);
 	if (rc)
 		return rc;
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		return ck_fail(err, CK_ERR_INVALID, "only a plain rename, perhaps without replacing");
+	if (trash_is_between(&place, &to))
+		return trash_rename(d, parent, &place, name, &to, new_name, err);
 	if (place.kind == CK_PLACE_TAG && ck_draft_parse(name, &kind, &step) && kind != CK_DRAFT_OPTIM) {
 		if (parent == new_parent)
 			return rename_draft(d, parent, &place, name, new_name, err);

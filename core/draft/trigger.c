@@ -160,6 +160,19 @@ static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_
 	return rc;
 }
 
+int draft_begin_idle(struct ck_drafts *d, struct draft *draft, struct ck_error *err)
+{
+	int rc;
+
+	wait_for_releases(d, draft, -1, 0);
+	rc = draft_begin_alone(draft, err);
+	if (rc || !is_busy(d, draft, -1, 0))
+		return rc;
+	draft_end(draft);
+	errno = EBUSY;
+	return ck_fail_sys(err, "files of the draft are still open for writing");
+}
+
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
 		  struct ck_error *err)
 {
@@ -337,7 +350,7 @@ int ck_drafts_fsyncdir(struct ck_drafts *d, ck_ino ino, struct ck_error *err)
 
 	if (!ck_is_draft(ino)) {
 		rc = ck_tree_place(d->tree, ino, &place, err);
-		if (rc || place.kind == CK_PLACE_OTHER)
+		if (rc || place.kind > CK_PLACE_OPTIM)
 			return rc;
 		if (place.kind != CK_PLACE_OPTIM || where_find(d, ino, NULL, &w, NULL))
 			return ck_real_sync(place.path, err);

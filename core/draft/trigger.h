@@ -12,6 +12,9 @@
 int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers, unsigned flags,
 		  struct ck_error *err);
 
+/* draft_begin_alone of a draft none of whose files is open for writing: else CK_ERR_SYS EBUSY. */
+int draft_begin_idle(struct ck_drafts *d, struct draft *draft, struct ck_error *err);
+
 /* The file NODE was closed or renamed into place: publishes where that is a way to publish, or where the draft waited
    for the last file to be closed. A draft that is unfit or busy is not a failure here. */
 int draft_arrived(struct ck_drafts *d, struct dnode *node, unsigned own_writers, struct ck_error *err);

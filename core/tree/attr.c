@@ -10,6 +10,8 @@
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
+#include "core/tree/there.h"
+#include "core/tree/trash.h"
 #include "core/tree/tree.h"
 
 #include <errno.h>
@@ -46,7 +48,9 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 	if (seen && now - seen < fresh_ms && n->type >= NODE_STEP)
 		return CK_OK;
 	if (tree_stat(tree, n->path, &found) < 0 && !(identity && errno == ENOENT))
-		ck_fail_sys(&why, "stat");
+		(void)(n->type == NODE_STEP && errno == ENOENT
+			       ? ck_fail(&why, CK_ERR_STALE, "the step is no longer there")
+			       : ck_fail_sys(&why, "stat"));
 	else if (!is_same(tree, n, &found))
 		ck_error_set(&why, CK_ERR_STALE, "the file was replaced");
 	if (why.code) {
@@ -164,6 +168,8 @@ static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, str
 	nlink_t subdirs;
 	int rc = tree_check_inside(tree, n, err);
 
+	if (!rc && n->type == NODE_STEP && local == LOCAL_OPTIM)
+		rc = tree_check_there(tree, n, local, err);
 	if (!rc)
 		rc = tree_count_subdirs(tree, n, local, &subdirs, err);
 	if (rc)
@@ -193,7 +199,7 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 		rc = tree_history_attr(tree, n, local, &out->st, err);
 		if (!rc)
 			fill_file(&out->st, (uint64_t)out->st.st_size);
-	} else if (n->type <= NODE_TAG && local != LOCAL_SELF) {
+	} else if (n->type <= NODE_TAG && local != LOCAL_SELF && !(n->type == NODE_TAG && local == LOCAL_TRASH)) {
 		rc = attr_of_link(tree, n, local, &out->st, err);
 	} else if ((stored || n->type == NODE_META) && local == LOCAL_ERROR) {
 		rc = tree_error_text(tree, n, line, sizeof(line), err);
@@ -216,6 +222,9 @@ int tree_attr(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_at
 	} else {
 		rc = attr_of_dir(tree, n, local, &out->st, err);
 	}
+	/* rm asks no question, and what it may do is done. */
+	if (node_is_retired(tree, n) && !tree->options.read_only)
+		out->st.st_mode |= 0200;
 	out->st.st_ino = ino_of(n, local);
 	return rc;
 }

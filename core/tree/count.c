@@ -8,11 +8,12 @@
 #include "core/tree/form.h"
 #include "core/tree/joined.h"
 #include "core/tree/key.h"
-#include "core/tree/place.h"
 #include "core/tree/plain.h"
 #include "core/tree/shards.h"
 #include "core/tree/shown.h"
 #include "core/tree/store.h"
+#include "core/tree/there.h"
+#include "core/tree/trash.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ static nlink_t count_tags(const struct node *source)
 	return count;
 }
 
-static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink_t *count, struct ck_error *err)
+static int count_steps(struct ck_tree *tree, const struct node *tag, nlink_t *count, struct ck_error *err)
 {
 	struct ck_names drafts;
 	char path[PATH_MAX];
@@ -63,7 +64,7 @@ static int count_steps(const struct ck_tree *tree, const struct node *tag, nlink
 		*count += drafts.count;
 		ck_names_free(&drafts);
 	}
-	*count += ck_plain_count_dirs(path, CK_LEVEL_TAG);
+	*count += ck_plain_count_dirs(path, CK_LEVEL_TAG) + (trash_count(tree, tag) > 0);
 	return CK_OK;
 }
 
@@ -103,18 +104,6 @@ static int is_shown_joined(struct ck_tree *tree, struct node *step, const char *
 		       : node_is_joined(tree, &key);
 }
 
-/* optim/ of the draft for shards of a published step. */
-static bool path_of_written(const struct ck_tree *tree, const struct node *step, char *path)
-{
-	char name[64];
-	struct stat st;
-
-	path_of_tag(step, path);
-	return tree_real(tree, path, NULL) == CK_OK && ck_path_join(path, path, CK_DRAFT_DIR) &&
-	       ck_path_join(path, path, ck_draft_format(CK_DRAFT_OPTIM, step->name.step, name, sizeof(name))) &&
-	       ck_path_join(path, path, "files/optim") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static nlink_t count_step(struct ck_tree *tree, struct node *step)
 {
 	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step->name.step };
@@ -128,7 +117,8 @@ static nlink_t count_step(struct ck_tree *tree, struct node *step)
 	if (hf < 0)
 		return COUNT_UNKNOWN;
 	path_of_tag(step, tag);
-	return forms + (nlink_t)hf + (tree_has_ranks(tree, tag, step->name.step) || path_of_written(tree, step, path));
+	return forms + (nlink_t)hf +
+	       (tree_has_ranks(tree, tag, step->name.step) || tree_path_of_written(tree, step, path));
 }
 
 /* The directories of shards that are being written. */
@@ -139,7 +129,7 @@ static nlink_t count_written(const struct ck_tree *tree, const struct node *step
 	struct stat st;
 	nlink_t count = 0;
 
-	if (!path_of_written(tree, step, path) || ck_list_real_dir(path, &names, NULL))
+	if (!tree_path_of_written(tree, step, path) || ck_list_real_dir(path, &names, NULL))
 		return 0;
 	for (size_t i = 0; i < names.count; i++)
 		count += ck_path_join(one, path, names.names[i]) && ck_real_stat(one, &st) == 0 && S_ISDIR(st.st_mode);
@@ -182,7 +172,10 @@ int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nli
 		*count = count_tags(n);
 		return CK_OK;
 	case NODE_TAG:
-		return count_steps(tree, n, count, err);
+		if (local != LOCAL_TRASH)
+			return count_steps(tree, n, count, err);
+		*count = trash_count(tree, n);
+		return CK_OK;
 	default:
 		if (local == LOCAL_OPTIM)
 			return count_optim(tree, n, count, err);

@@ -137,6 +137,19 @@ void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_
 	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_SELF) };
 }
 
+void key_of_retired(const struct node *tag, enum ck_draft_kind kind, uint64_t step, char *path, struct node_key *key)
+{
+	struct ck_file_name name = { .kind = CK_FILE_MODEL, .step = step };
+	char text[64], file[64];
+
+	ck_file_name_format(&name, file, sizeof(file));
+	if (!ck_path_join(path, tag->path, CK_DRAFT_DIR "/" CK_TRASH_DIR) ||
+	    !ck_path_join(path, path, ck_draft_format(kind, step, text, sizeof(text))) ||
+	    !ck_path_join(path, path, kind == CK_DRAFT_OPTIM ? "." : file))
+		path[0] = '\0';
+	*key = (struct node_key){ .type = NODE_STEP, .path = path, .name = name, .parent = ino_of(tag, LOCAL_TRASH) };
+}
+
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key)
 {
 	if (!ck_path_join(path, source->path, name))

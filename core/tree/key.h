@@ -28,9 +28,11 @@ int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node
 int ident_of_stored(const struct ck_tree *tree, const char *tag, struct ck_file_name *name, char *path,
 		    struct ck_ident *ident, struct ck_error *err);
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key);
+/* The same of a step of the tag, or (KIND OPTIM) its shards alone, in .trash/. */
+void key_of_retired(const struct node *tag, enum ck_draft_kind kind, uint64_t step, char *path, struct node_key *key);
 void key_of_tag(const struct node *source, const char *name, char *path, struct node_key *key);
 void key_of_source(const struct ck_tree *tree, const struct node *base, size_t i, char *path, struct node_key *key);
-/* The tag's directory of a step or a stored file's node. */
+/* The directory in which the files of a step lie, or a stored file: the tag's; of what is retired, its own. */
 void path_of_tag(const struct node *n, char *path);
 
 #endif

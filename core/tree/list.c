@@ -2,11 +2,11 @@
 #include "core/file/follow.h"
 #include "core/tree/list.h"
 
-#include "core/base/buf.h"
 #include "core/pt/forms.h"
 #include "core/tree/choice.h"
 #include "core/tree/contain.h"
 #include "core/tree/cut.h"
+#include "core/tree/dir.h"
 #include "core/tree/form.h"
 #include "core/tree/history.h"
 #include "core/tree/hub.h"
@@ -15,47 +15,14 @@
 #include "core/tree/node_load.h"
 #include "core/tree/shards.h"
 #include "core/tree/store.h"
+#include "core/tree/there.h"
+#include "core/tree/trash.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A name that was read when the directory was opened. */
-struct listed {
-	size_t name;            /* offset into the names */
-	ck_ino ino;
-	mode_t type;
-	bool cheap;
-};
-
-struct ck_dir {
-	ck_ino self, parent;
-	struct listed *items;
-	size_t count, cap;
-	struct ck_buf names;    /* each with its NUL */
-	/* A directory of tensors isn't copied: its entries are made from the checkpoint. */
-	struct ck_checkpoint *tensors;
-	uint32_t first;         /* LOCAL_NPY_0 or LOCAL_RAW_0 */
-	char name[256];         /* of the entry asked for last */
-};
-
-static int add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, bool cheap, struct ck_error *err)
-{
-	struct listed *items;
-
-	if (dir->count == dir->cap) {
-		dir->cap = dir->cap ? dir->cap * 2 : 16;
-		items = realloc(dir->items, dir->cap * sizeof(*items));
-		if (!items)
-			return ck_fail_nomem(err);
-		dir->items = items;
-	}
-	dir->items[dir->count++] = (struct listed){ dir->names.len, ino, type, cheap };
-	ck_buf_append(&dir->names, name, strlen(name) + 1);
-	return dir->names.failed ? ck_fail_nomem(err) : CK_OK;
-}
 
 static ck_ino ino_of_key(const struct node_key *key, uint32_t local)
 {
@@ -73,9 +40,9 @@ static int list_base(struct ck_tree *tree, struct node *base, struct ck_dir *dir
 		key_of_source(tree, base, i, path, &key);
 		if (!ck_sources[i].always && (ck_follow_stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
 			continue;
-		rc = add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		rc = dir_add(dir, ck_sources[i].name, ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
 		if (!rc && tree->options.native)
-			rc = add(dir, ck_sources[i].dir, ino_of(base, LOCAL_LINK + i), S_IFLNK, true, err);
+			rc = dir_add(dir, ck_sources[i].dir, ino_of(base, LOCAL_LINK + i), S_IFLNK, true, err);
 	}
 	return rc;
 }
@@ -97,12 +64,12 @@ static int list_source(struct ck_tree *tree, struct node *source, struct ck_dir 
 		return rc;
 	for (size_t i = 0; i < tags.count && !rc; i++) {
 		key_of_tag(source, tags.names[i], path, &key);
-		rc = add(dir, tags.names[i], ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
+		rc = dir_add(dir, tags.names[i], ino_of_key(&key, LOCAL_SELF), S_IFDIR, true, err);
 		taken |= strcmp(tags.names[i], "largest") == 0;
 	}
 	ck_names_free(&tags);
 	if (!rc && !taken && tree_largest(tree, source, target, NULL) == CK_OK)
-		rc = add(dir, "largest", ino_of(source, LOCAL_LINK), S_IFLNK, true, err);
+		rc = dir_add(dir, "largest", ino_of(source, LOCAL_LINK), S_IFLNK, true, err);
 	return rc;
 }
 
@@ -119,7 +86,7 @@ static int list_native_cut(struct ck_tree *tree, struct node *tag, uint64_t step
 		rc = key_of_joined(tree, tag->path, step, NODE_CUT_FILE, name.rank, ino_of(tag, LOCAL_SELF), path, &key,
 				   err);
 		if (!rc)
-			rc = add(dir, ck_file_name_format(&name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF),
+			rc = dir_add(dir, ck_file_name_format(&name, text, sizeof(text)), ino_of_key(&key, LOCAL_SELF),
 				 S_IFREG, false, err);
 	}
 	return rc;
@@ -150,7 +117,7 @@ static int list_native(struct ck_tree *tree, struct node *tag, struct ck_dir *di
 		if (rc || (name.kind == CK_FILE_OPTIM && cut == CUT_IS) ||
 		    key_of_stored(tree, tag, NODE_NATIVE, &name, path, &key, NULL))
 			continue;
-		rc = add(dir, names.names[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+		rc = dir_add(dir, names.names[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
 	}
 	ck_names_free(&names);
 	return rc;
@@ -164,13 +131,13 @@ static int list_of_steps(struct ck_tree *tree, struct node *tag, struct ck_dir *
 	int rc = CK_OK;
 
 	if (tree_latest(tree, tag, &latest, NULL) == CK_OK) {
-		rc = add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
+		rc = dir_add(dir, "latest", ino_of(tag, LOCAL_LINK), S_IFLNK, true, err);
 		if (!rc && tree_shows_best(tree, tag, latest))
-			rc = add(dir, "best", ino_of(tag, LOCAL_BEST), S_IFLNK, false, err);
+			rc = dir_add(dir, "best", ino_of(tag, LOCAL_BEST), S_IFLNK, false, err);
 	}
 	if (!rc)
-		rc = add(dir, "history.tsv", ino_of(tag, tree_history_known(tree, tag, &read, &scored)), S_IFREG, false,
-			 err);
+		rc = dir_add(dir, "history.tsv", ino_of(tag, tree_history_known(tree, tag, &read, &scored)), S_IFREG,
+			     false, err);
 	return rc;
 }
 
@@ -187,7 +154,7 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 	for (size_t i = 0; i < count && !rc; i++) {
 		key_of_step(tag, steps[i], path, &key);
 		/* Not cheap: the step's link count costs a look at the end of its model. */
-		rc = add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR,
+		rc = dir_add(dir, ck_step_format(steps[i], text, sizeof(text)), ino_of_key(&key, LOCAL_SELF), S_IFDIR,
 			 false, err);
 	}
 	free(steps);
@@ -195,6 +162,25 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 		rc = list_native(tree, tag, dir, err);
 	if (!rc && count > 0)
 		rc = list_of_steps(tree, tag, dir, err);
+	if (!rc && trash_count(tree, tag) > 0)
+		rc = dir_add(dir, CK_TRASH_NAME, ino_of(tag, LOCAL_TRASH), S_IFDIR, false, err);
+	return rc;
+}
+
+static int list_trash(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct ck_names names;
+	struct node_key key;
+	uint32_t local;
+	int rc = trash_names(tree, tag, &names, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < names.count && !rc; i++)
+		if (trash_key(tree, tag, names.names[i], path, &key, &local, NULL) == CK_OK)
+			rc = dir_add(dir, names.names[i], ino_of_key(&key, local), S_IFDIR, false, err);
+	ck_names_free(&names);
 	return rc;
 }
 
@@ -220,7 +206,7 @@ static int list_forms(struct node *n, const struct ck_checkpoint *c, const struc
 			continue;
 		snprintf(text, sizeof(text), "%s%s", stem, f->suffix);
 		/* The size of a table costs a read for each tensor: it is computed for stat alone. */
-		rc = add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
+		rc = dir_add(dir, text, ino_of(n, f->local), f->type, f->local != LOCAL_TSV, err);
 	}
 	return rc;
 }
@@ -242,13 +228,13 @@ static int list_stored(struct ck_tree *tree, struct node *step, enum node_type t
 	rc = list_forms(n, c, &why, stem, dir, err);
 	if (!rc && c && type == NODE_MODEL)
 		rc = ck_checkpoint_has(c, CK_FORM_HF_CONFIG)
-			     ? add(dir, "hf", ino_of(n, LOCAL_HF), S_IFDIR, true, err)
-			     : add(dir, "hf.error", ino_of(n, LOCAL_HF_ERROR), S_IFREG, true, err);
+			     ? dir_add(dir, "hf", ino_of(n, LOCAL_HF), S_IFDIR, true, err)
+			     : dir_add(dir, "hf.error", ino_of(n, LOCAL_HF_ERROR), S_IFREG, true, err);
 	ck_checkpoint_unref(c);
 	if (!rc) {
 		key = (struct node_key){ .type = NODE_FILE, .path = n->path, .name = n->name, .ident = n->ident };
 		snprintf(text, sizeof(text), "%s.pt", stem);
-		rc = add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+		rc = dir_add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
 	}
 	node_put(tree, n, 1);
 	return rc;
@@ -266,9 +252,9 @@ static int list_meta(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 		return rc == CK_ERR_NOMEM ? ck_fail_nomem(err) : CK_OK;
 	rc = CK_OK;
 	if (!why.code)
-		rc = add(dir, "meta.json", ino_of(n, LOCAL_SELF), S_IFREG, true, err);
+		rc = dir_add(dir, "meta.json", ino_of(n, LOCAL_SELF), S_IFREG, true, err);
 	else if (node_error_is_shown(&why))
-		rc = add(dir, "meta.error", ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
+		rc = dir_add(dir, "meta.error", ino_of(n, LOCAL_ERROR), S_IFREG, true, err);
 	node_put(tree, n, 1);
 	return rc;
 }
@@ -291,7 +277,7 @@ static int list_step(struct ck_tree *tree, struct node *step, struct ck_dir *dir
 	if (rc)
 		return rc;
 	free(ranks);
-	return count ? add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, false, err) : CK_OK;
+	return count ? dir_add(dir, "optim", ino_of(step, LOCAL_OPTIM), S_IFDIR, false, err) : CK_OK;
 }
 
 /* The joined state of all shards, or why there is none. */
@@ -329,12 +315,12 @@ static int list_cut(struct ck_tree *tree, struct node *step, const char *tag, st
 			if (tree_forms[i].local == LOCAL_ERROR)
 				continue;
 			snprintf(text, sizeof(text), "rank%u%s", r, tree_forms[i].suffix);
-			rc = add(dir, text, ino_of_key(&key, tree_forms[i].local), tree_forms[i].type, false, err);
+			rc = dir_add(dir, text, ino_of_key(&key, tree_forms[i].local), tree_forms[i].type, false, err);
 		}
 		key.type = NODE_CUT_FILE;
 		snprintf(text, sizeof(text), "rank%u.pt", r);
 		if (!rc)
-			rc = add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, false, err);
+			rc = dir_add(dir, text, ino_of_key(&key, LOCAL_SELF), S_IFREG, false, err);
 	}
 	return rc;
 }
@@ -370,7 +356,7 @@ static int list_optim(struct ck_tree *tree, struct node *step, struct ck_dir *di
 	if (!rc && cut == CUT_FAILED) {
 		rc = key_of_joined(tree, path, step->name.step, NODE_CUT, 0, ino_of(step, LOCAL_OPTIM), one, &key, err);
 		if (!rc)
-			rc = add(dir, "ranks.error", ino_of_key(&key, LOCAL_ERROR), S_IFREG, true, err);
+			rc = dir_add(dir, "ranks.error", ino_of_key(&key, LOCAL_ERROR), S_IFREG, true, err);
 	}
 	return rc;
 }
@@ -382,10 +368,10 @@ static int list_hf(struct ck_tree *tree, struct node *model, struct ck_dir *dir,
 	int rc = CK_OK;
 
 	for (size_t i = 0; i < HUB_FILES && !rc; i++)
-		rc = add(dir, hub_files[i].suffix, ino_of(model, hub_files[i].local), S_IFREG, true, err);
+		rc = dir_add(dir, hub_files[i].suffix, ino_of(model, hub_files[i].local), S_IFREG, true, err);
 	for (size_t i = 0; i < HUB_TOKENIZER && !rc; i++)
 		if (key_of_tokenizer(tree, model, i, path, &key, NULL) == CK_OK)
-			rc = add(dir, hub_tokenizer[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
+			rc = dir_add(dir, hub_tokenizer[i], ino_of_key(&key, LOCAL_SELF), S_IFREG, true, err);
 	return rc;
 }
 
@@ -397,9 +383,12 @@ static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_
 	case NODE_SOURCE:
 		return list_source(tree, n, dir, err);
 	case NODE_TAG:
-		return list_tag(tree, n, dir, err);
+		if (local != LOCAL_TRASH)
+			return list_tag(tree, n, dir, err);
+		dir->parent = ino_of(n, LOCAL_SELF);
+		return list_trash(tree, n, dir, err);
 	case NODE_STEP:
-		dir->parent = local == LOCAL_OPTIM ? ino_of(n, LOCAL_SELF) : n->parent;
+		dir->parent = local == LOCAL_OPTIM && !node_is_shards(n) ? ino_of(n, LOCAL_SELF) : n->parent;
 		return local == LOCAL_OPTIM ? list_optim(tree, n, dir, err) : list_step(tree, n, dir, err);
 	case NODE_MODEL: case NODE_OPTIM: case NODE_ALL: case NODE_CUT:
 		if (local == LOCAL_HF)
@@ -411,31 +400,28 @@ static int list(struct ck_tree *tree, struct node *n, uint32_t local, struct ck_
 	}
 }
 
-int ck_dir_new(ck_ino self, ck_ino parent, struct ck_dir **out, struct ck_error *err)
+/* Lists *DIR once more without what was removed from it. */
+static int leave_out_hidden(struct ck_tree *tree, struct ck_dir **dir, struct ck_error *err)
 {
-	struct ck_dir *dir = calloc(1, sizeof(*dir));
+	struct ck_dirent entry;
+	struct ck_dir *left;
+	int rc = ck_dir_new((*dir)->self, (*dir)->parent, &left, err);
 
-	if (!dir)
-		return ck_fail_nomem(err);
-	dir->self = self;
-	dir->parent = parent;
-	*out = dir;
-	return CK_OK;
-}
-
-int ck_dir_add(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err)
-{
-	return add(dir, name, ino, type, true, err);
-}
-
-int ck_dir_add_dear(struct ck_dir *dir, const char *name, ck_ino ino, mode_t type, struct ck_error *err)
-{
-	return add(dir, name, ino, type, false, err);
+	if (rc)
+		return rc;
+	for (uint64_t i = 2; !rc && ck_dir_entry(*dir, i, &entry); i++) {
+		if (!node_hides(tree, entry.ino))
+			rc = dir_add(left, entry.name, entry.ino, entry.type, entry.cheap, err);
+	}
+	ck_dir_close(*dir);
+	*dir = left;
+	return rc;
 }
 
 int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struct ck_error *err)
 {
 	struct node *n = node_find(tree, ino);
+	struct ck_error gone = CK_ERROR_INIT;
 	struct ck_dir *dir = NULL;
 	int rc;
 
@@ -447,48 +433,17 @@ int ck_tree_opendir(struct ck_tree *tree, ck_ino ino, struct ck_dir **out, struc
 	rc = tree_check_inside(tree, n, err);
 	if (!rc)
 		rc = list(tree, n, local_of(ino), dir, err);
+	/* A step lists at least its model: it was moved, or removed. */
+	if (n->type == NODE_STEP && (rc || dir->count == 0) && tree_check_there(tree, n, local_of(ino), &gone)) {
+		if (err)
+			*err = gone;
+		rc = CK_ERR_STALE;
+	}
+	if (!rc && node_is_retired(tree, n))
+		rc = leave_out_hidden(tree, &dir, err);
 	if (rc)
 		ck_dir_close(dir);
 	else
 		*out = dir;
 	return rc;
-}
-
-bool ck_dir_entry(struct ck_dir *dir, uint64_t position, struct ck_dirent *out)
-{
-	const struct listed *item;
-	enum ck_form form;
-
-	if (position < 2) {
-		*out = (struct ck_dirent){ position ? ".." : ".", position ? dir->parent : dir->self, S_IFDIR, false };
-		return true;
-	}
-	position -= 2;
-	if (dir->tensors) {
-		form = dir->first == LOCAL_NPY_0 ? CK_FORM_NPY : CK_FORM_RAW;
-		if (position >= ck_checkpoint_files(dir->tensors, form))
-			return false;
-		position = ck_checkpoint_at(dir->tensors, form, position);
-		ck_checkpoint_name(dir->tensors, position, form, dir->name);
-		*out = (struct ck_dirent){
-			dir->name,
-			(dir->self & ~(ck_ino)((1u << LOCAL_BITS) - 1)) | (dir->first + position),
-			S_IFREG,
-			true,
-		};
-		return true;
-	}
-	if (position >= dir->count)
-		return false;
-	item = &dir->items[position];
-	*out = (struct ck_dirent){ dir->names.data + item->name, item->ino, item->type, item->cheap };
-	return true;
-}
-
-void ck_dir_close(struct ck_dir *dir)
-{
-	ck_checkpoint_unref(dir->tensors);
-	ck_buf_free(&dir->names);
-	free(dir->items);
-	free(dir);
 }

@@ -16,6 +16,8 @@
 #include "core/tree/node_load.h"
 #include "core/tree/shards.h"
 #include "core/tree/store.h"
+#include "core/tree/there.h"
+#include "core/tree/trash.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -115,7 +117,7 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 	struct stat st;
 	uint64_t step;
 	bool cut;
-	int rc;
+	int rc = CK_OK;
 
 	if (ck_step_parse(name, &step)) {
 		key_of_step(tag, step, path, &key);
@@ -138,12 +140,24 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 	} else if (strcmp(name, "best") == 0) {
 		*local = LOCAL_BEST;
 		rc = tree_best(tree, tag, &step, err);
+	} else if (strcmp(name, CK_TRASH_NAME) == 0) {
+		*local = LOCAL_TRASH;
 	} else {
 		rc = strcmp(name, "history.tsv") == 0 ? tree_history_local(tree, tag, local, err) : not_found(err);
 	}
 	if (!rc)
 		*child = node_ref(tree, tag);
 	return rc;
+}
+
+static int child_of_trash(struct ck_tree *tree, struct node *tag, const char *name, struct node **child,
+			  uint32_t *local, struct ck_error *err)
+{
+	char path[PATH_MAX];
+	struct node_key key;
+	int rc = trash_key(tree, tag, name, path, &key, local, err);
+
+	return rc ? rc : get_child(tree, &key, child, err);
 }
 
 /* Whether the loaded node shows LOCAL: an .error file exactly when it can't be shown. */
@@ -383,7 +397,8 @@ static int tree_child(struct ck_tree *tree, struct node *parent, uint32_t local,
 	case NODE_SOURCE:
 		return child_of_source(tree, parent, name, child, child_local, err);
 	case NODE_TAG:
-		return child_of_tag(tree, parent, name, child, child_local, err);
+		return local == LOCAL_TRASH ? child_of_trash(tree, parent, name, child, child_local, err)
+					    : child_of_tag(tree, parent, name, child, child_local, err);
 	case NODE_STEP:
 		return local == LOCAL_OPTIM ? child_of_optim(tree, parent, name, child, child_local, err)
 					    : child_of_step(tree, parent, name, child, child_local, err);
@@ -405,7 +420,8 @@ static int lookup_once(struct ck_tree *tree, struct node *parent, uint32_t local
 
 	if (rc)
 		return rc;
-	rc = tree_attr(tree, child, child_local, out, err);
+	rc = node_hides(tree, ino_of(child, child_local)) ? not_found(err)
+							   : tree_attr(tree, child, child_local, out, err);
 	if (rc)
 		node_put(tree, child, 1);
 	return rc;
@@ -422,6 +438,13 @@ int ck_tree_lookup(struct ck_tree *tree, ck_ino parent, const char *name, struct
 	/* The file may be replaced between the look at it and its opening: then the new file is meant. */
 	while ((rc = lookup_once(tree, n, local_of(parent), name, out, err)) == CK_ERR_STALE && tries++ < STALE_TRIES)
 		ck_error_clear(err);
+	/* The kernel may look into a step that was moved since. It is told so, and looks for the step again. */
+	if (rc == CK_ERR_NOENT) {
+		ck_error_clear(err);
+		rc = tree_check_there(tree, n, local_of(parent), err);
+		if (!rc)
+			rc = not_found(err);
+	}
 	if (rc)
 		out->entry_timeout = CK_TIMEOUT_CHANGING;
 	return rc;

@@ -46,6 +46,9 @@ bool ck_rank_parse(const char *name, uint64_t *rank, size_t *len);
  * published already.
  */
 #define CK_DRAFT_DIR ".ckptfs"
+/* And in it what is retired: a directory for each step, and "000500.optim" for shards alone. */
+#define CK_TRASH_DIR "trash"
+#define CK_TRASH_NAME ".trash"          /* as the mount shows that directory, in the tag */
 enum ck_draft_kind { CK_DRAFT_STEP, CK_DRAFT_PARTIAL, CK_DRAFT_OPTIM };
 bool ck_draft_parse(const char *name, enum ck_draft_kind *kind, uint64_t *step);
 const char *ck_draft_format(enum ck_draft_kind kind, uint64_t step, char *buf, size_t size);

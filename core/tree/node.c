@@ -3,6 +3,7 @@
 #include "core/tree/node.h"
 
 #include "core/base/clock.h"
+#include "core/tree/content.h"
 #include "core/tree/key.h"
 #include "core/tree/status.h"
 
@@ -148,6 +149,21 @@ static void link_content(struct ck_tree *tree, struct node *n)
 	tree->newest = n;
 }
 
+bool node_grow_bits(uint8_t **bits, uint32_t *count, uint32_t bit)
+{
+	uint32_t bytes = (bit / 64 + 1) * 8;
+	uint8_t *more = bytes > *count ? realloc(*bits, bytes) : *bits;
+
+	if (!more)
+		return false;
+	if (bytes > *count) {
+		memset(more + *count, 0, bytes - *count);
+		*bits = more;
+		*count = bytes;
+	}
+	return true;
+}
+
 static void free_node(struct ck_tree *tree, struct node *n)
 {
 	struct node **at = bucket(tree, n->base);
@@ -156,6 +172,7 @@ static void free_node(struct ck_tree *tree, struct node *n)
 		at = &(*at)->chain;
 	*at = n->chain;
 	tree->node_count--;
+	free(n->hidden);
 	free(n->young_pages);
 	free(n);
 }
@@ -316,6 +333,39 @@ void node_put(struct ck_tree *tree, struct node *n, uint64_t count)
 	pthread_mutex_unlock(&tree->lock);
 }
 
+bool node_hides(struct ck_tree *tree, ck_ino ino)
+{
+	const uint32_t bit = local_bit(local_of(ino));
+	const struct node *n;
+	bool hides;
+
+	pthread_mutex_lock(&tree->lock);
+	n = find_base(tree, ino >> LOCAL_BITS);
+	hides = n && bit / 8 < n->hidden_bytes && (n->hidden[bit / 8] & 1u << bit % 8);
+	pthread_mutex_unlock(&tree->lock);
+	return hides;
+}
+
+void node_unhide(struct ck_tree *tree, const char *dir)
+{
+	struct node *n, *next;
+
+	pthread_mutex_lock(&tree->lock);
+	for (size_t i = 0; i < tree->bucket_count; i++) {
+		for (n = tree->buckets[i]; n; n = next) {
+			next = n->chain;
+			if (!n->hidden || strncmp(n->path, dir, strlen(dir)) != 0)
+				continue;
+			free(n->hidden);
+			n->hidden = NULL;
+			n->hidden_bytes = 0;
+			if (--n->refs == 0 && n->state == LOAD_NONE)
+				free_node(tree, n);
+		}
+	}
+	pthread_mutex_unlock(&tree->lock);
+}
+
 void node_table_free(struct ck_tree *tree)
 {
 	struct content content;
@@ -328,6 +378,7 @@ void node_table_free(struct ck_tree *tree)
 				content = content_take(tree, n);
 				content_free(&content);
 			}
+			free(n->hidden);
 			free(n->young_pages);
 			free(n);
 		}

@@ -6,6 +6,7 @@
 #include "core/file/fd.h"
 #include "core/format/meta.h"
 #include "core/tree/contain.h"
+#include "core/tree/content.h"
 
 #include <errno.h>
 #include <limits.h>

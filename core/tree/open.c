@@ -64,31 +64,6 @@ static int open_form(struct ck_tree *tree, struct node *n, uint32_t local, struc
 	return rc;
 }
 
-/* The place of a file's bit among those of its node: next to each other, so that they take no more
-   room than the node has files. */
-static uint32_t page_bit(uint32_t local)
-{
-	if (local < LOCAL_NPY_0)
-		return local;
-	return local < LOCAL_RAW_0 ? LOCAL_FEW + 2 * (local - LOCAL_NPY_0) : LOCAL_FEW + 2 * (local - LOCAL_RAW_0) + 1;
-}
-
-/* With the lock held: room for BIT. */
-static bool grow_young_pages(struct node *n, uint32_t bit)
-{
-	uint32_t bytes = (bit / 64 + 1) * 8;
-	uint8_t *more = bytes > n->young_bytes ? realloc(n->young_pages, bytes) : n->young_pages;
-
-	if (!more)
-		return false;
-	if (bytes > n->young_bytes) {
-		memset(more + n->young_bytes, 0, bytes - n->young_bytes);
-		n->young_pages = more;
-		n->young_bytes = bytes;
-	}
-	return true;
-}
-
 /*
  * Whether what the kernel has of a file's pages may stay at this open. Not while the stored file is
  * young, and not at the first open after that: pages of then may be wrong. A bit for each of the node's
@@ -96,12 +71,12 @@ static bool grow_young_pages(struct node *n, uint32_t bit)
  */
 static bool keeps_pages(struct ck_tree *tree, struct node *n, uint32_t local)
 {
-	const uint32_t bit = page_bit(local);
+	const uint32_t bit = local_bit(local);
 	const uint8_t mask = (uint8_t)(1u << bit % 8);
 	bool young = node_is_young(n), keep = !young;
 
 	pthread_mutex_lock(&tree->lock);
-	if (young && !grow_young_pages(n, bit))
+	if (young && !node_grow_bits(&n->young_pages, &n->young_bytes, bit))
 		n->never_keeps = true;
 	if (bit / 8 < n->young_bytes) {
 		keep &= !(n->young_pages[bit / 8] & mask);

@@ -5,6 +5,8 @@
 #include "core/tree/contain.h"
 #include "core/tree/key.h"
 #include "core/tree/node.h"
+#include "core/tree/there.h"
+#include "core/tree/trash.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,6 +23,7 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 		[NODE_HUB] = CK_PLACE_OTHER,
 	};
 	struct node *n = node_find(tree, ino);
+	int rc;
 
 	if (!n)
 		return ck_fail(err, CK_ERR_STALE, "unknown inode number");
@@ -30,13 +33,22 @@ int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct
 	out->path[0] = '\0';
 	if (out->kind == CK_PLACE_STEP && local_of(ino) == LOCAL_OPTIM)
 		out->kind = CK_PLACE_OPTIM;
+	else if (out->kind == CK_PLACE_TAG && local_of(ino) == LOCAL_TRASH)
+		out->kind = CK_PLACE_TRASH;
 	else if (local_of(ino) != LOCAL_SELF)
 		out->kind = CK_PLACE_OTHER;
+	if (node_is_retired(tree, n))
+		out->kind = CK_PLACE_RETIRED;
+	if (out->kind == CK_PLACE_STEP || out->kind == CK_PLACE_OPTIM) {
+		rc = tree_check_there(tree, n, local_of(ino), err);
+		if (rc)
+			return rc;
+	}
 	if (out->kind == CK_PLACE_BASE || out->kind == CK_PLACE_SOURCE)
 		strcpy(out->path, n->path);
-	else if (out->kind != CK_PLACE_OTHER)
+	else if (out->kind != CK_PLACE_OTHER && out->kind != CK_PLACE_RETIRED)
 		path_of_tag(n, out->path);
-	return out->kind == CK_PLACE_OTHER ? CK_OK : ck_tree_real(tree, out->path, err);
+	return !out->path[0] ? CK_OK : ck_tree_real(tree, out->path, err);
 }
 
 int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, struct ck_error *err)

@@ -17,15 +17,18 @@ enum ck_place_kind {
 	CK_PLACE_STEP,          /* a published step's directory */
 	CK_PLACE_OPTIM,         /* its optim/ */
 	CK_PLACE_NATIVE,        /* a stored file under nanochat's own name */
+	CK_PLACE_TRASH,         /* a tag's .trash/ */
+	CK_PLACE_RETIRED,       /* a step in it, and everything below */
 	CK_PLACE_OTHER,         /* everything below a step, and links of the mount's own */
 };
 struct ck_place {
 	enum ck_place_kind kind;
-	/* BASE, SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE: the tag's; real (ck_tree_real) */
+	/* BASE, SOURCE, TAG: the directory in the store; STEP, OPTIM, NATIVE, TRASH: the tag's; real (ck_tree_real) */
 	char path[4096];
 	struct ck_file_name name;       /* STEP, OPTIM: its step; NATIVE: the file */
 	ck_ino step;                    /* STEP, OPTIM: the step's directory */
 };
+/* CK_ERR_STALE also of a step that was moved or removed since. */
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err);
 
 /* The file or directory of the store whose attributes INO has: its real path, into PATH (PATH_MAX bytes). *VIEW: INO

@@ -18,7 +18,7 @@ static bool is_almost_step(const char *name)
 
 static bool in_tag(const char *name)
 {
-	static const char *const own[] = { CK_DRAFT_DIR, ".trash", "latest", "best", "history.tsv" };
+	static const char *const own[] = { CK_DRAFT_DIR, CK_TRASH_NAME, "latest", "best", "history.tsv" };
 	struct ck_file_name native;
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)

@@ -5,6 +5,7 @@
 #ifndef CK_TREE_PRIVATE_H
 #define CK_TREE_PRIVATE_H
 
+#include "core/base/buf.h"
 #include "core/file/moves.h"
 #include "core/pt/checkpoint.h"
 #include "core/tree/names.h"
@@ -46,8 +47,9 @@ enum local {
 	/* SOURCE: largest; TAG: latest; BASE: + its place in ck_sources, nanochat's name for it */
 	LOCAL_LINK = 2,
 	LOCAL_BEST = 3,         /* TAG */
+	LOCAL_TRASH = 4,        /* TAG: the directory .trash/ */
 	/* TAG: history.tsv, + a number that is another one where its text is another (history.h); to LOCAL_END */
-	LOCAL_HISTORY = 4,
+	LOCAL_HISTORY = 5,
 	LOCAL_OPTIM = 2,        /* STEP: the directory optim/ */
 	LOCAL_ERROR = 2,        /* META, MODEL, OPTIM: the .error file */
 	LOCAL_OUTLINE = 3,      /* these in the order of a step's listing */
@@ -89,6 +91,10 @@ struct node {
 	bool never_keeps;
 	/* STEP: its step; META, MODEL, OPTIM, FILE: nanochat's name, taken apart */
 	struct ck_file_name name;
+	/* A bit (local_bit) for each file and directory that was removed from a retired step; the node is referenced
+	   then. NULL: none. */
+	uint8_t *hidden;
+	uint32_t hidden_bytes;
 	struct ck_ident ident;          /* META, MODEL, OPTIM, FILE: of the stored file */
 	/* MODEL: of its meta.json, zeros without one; ALL, CUT, CUT_FILE: of all shards and the model (joined.h) */
 	struct ck_ident meta;
@@ -103,7 +109,8 @@ struct node {
 	int64_t used_ms;                /* when that was last asked for (monotonic clock) */
 	/* what was read while the file was young, where someone still reads it */
 	struct content *before;
-	/* of the directory or the stored file; STEP: of its model file */
+	/* Of the directory or the stored file. STEP: of its model file; of the directory, and a dot, where only shards
+	   are retired. */
 	char path[];
 };
 
@@ -141,6 +148,20 @@ struct ck_tree {
 	uint32_t next_history;          /* the number of the text of one that is made now */
 };
 
+/* An open directory: dir.h. */
+struct listed;
+
+struct ck_dir {
+	ck_ino self, parent;
+	struct listed *items;
+	size_t count, cap;
+	struct ck_buf names;    /* each with its NUL */
+	/* A directory of tensors isn't copied: its entries are made from the checkpoint. */
+	struct ck_checkpoint *tensors;
+	uint32_t first;         /* LOCAL_NPY_0 or LOCAL_RAW_0 */
+	char name[256];         /* of the entry asked for last */
+};
+
 /* The cache of contents keeps at most so many that nobody uses, and so much memory, for so long. */
 #define CACHE_COUNT 64
 #define CACHE_MS 20000
@@ -151,5 +172,14 @@ struct ck_tree {
 
 static inline ck_ino ino_of(const struct node *n, uint32_t local) { return n->base << LOCAL_BITS | local; }
 static inline uint32_t local_of(ck_ino ino) { return (uint32_t)(ino & ((1u << LOCAL_BITS) - 1)); }
+
+/* The place of a file's bit among those of its node: next to each other, so that they take no more room than the node
+   has files. */
+static inline uint32_t local_bit(uint32_t local)
+{
+	if (local < LOCAL_NPY_0)
+		return local;
+	return local < LOCAL_RAW_0 ? LOCAL_FEW + 2 * (local - LOCAL_NPY_0) : LOCAL_FEW + 2 * (local - LOCAL_RAW_0) + 1;
+}
 
 #endif

@@ -49,6 +49,13 @@ class Scenario:
             self.done.add(path)
         self.door(tag)
 
+    def prepare(self, tag):
+        """What the store has before it is mounted."""
+
+    def place(self):
+        """Where the step is seen in the tag, when all is done; None: nowhere."""
+        return "%06d" % self.step
+
     def door(self, tag):
         pass
 
@@ -68,7 +75,7 @@ class Scenario:
         return True
 
     def drafts(self, home):
-        return [n for n in os.listdir(home) if n not in ("writers", "staged")] if os.path.isdir(home) else []
+        return [n for n in os.listdir(home) if n not in ("writers", "staged", "trash")] if os.path.isdir(home) else []
 
 
 def npy_parts(at, sd):
@@ -269,9 +276,122 @@ class Ranks(Native):
         return len(names) == 6
 
 
+class Retire(Scenario):
+    """A step is retired: then it is in one place, whole, or in the other. What is seen there is read as it moves."""
+
+    back = False
+    moved = "000600"
+    names = ["000600", ".trash/000600"]
+
+    def __init__(self):
+        super().__init__()
+        self.model, self.plan = faulty.model(15), []
+        self.files = {"model_000600.pt": faulty.pt(self.model), "meta_000600.json": META,
+                      "optim_000600_rank0.pt": faulty.pt(faulty.optimizer(16)), "optim_000600_rank1.pt": faulty.pt(faulty.optimizer(17))}
+
+    def moving(self):
+        return {n: d for n, d in self.files.items() if n.startswith("optim_") or not self.moved.endswith(".optim")}
+
+    def prepare(self, tag):
+        home = os.path.join(tag, ".ckptfs")
+        os.makedirs(os.path.join(home, "trash", self.moved) if self.back else home)
+        with open(os.path.join(home, "writers"), "wb") as f:
+            os.fchmod(f.fileno(), 0o600)
+        for name, data in self.files.items():
+            at = os.path.join(home, "trash", self.moved) if self.back and name in self.moving() else tag
+            with open(os.path.join(at, name), "wb") as f:
+                f.write(data)
+
+    def place(self):
+        return self.names[not self.back]
+
+    def door(self, tag):
+        old, new = reversed(self.names) if self.back else self.names
+        with open(os.path.join(tag, old, "rank1.pt" if self.moved.endswith(".optim") else "model.pt"), "rb") as f:
+            os.rename(os.path.join(tag, old), os.path.join(tag, new))
+            check(f.read() in self.files.values(), "an open reader's bytes")
+
+    def draft_is_intact(self, tag):
+        """It is where it was, to the byte."""
+        self.is_seen(tag, self.names[self.back])
+
+    def is_seen(self, tag, name):
+        at = os.path.join(tag, name)
+        if self.moved.endswith(".optim"):
+            seen = {"optim_000600_rank%d.pt" % r: os.path.join(at, "rank%d.pt" % r) for r in range(2)}
+        else:
+            seen = {"model_000600.pt": os.path.join(at, "model.pt"), "optim_000600_rank1.pt": os.path.join(at, "optim/rank1.pt")}
+        for stored, path in seen.items():
+            with open(path, "rb") as f:
+                check(f.read() == self.files[stored], path)
+
+    def whole(self, tag):
+        trash = os.path.join(tag, ".ckptfs/trash", self.moved)
+        retired = [n for n in os.listdir(trash) if n not in ("retire", "restore")] if os.path.isdir(trash) else []
+        moving = self.moving()
+        places = {n: [os.path.join(at, n) for at, there in ((tag, faulty.files_of(tag, 600)), (trash, retired)) if n in there]
+                  for n in self.files}
+        check(all(len(p) == 1 for p in places.values()), "files in no place, or in two:", places)
+        for name, (path,) in places.items():
+            with open(path, "rb") as f:
+                check(f.read() == self.files[name], path)
+        check(len(retired) in (0, len(moving)), "half a step is retired:", retired)
+        return bool(retired) != self.back
+
+
+class Restore(Retire):
+    back = True
+
+
+class RetireShards(Retire):
+    """The shards alone."""
+
+    moved = "000600.optim"
+    names = ["000600/optim", ".trash/000600.optim"]
+
+
+class RestoreShards(RetireShards):
+    back = True
+
+
+class Delete(Retire):
+    """rm -r of a retired step: before its last rmdir, nothing is gone."""
+
+    back = True
+    interrupted = False
+
+    def place(self):
+        return None
+
+    def door(self, tag):
+        try:
+            shutil.rmtree(os.path.join(tag, ".trash/000600"))
+        except FileNotFoundError:
+            # model.error was listed, and the fault is over.
+            shutil.rmtree(os.path.join(tag, ".trash/000600"))
+        except OSError as e:
+            self.interrupted = e.errno not in (errno.ENOTCONN, errno.ECONNABORTED)
+            raise
+
+    def draft_is_intact(self, tag):
+        """It is in the store; on the mount that goes on, names may be away."""
+        if not self.interrupted:
+            self.is_seen(tag, ".trash/000600")
+
+    def whole(self, tag):
+        if os.path.isdir(os.path.join(tag, ".ckptfs/trash/000600")):
+            check(not super().whole(tag), "a step that was to be deleted is back")
+            return False
+        check(not faulty.files_of(tag, 600), "a deleted step's files are back")
+        return True
+
+
+MOVES = Retire, Restore, RetireShards, RestoreShards, Delete
+
+
 def scenarios(rank_json):
     """Makers of them: a scenario is used once."""
-    return (lambda: ByMeta(rank_json)), ByModel, BySafetensors, ByLastWriter, ByRename, BySync, Large, Shard, Native
+    return (lambda: ByMeta(rank_json)), ByModel, BySafetensors, ByLastWriter, ByRename, BySync, Large, Shard, Native, *MOVES
 
 
 class Stage:
@@ -280,7 +400,7 @@ class Stage:
     def __init__(self, base):
         self.base, self.runs = os.path.realpath(base), 0
 
-    def fresh(self, record=None):
+    def fresh(self, scenario, record=None):
         self.runs += 1
         self.store = os.path.join(self.base, "store%d" % self.runs)
         self.tag = os.path.join(self.store, "base_checkpoints/d12")
@@ -289,6 +409,7 @@ class Stage:
             f.write(faulty.pt(faulty.model(0)))
         with open(os.path.join(self.tag, "meta_000001.json"), "wb") as f:
             f.write(META)
+        scenario.prepare(self.tag)
         self.mnt = os.path.join(self.base, "mnt")
         return faulty.Daemon(self.store, self.mnt, record=record)
 
@@ -305,7 +426,8 @@ def no_leftovers(stage, what):
 
 
 def count_calls(stage, make):
-    scenario, daemon = make(), stage.fresh()
+    scenario = make()
+    daemon = stage.fresh(scenario)
     daemon.arm(nth=0)
     scenario.write(stage.seen())
     calls = daemon.count()
@@ -318,7 +440,8 @@ def count_calls(stage, make):
 
 def run(stage, make, nth, action):
     """Returns whether the step was there after the crash."""
-    scenario, daemon = make(), stage.fresh()
+    scenario = make()
+    daemon = stage.fresh(scenario)
     daemon.arm(nth=nth, action=action)
     try:
         scenario.write(stage.seen())
@@ -340,7 +463,9 @@ def after(stage, scenario):
         scenario.draft_is_intact(stage.seen())
         scenario.write(stage.seen())
         check(scenario.whole(stage.tag), "not published after the crash")
-    check(not any(n.endswith(".error") and n != "hf.error" for n in os.listdir(os.path.join(stage.seen(), "%06d" % scenario.step))), "model.error")
+    if scenario.place():
+        names = os.listdir(os.path.join(stage.seen(), scenario.place()))
+        check(not any(n.endswith(".error") and n not in ("hf.error", "all.error") for n in names), "an error file in", names)
     daemon.unmount()
     no_leftovers(stage, "the second try")
     stage.drop()

@@ -183,6 +183,17 @@ def load(path):
     return torch.load(path, map_location="cpu")
 
 
+def trash_leftovers(trash):
+    """What is in it but retired steps, of nanochat's files."""
+    bad = [] if os.listdir(trash) else ["trash"]
+    for name in os.listdir(trash):
+        step, _, kind = name.partition(".")
+        there = os.listdir(os.path.join(trash, name))
+        if not (step.isdigit() and kind in ("", "optim") and there) or len(there) != len(files_of(os.path.join(trash, name), int(step))):
+            bad.append(os.path.join("trash", name))
+    return bad
+
+
 def leftovers(tag):
     """What is in TAG/.ckptfs but the lock and whole drafts."""
     home, bad = os.path.join(tag, ".ckptfs"), []
@@ -191,6 +202,9 @@ def leftovers(tag):
     for name in os.listdir(home):
         path = os.path.join(home, name)
         step, _, kind = name.partition(".")
+        if name == "trash":
+            bad += trash_leftovers(path)
+            continue
         if name == "writers" or (name == "staged" and not os.listdir(path)):
             continue
         if not (step.isdigit() and kind in ("", "partial", "optim") and os.path.isdir(os.path.join(path, "files"))):

@@ -20,7 +20,7 @@ For each prefix: nothing, or all, of what isn't safe; all of the entries with no
 them; the entries' changes up to each point; and random subsets (seeded). Equal results are mounted once. Each result
 is a tag of its own, so that one mount recovers them all.
 
-Inode numbers and times stand in one of the daemon's files, `intent`; the replay puts those of its own files there.
+Inode numbers and times stand in some of the daemon's files, `intent` and its likes; the replay puts those of its own files there.
 """
 import hashlib
 import os
@@ -211,7 +211,7 @@ def lay_out(tree, tag):
                 f.write(data)
         made.setdefault(inode, full)
     for path, (_, data) in tree.items():
-        if data is not None and re.fullmatch(r"\.ckptfs/[^/]*/intent", path):
+        if data is not None and re.fullmatch(r"\.ckptfs/(trash/)?[^/]*/(intent|retire|restore)", path):
             by_name = {(os.path.basename(p).encode(), i.number): made[i] for p, (i, _) in tree.items()}
             translate(os.path.join(tag, path), lambda text: translate_intent(text, by_name))
 
@@ -267,21 +267,35 @@ class Synced(crash.Scenario):
         os.rename(os.path.join(tag, "000600.partial"), os.path.join(tag, "000600"))
 
 
+def initial_of(tag):
+    """What the tag has: path to (number, bytes or None)."""
+    there = {}
+    for at, dirs, files in os.walk(tag):
+        for name in dirs + files:
+            path = os.path.join(at, name)
+            data = None
+            if name in files:
+                with open(path, "rb") as f:
+                    data = f.read()
+            there[os.path.relpath(path, tag)] = os.stat(path).st_ino, data
+    return there
+
+
 def record(stage, scenario, path):
     """Runs SCENARIO; returns its operations, and after how many of them the writer knew what: (count, paths of the plan done)."""
     marks = []
-    daemon = stage.fresh(record=path)
+    daemon = stage.fresh(scenario, record=path)
     size = os.path.getsize(path) if os.path.exists(path) else 0
     check(size == 0 or not read_record(path, stage.tag), "the mount itself changed the tag")
     root = os.stat(stage.tag).st_ino
-    initial = {n: (os.stat(os.path.join(stage.tag, n)).st_ino, open(os.path.join(stage.tag, n), "rb").read()) for n in INITIAL}
+    initial = initial_of(stage.tag)
     plan = scenario.plan
-    for i in range(len(plan)):
+    for i in range(max(1, len(plan))):
         scenario.plan = plan[:i + 1]
         if i + 1 < len(plan):
             scenario.door = lambda tag: None
         else:
-            del scenario.door
+            scenario.__dict__.pop("door", None)
         scenario.write(stage.seen())
         marks.append((len(read_record(path, stage.tag)), set(scenario.done)))
     daemon.unmount()
@@ -296,12 +310,7 @@ def validate(ops, root, initial, tag):
     for op in ops:
         disk.apply(op)
     tree = disk.crashed(lambda i, n: True, lambda f, i: True)
-    there = {}
-    for at, dirs, files in os.walk(tag):
-        for name in dirs + files:
-            path = os.path.join(at, name)
-            with open(path, "rb") if name in files else open(os.devnull, "rb") as f:
-                there[os.path.relpath(path, tag)] = f.read() if name in files else None
+    there = {path: data for path, (_, data) in initial_of(tag).items()}
     tree = {p: d for p, (_, d) in tree.items()}
     differ = sorted(p for p in {*tree, *there} if tree.get(p, 0) != there.get(p, 0))
     check(not differ, "the recording is not complete:", differ)
@@ -356,11 +365,11 @@ def run(stage, scenario, rng, samples):
         try:
             whole = verify(scenario, os.path.join(store, "d%d" % (i + 1)), state)
             there += whole
-            seen = os.path.join(stage.mnt, "d%d" % (i + 1), "%06d" % scenario.step)
+            seen = os.path.join(stage.mnt, "d%d" % (i + 1), scenario.place() if whole and scenario.place() else "%06d" % scenario.step)
             check(not (os.path.isdir(seen) and "model.error" in os.listdir(seen)), "model.error")
             if state.intact and not whole:
                 scenario.done = set(state.done)
-                scenario.draft_is_intact(os.path.dirname(seen))
+                scenario.draft_is_intact(os.path.join(stage.mnt, "d%d" % (i + 1)))
             if state.published and not scenario.publishes:
                 scenario.finish(os.path.dirname(seen))
                 check(scenario.whole(os.path.join(store, "d%d" % (i + 1))), "a draft that was fsynced is not all there")
