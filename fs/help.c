@@ -6,7 +6,6 @@
 void options_help(void)
 {
 	fputs("usage: ckptfs [-f] [-d] [-o OPTION[,OPTION...]] [STORE] MOUNTPOINT\n"
-	      "\n"
 	      "Mounts a nanochat checkpoint store: each tensor is a file.\n"
 	      "STORE is a nanochat base directory (default: $NANOCHAT_BASE_DIR, else\n"
 	      "~/.cache/nanochat), a checkpoints directory, or one model tag's directory.\n"
