@@ -8,7 +8,7 @@ DESTDIR  ?=
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 PKG_CONFIG ?= pkg-config
-PKG      := fuse3 libzip jansson zlib
+PKG      := fuse3 libzip jansson zlib libdeflate
 PYTHON   ?= /usr/bin/python3
 
 comma    := ,
@@ -21,7 +21,7 @@ override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DCKPTFS_VERSION='"$(V
 override CFLAGS   += -std=gnu11 -pthread $(WARN) $(HARDEN) $(SANFLAGS)
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
-CORE_PKG := libzip jansson zlib
+CORE_PKG := libzip jansson zlib libdeflate
 core_cflags = $(shell $(PKG_CONFIG) --cflags $(CORE_PKG))
 core_libs   = $(shell $(PKG_CONFIG) --libs $(CORE_PKG)) -lm
 fs_cflags   = $(shell $(PKG_CONFIG) --cflags $(PKG)) $(seccomp_cflags) -DFUSE_USE_VERSION=314

@@ -9,15 +9,18 @@
 #include "progress.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct printer {
 	const struct options *o;
 	struct progress progress;
 	sigset_t signals;
+	char *table; /* the file whose tensors are being listed */
 	bool failed; /* a line that memory was wanted for */
 };
 
@@ -87,9 +90,82 @@ static void print_finding(struct printer *p, const char *path, const char *word,
 	print_line(p, &line);
 }
 
+/* A number with six digits, as C and NumPy print it; where there is none (no finite element, a type without statistics)
+   "-", in JSON null. */
+static void number(struct ck_buf *line, const struct printer *p, bool known, int width, double x)
+{
+	if (known && isfinite(x))
+		ck_buf_printf(line, "%*.6g", width, x);
+	else
+		ck_buf_printf(line, "%*s", width, p->o->json ? "null" : "-");
+}
+
+static const struct column {
+	const char *name;
+	double (*of)(const struct ck_stats *s);
+} columns[] = {
+	{"min", ck_stats_min}, {"max", ck_stats_max}, {"mean", ck_stats_mean},
+	{"std", ck_stats_std}, {"l2", ck_stats_norm},
+};
+#define COLUMNS (sizeof(columns) / sizeof(*columns))
+
+static void print_heads(struct printer *p, const char *path)
+{
+	struct ck_buf line = CK_BUF_INIT;
+
+	if (p->table && strcmp(p->table, path) == 0)
+		return;
+	free(p->table);
+	p->table = strdup(path);
+	append_path(&line, p, path);
+	ck_buf_byte(&line, ':');
+	print_line(p, &line);
+	ck_buf_printf(&line, "  %-44s %-14s %-16s", "tensor", "dtype", "shape");
+	for (size_t i = 0; i < COLUMNS; i++)
+		ck_buf_printf(&line, " %12s", columns[i].name);
+	ck_buf_printf(&line, " %10s %8s %8s", "zeros", "nan", "inf");
+	print_line(p, &line);
+}
+
+static void print_row(struct printer *p, const char *path, const struct ck_row *row)
+{
+	const struct ck_stats *s = &row->stats;
+	const char *dtype = ck_dtype_info(s->stored)->torch;
+	struct ck_buf line = CK_BUF_INIT, shown = CK_BUF_INIT;
+
+	if (p->o->json) {
+		append_path(&shown, p, path);
+		ck_buf_byte(&line, '{');
+		member(&line, "path", shown.data ? shown.data : "", shown.len);
+		member(&line, "tensor", row->key, strlen(row->key));
+		member(&line, "dtype", dtype, strlen(dtype));
+		member(&line, "shape", row->shape, strlen(row->shape));
+		for (size_t i = 0; i < COLUMNS; i++) {
+			ck_buf_printf(&line, ", \"%s\": ", columns[i].name);
+			number(&line, p, s->full, 0, columns[i].of(s));
+		}
+		ck_buf_printf(&line, ", \"zeros\": %" PRIu64 ", \"nan\": %" PRIu64 ", \"inf\": %" PRIu64 "}", s->zeros,
+			      s->nan, s->inf);
+	} else {
+		print_heads(p, path);
+		ck_buf_printf(&line, "  %-44s %-14s %-16s", row->key, dtype, row->shape);
+		for (size_t i = 0; i < COLUMNS; i++) {
+			ck_buf_byte(&line, ' ');
+			number(&line, p, s->full, 12, columns[i].of(s));
+		}
+		ck_buf_printf(&line, " %10" PRIu64 " %8" PRIu64 " %8" PRIu64, s->zeros, s->nan, s->inf);
+	}
+	line.failed |= shown.failed;
+	ck_buf_free(&shown);
+	print_line(p, &line);
+}
+
 static void on_report(void *arg, const struct ck_finding *finding)
 {
-	print_finding(arg, finding->path, words[finding->severity], finding->text);
+	if (finding->row)
+		print_row(arg, finding->path, finding->row);
+	else
+		print_finding(arg, finding->path, words[finding->severity], finding->text);
 }
 
 static void on_sound(void *arg, const char *path) { print_finding(arg, path, "sound", ""); }
@@ -184,6 +260,8 @@ static int check(struct printer *p, struct ck_scratch *scratch)
 		.level = o->level,
 		.one_step = o->one_step,
 		.step = o->step,
+		.read_data = o->read_data,
+		.finite = o->finite,
 		.verbose = o->verbose,
 		.threads = processors(),
 		.scratch = scratch,
@@ -229,5 +307,6 @@ int check_run(const struct options *o)
 	else
 		status = confine(o) ? CHECK_FAILED : check(&p, scratch);
 	ck_scratch_free(scratch);
+	free(p.table);
 	return status;
 }

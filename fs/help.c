@@ -13,7 +13,7 @@ void options_help(void)
 	      "  -f, -d          stay in the foreground, log to stderr; -d traces requests\n"
 	      "  -h, --help, -V, --version   this text; versions of ckptfs and libfuse\n"
 	      "  --status MOUNTPOINT, --json  what a mount is doing, as text or as JSON\n"
-	      "  --check STORE[:STEP], -v     what is wrong with the stored files, --json too\n"
+	      "  --check STORE[:STEP], --read-data, --finite, -v   what is wrong with the files\n"
 	      "\n"
 	      "  -o device=cpu|mps|cuda   show the model as nanochat loads it there (cpu)\n"
 	      "  -o ro                    refuse writing\n"

@@ -34,6 +34,8 @@ static const struct fuse_opt table[] = {
 	OPT("--version", version, true),
 	OPT("--status", status, true),
 	OPT("--check", check, true),
+	OPT("--read-data", read_data, true),
+	OPT("--finite", finite, true),
 	OPT("--json", json, true),
 	OPT("-v", verbose, true),       /* mount(8) says it to every file system */
 	OPT("device=%s", device_text, 0),
@@ -399,7 +401,7 @@ static int resolve_check(struct options *o)
 	char buf[96];
 
 	if (o->positionals != 1)
-		return complain("usage:", "ckptfs --check [-v] [--json] STORE[:STEP]", "");
+		return complain("usage:", "ckptfs --check [--read-data] [--finite] [-v] [--json] STORE[:STEP]", "");
 	o->failure = CHECK_FAILED;
 	why = split_step(o->positional[0], &o->one_step, &o->step, buf, sizeof(buf));
 	if (why)
@@ -438,6 +440,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		return -1;
 	if (o->check)
 		return resolve_check(o);
+	if (o->read_data || o->finite)
+		return complain("option", o->read_data ? "--read-data" : "--finite", "it belongs to --check");
 	o->foreground |= o->debug;
 	if (o->positionals == 0) {
 		fprintf(stderr, "ckptfs: no mountpoint: ckptfs [-o OPTIONS] [STORE] MOUNTPOINT; see ckptfs --help\n");

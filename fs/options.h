@@ -32,7 +32,7 @@ struct options {
 	enum sandbox_mode sandbox;
 	unsigned ranks;         /* show optimizers as so many ranks would have saved them; 0: as stored */
 	/* --check, and what goes with it */
-	int check, verbose;
+	int check, read_data, finite, verbose;
 	const char *check_given;        /* STORE as it was given */
 	bool one_step;
 	uint64_t step;

@@ -27,7 +27,8 @@ static void work(struct checker *k, struct job *job)
 	else
 		check_shard(k, job);
 	atomic_fetch_add_explicit(&k->files, job->has_meta ? 2 : 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&k->bytes, job->size, memory_order_relaxed);
+	if (job->size > job->counted)
+		atomic_fetch_add_explicit(&k->bytes, job->size - job->counted, memory_order_relaxed);
 }
 
 static void *run(void *arg)
@@ -110,11 +111,19 @@ static bool wait_for(struct checker *k, size_t from, size_t to, uint64_t all_fil
 	return from == to;
 }
 
+static bool is_clean(const struct ck_found *found)
+{
+	for (int s = CK_NOTE; s <= CK_FAULT; s++)
+		if (ck_found_has(found, s))
+			return false;
+	return true;
+}
+
 static void sound(struct checker *k, const struct tag *tag, const struct job *job)
 {
 	char name[64], shown[PATH_MAX];
 
-	if (k->options->verbose && job->opens && job->found.count == 0)
+	if (k->options->verbose && job->opens && is_clean(&job->found))
 		k->options->sound(k->options->arg,
 				  check_shown(tag, ck_file_name_format(&job->name, name, sizeof(name)), shown));
 }

@@ -17,7 +17,7 @@ struct ck_scratch;
 
 struct ck_check_progress {
 	uint64_t files, all_files;
-	uint64_t bytes, all_bytes;      /* of the files that are done, and of all */
+	uint64_t bytes, all_bytes;      /* that are done, and of all files */
 };
 
 struct ck_check_options {
@@ -25,7 +25,9 @@ struct ck_check_options {
 	enum ck_level level;
 	bool one_step;                  /* level TAG: STEP alone */
 	uint64_t step;
-	bool verbose;                   /* SOUND is called, too */
+	bool read_data;                 /* the CRC of every record */
+	bool finite;                    /* NaN and infinities of every tensor */
+	bool verbose;                   /* SOUND is called, too; with FINITE there is a ROW for each tensor */
 	unsigned threads;
 	struct ck_scratch *scratch;     /* where deflated entries are unpacked; borrowed */
 	/* The thread that calls ck_check calls all three: SOUND with the path of a file without a finding; TICK some

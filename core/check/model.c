@@ -1,6 +1,7 @@
 /* A model and its metadata. Implements model.h; begin with check_model(). */
 #include "core/check/model.h"
 
+#include "core/check/bytes.h"
 #include "core/check/open.h"
 #include "core/check/shapes.h"
 #include "core/format/meta.h"
@@ -104,6 +105,7 @@ void check_model(struct checker *k, struct job *job)
 		job->opens = true;
 		job->loads = info.has_config;
 		note_head(job, c);
+		check_bytes(k, job, c, shown, &found);
 		check_shapes(c, &info, shown, meta_name, &found);
 		ck_checkpoint_unref(c);
 	}

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #define REJECTED ".rejected"
-#define TRASH "trash"
 #define STAGED "staged"
 
 static bool begins(const char *name, const char *start) { return strncmp(name, start, strlen(start)) == 0; }
@@ -69,10 +68,10 @@ static void check_trash(struct tag *tag)
 	char inner[PATH_MAX], path[PATH_MAX], shown[PATH_MAX];
 	struct ck_names names = {0};
 
-	if (!ck_path_join(path, tag->path, CK_DRAFT_DIR "/" TRASH) || ck_list_dir(path, &names, NULL))
+	if (!ck_path_join(path, tag->path, CK_DRAFT_DIR "/" CK_TRASH_DIR) || ck_list_dir(path, &names, NULL))
 		return;
 	for (size_t i = 0; i < names.count; i++) {
-		snprintf(inner, sizeof(inner), CK_DRAFT_DIR "/" TRASH "/%s", names.names[i]);
+		snprintf(inner, sizeof(inner), CK_DRAFT_DIR "/" CK_TRASH_DIR "/%s", names.names[i]);
 		if (ck_path_join(path, tag->path, inner))
 			ck_found_add(&tag->found, CK_NOTE, check_shown(tag, inner, shown),
 				     "retired, %" PRIu64 " bytes: .trash/%s in a mount: rm -r it there, or mv it back",

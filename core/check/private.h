@@ -28,7 +28,7 @@ struct job {
 	size_t tag;
 	struct ck_file_name name;   /* MODEL or OPTIM */
 	bool has_meta;              /* MODEL, when the directory was listed */
-	uint64_t size;
+	uint64_t size, counted;     /* bytes; COUNTED: in the progress already */
 	/* The thread that has the job writes the rest, and DONE last. */
 	bool done;
 	bool gone;                  /* it was removed during the check */

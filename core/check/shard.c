@@ -1,6 +1,7 @@
 /* One optimizer shard. Implements shard.h; begin with check_shard(). */
 #include "core/check/shard.h"
 
+#include "core/check/bytes.h"
 #include "core/check/open.h"
 #include "core/format/json.h"
 #include "core/format/outline.h"
@@ -168,6 +169,7 @@ void check_shard(struct checker *k, struct job *job)
 		job->opens = true;
 		sign(job, c);
 		note_head(job, c);
+		check_bytes(k, job, c, shown, &found);
 		ck_checkpoint_unref(c);
 	}
 	check_settle(job, &still, shown, &found);

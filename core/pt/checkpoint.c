@@ -395,6 +395,11 @@ bool ck_checkpoint_is_shared(struct ck_checkpoint *c)
 	return atomic_load_explicit(&c->refs, memory_order_relaxed) > 1;
 }
 
+struct ck_archive *ck_checkpoint_archive(const struct ck_checkpoint *c)
+{
+	return c->archive;
+}
+
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c)
 {
 	return c->archive ? ck_archive_file(c->archive) : ck_checkpoint_file(c->sources[0]);

@@ -44,6 +44,7 @@ bool ck_checkpoint_is_shared(struct ck_checkpoint *c);
 
 /* borrowed; of joined shards (join.h) the first's */
 struct ck_file *ck_checkpoint_file(const struct ck_checkpoint *c);
+struct ck_archive *ck_checkpoint_archive(const struct ck_checkpoint *c);        /* borrowed */
 /* bytes of memory that C holds, approximately */
 size_t ck_checkpoint_memory(const struct ck_checkpoint *c);
 size_t ck_checkpoint_count(const struct ck_checkpoint *c);

@@ -102,7 +102,7 @@ def headers(kind):
     for path in files(kind, (".c", ".h")):
         for name in re.findall(r"^\s*#\s*include\s*<([^>]+)>", text(path), re.MULTILINE):
             where.setdefault(name, path)
-    have = [p for p in ("fuse3", "libzip", "jansson", "zlib", "libseccomp") if subprocess.run(["pkg-config", "--exists", p], check=False).returncode == 0]
+    have = [p for p in ("fuse3", "libzip", "jansson", "zlib", "libdeflate", "libseccomp") if subprocess.run(["pkg-config", "--exists", p], check=False).returncode == 0]
     flags = subprocess.run(["pkg-config", "--cflags", *have], check=True, capture_output=True, text=True).stdout.split()
     for name, path in sorted(where.items()):
         done = subprocess.run(["cc", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-DFUSE_USE_VERSION=314", *flags, "-M", "-x", "c", "-"],

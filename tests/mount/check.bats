@@ -102,6 +102,65 @@ checks() {
 	[[ ${#lines[@]} -eq 3 && ${lines[0]} == *"/d\"12??/model_001000.pt: error: the file is empty"* ]]
 }
 
+@test "NaN, infinities and statistics of every tensor: NumPy's, to the last digit printed" {
+	need_torch
+	local store
+	for store in "$(nanochat_store)" "$(dtypes_store)"; do
+		aged "$store"
+		oracle check_stats "$CKPTFS" "$STORE"
+	done
+	checks 4 --finite -v "$STORE"
+	[[ ${lines[0]} == *"model_000001.pt:" && ${lines[1]} == "  tensor "*" nan "*"inf" ]] || { echo "$output"; return 1; }
+}
+
+@test "memory stays flat, whatever the size of the files" {
+	! sanitized || skip "sanitizers take memory of their own"
+	"$PYTHON" - "$CKPTFS" "$BATS_TEST_TMPDIR" <<-'END'
+		import handmade, os, resource, subprocess, sys
+		for n in range(1, 4):
+		    path = f"{sys.argv[2]}/model_{n:06d}.pt"
+		    with open(path, "wb") as f:
+		        w = handmade.Writer(f)
+		        w.entry("data.pkl", handmade.dumps({f"w{i}": handmade.tensor(i, (1 << 26,)) for i in range(4)}))
+		        for i in range(4):
+		            w.entry(f"data/{i}", 4 << 26, align=True)
+		        w.entry("version", b"3\n")
+		        w.finish()
+		    open(path.replace("model", "meta").replace(".pt", ".json"), "w").write("{}")
+		for name in os.listdir(sys.argv[2]):
+		    os.utime(os.path.join(sys.argv[2], name), (1, 1))
+		subprocess.run([sys.argv[1], "--check", "--read-data", "--finite", sys.argv[2]], check=True)
+		most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+		assert most < 32 << 10, f"{most} KiB"
+	END
+}
+
+@test "SIGUSR1 says how far it is; SIGINT ends it with the counts so far and 32" {
+	shim slow
+	aged "$(nanochat_store)"
+	local pid out=$BATS_TEST_TMPDIR/out err=$BATS_TEST_TMPDIR/err log=$BATS_TEST_TMPDIR/delayed status=0
+	: >"$log"
+	reports
+	env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 LD_PRELOAD="$CKPTFS_SHIM" SLOW_MS=1000 SLOW_LEN=$((1 << 30)) SLOW_UNDER="$STORE/base_checkpoints/d12/model_" SLOW_LOG="$log" \
+		"$CKPTFS" --check "$STORE" >"$out" 2>"$err" 3>&- &
+	pid=$!
+	within 20000 test -s "$log"
+	kill -USR1 "$pid"
+	within 20000 grep -qE '^[0-9]+ of 16 files, 0[.]00 of 0[.]0. GB, ' "$err"
+	kill -INT "$pid"
+	wait "$pid" || status=$?
+	[[ $status -eq 32 ]]
+	[[ $(<"$out") =~ ^interrupted:\ [0-9]+\ files?\ checked:\ 0\ errors ]]
+	[[ $(wc -l <"$err") -eq 1 && $(<"$err") != *$'\r'* ]]
+}
+
+@test "on a terminal, and only there, a line says how far it is, and goes away" {
+	aged "$(nanochat_store)"
+	"$PYTHON" -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' "$CKPTFS" --check "$STORE" </dev/null >"$BATS_TEST_TMPDIR/out" 3>&-
+	grep -qE $'\r[0-9]+ of 16 files' "$BATS_TEST_TMPDIR/out"
+	[[ $(<"$BATS_TEST_TMPDIR/out") == *$'\r\e[K16 files checked: 0 errors, 0 warnings, 0 notes'* ]]
+}
+
 @test "wrong usage is 16, a store that can't be checked 8" {
 	checks 16
 	checks 16 "$STORE" "$BATS_TEST_TMPDIR"

@@ -167,14 +167,83 @@ FOUND = {
 }
 
 
+def deflate(name):
+    """The file as a re-zipper leaves it."""
+    def plant(s):
+        with zipfile.ZipFile(s + "/" + name) as z:
+            entries = [(i.filename, z.read(i)) for i in z.infolist()]
+        with zipfile.ZipFile(s + "/" + name, "w", zipfile.ZIP_DEFLATED) as z:
+            for entry, data in entries:
+                z.writestr(entry, data)
+    return plant
+
+
+def both(*plants):
+    return lambda s: [p(s) for p in plants]
+
+
+def poison(key, *values):
+    """The first elements of a tensor become VALUES."""
+    def f(data):
+        for i, v in enumerate(values):
+            data[key].view(-1)[i] = v
+    return f
+
+
+def without_crcs(name):
+    """torch.serialization.set_crc32_options(False) writes 0 everywhere."""
+    def plant(s):
+        with zipfile.ZipFile(s + "/" + name) as z:
+            infos = z.infolist()
+            start = z.start_dir
+
+        def zero(data):
+            at = start
+            for info in infos:
+                data[at + 16:at + 20] = bytes(4)
+                at += 46 + sum(struct.unpack("<HHH", data[at + 28:at + 34]))
+                data[info.header_offset + 14:info.header_offset + 18] = bytes(4)
+                n, m = struct.unpack("<HH", data[info.header_offset + 26:info.header_offset + 30])
+                after = info.header_offset + 30 + n + m + info.compress_size
+                if data[info.header_offset + 6] & 8:
+                    data[after + 4:after + 8] = bytes(4)
+            return data
+        change(s + "/" + name, zero)
+    return plant
+
+
+CRC = "expected the CRC [0-9a-f]{8}, found [0-9a-f]{8}: its bytes have changed"
+WTE = "transformer.wte.weight"
+INFINITE = float("inf")
+DEEP = {
+    ("a flipped bit in a tensor", ""): (damage_entry(MODEL, "data/3", 100), 0, []),
+    ("a flipped bit in a tensor", "--read-data"): (damage_entry(MODEL, "data/3", 100), 4, [(MODEL, "error", "weight: " + CRC)]),
+    ("a flipped bit in the last byte of a shard's tensor", "--read-data"): (damage_entry(OPTIM1, "data/0", -1 + 128 * 64 * 2), 4, [(OPTIM1, "error", "state.0.exp_avg: " + CRC)]),
+    ("a flipped bit in a record that is no tensor", "--read-data"): (damage_entry(MODEL, "version"), 4, [(MODEL, "error", "version"), NOT_LATEST]),
+    ("a flipped bit in a deflated tensor", "--read-data"): (both(deflate(MODEL), damage_entry(MODEL, "data/3", 1000)), 4, [(MODEL, "error", "data/3")]),
+    ("a deflated file", "--read-data --finite"): (deflate(MODEL), 0, []),
+    ("no CRCs", "--read-data"): (without_crcs(MODEL), 0, [(MODEL, "note", "no CRCs recorded")]),
+    ("a NaN", ""): (torch_edit(MODEL, poison(WTE, float("nan"))), 0, []),
+    ("a NaN", "--read-data"): (torch_edit(MODEL, poison(WTE, float("nan"))), 0, []),
+    ("a NaN in bfloat16", "--finite"): (torch_edit(MODEL, poison(WTE, float("nan"))), 4, [(MODEL, "error", WTE + ": 1 NaN and 0 infinite of 16384 elements: resume from an earlier step")]),
+    ("infinities in float32", "--finite"): (torch_edit(MODEL, poison("lm_head.weight", INFINITE, -INFINITE, float("nan"))), 4, [(MODEL, "error", "lm_head.weight: 1 NaN and 2 infinite")]),
+    ("both", "--read-data --finite"): (both(torch_edit(MODEL, poison(WTE, float("nan"))), damage_entry(OPTIM0, "data/1", 5)), 4,
+                                      [(MODEL, "error", "NaN"), (OPTIM0, "error", CRC)]),
+    ("NaN in a shard", "--finite"): (torch_edit(OPTIM0, lambda o: o["state"][5]["momentum_buffer"][0].fill_(float("nan"))), 4,
+                                     [(OPTIM0, "error", "state.5.momentum_buffer: 4096 NaN")]),
+}
+
+
 def damage(ckptfs, store, directory):
-    for name, (plant, status, wanted) in FOUND.items():
+    cases = [(name, [], *case) for name, case in FOUND.items()] + [(name, flags.split(), *case) for (name, flags), case in DEEP.items()]
+    for name, flags, plant, status, wanted in cases:
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(store, directory, symlinks=True)
         done = plant(directory)
         if not (isinstance(done, tuple) and done[-1] == "young"):
             old(directory)
-        got, found, counts = run(ckptfs, directory)
+        got, found, counts = run(ckptfs, *flags, directory)
+        name = " ".join([name, *flags])
         if wanted is None:
             check(got != 8 and got < 16, "%s: status %d, %r" % (name, got, found))
             continue
@@ -183,10 +252,37 @@ def damage(ckptfs, store, directory):
         for f, w in zip(sorted(found), sorted(wanted)):
             check(re.search(w[2], f[2]), "%s: the text is '%s', expected '%s'" % (name, f[2], w[2]))
         check(counts["errors"] == sum(f[1] == "error" for f in found), "%s: counts %r" % (name, counts))
-    finish("%d kinds of damage" % len(FOUND))
+    finish("%d kinds of damage" % len(cases))
 
 
 # ---- what the mount shows ----
+
+def read_raw(directory):
+    """The errno of reading each tensor of DIRECTORY, but of those that are larger than anybody can read."""
+    for name in os.listdir(os.fsencode(directory)):
+        path = os.path.join(os.fsencode(directory), name)
+        try:
+            if os.path.getsize(path) < 64 << 20:
+                read(path)
+        except OSError as e:
+            return e.errno
+    return 0
+
+
+def reads(ckptfs, store, mount):
+    """With --read-data: what is sound can be read to the end in the mount; what can't be read has a finding."""
+    _, found, _ = run(ckptfs, "--read-data", store)
+    bad = {path for path, severity, text in found if severity == "error" and "expected the CRC" not in text}
+    for top, _, names in os.walk(os.path.join(store, "base_checkpoints")):
+        for name in names:
+            m = re.fullmatch(r"model_(\d{6,})\.pt", name)
+            raw = m and os.path.join(mount, "base", os.path.basename(top), m[1], "model.raw")
+            if not m or not os.path.isdir(raw):
+                continue
+            path = os.path.relpath(os.path.join(top, name), store)
+            error = read_raw(raw)
+            check(error == 0 or path in bad, "%s: called sound, but reading it in the mount is errno %d" % (path, error))
+
 
 def property_(ckptfs, store, mount):
     """Of each stored file: an error in the findings is an .error in the mount. Other findings are about files that are shown all the same."""
@@ -212,6 +308,7 @@ def property_(ckptfs, store, mount):
                 text = next(t for p, s, t in found if p == path and s == "error")
                 check(text.split(": restore")[0] in line, "%s: --check says '%s', the mount '%s'" % (path, text, line))
             files += 1
+    reads(ckptfs, store, mount)
     check(files > 0 and counts["failed"] == 0, "nothing was compared: %r" % counts)
     finish("%d files, %d of them bad" % (files, len(bad)))
 

@@ -46,7 +46,7 @@ lacks() {
 
 @test "the README's packages are enough to build and to mount" {
 	local -a words
-	read -ra words <<<"$(sed -n 's/^ *sudo apt-get install //p' README.md)"
+	read -ra words <<<"$(sed -n '/^ *sudo apt-get install gcc/,/[^\\]$/ { s/^ *sudo apt-get install//; s/\\$//; p }' README.md | tr '\n' ' ')"
 	/usr/bin/python3 tests/lib/packages.py headers build "${words[@]}"
 	[[ " ${words[*]} " == *" gcc "*" fuse3 "* ]]
 }
