@@ -204,6 +204,20 @@ points() { [[ $(readlink "$MNT/base/d12/best") == "$1" ]]; }
 	points 000600
 }
 
+@test "a retired step is in neither, and is again when it comes back" {
+	tag_of 3
+	mount_store "$STORE"
+	local d=$MNT/base/d12
+	points 000150
+	mv "$d/000150" "$d/.trash/"
+	within 1150 says 150 state ""
+	points 000100
+	[[ ! -e $d/.trash/history.tsv && ! -L $d/.trash/best ]]
+	mv "$d/.trash/000150" "$d/"
+	within 1150 says 150 state ok
+	points 000150
+}
+
 # opened NAME - how many opens of such a file the daemon made since the last call.
 opened() {
 	sync "$BATS_TEST_TMPDIR/calls"
