@@ -260,3 +260,45 @@ P
 	mount_store "$STORE"
 	[[ $(sums; cd "$outside" && find . -type f -exec md5sum {} + | sort) == "$before" ]]
 }
+
+# stored_bytes - of nanochat's files in the tag.
+stored_bytes() { find "$STORED" -maxdepth 1 -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }'; }
+
+@test "prune.sh: says what it would delete and how much comes back, and with --delete that goes, never the step that latest names" {
+	local store=$BATS_TEST_TMPDIR/s i said before prune=$REPO/examples/prune.sh
+	STORED=$store/base_checkpoints/d12
+	for ((i = 100; i <= 1000; i += 100)); do
+		small_pt "$STORED/$(printf 'model_%06d.pt' "$i")"
+		cp "$STORED/model_000100.pt" "$STORED/$(printf 'optim_%06d_rank0.pt' "$i")"
+		echo '{"step": '"$i"', "model_config": {}, "val_bpb": '"$((i == 300 ? 1 : 2))"'}' >"$STORED/$(printf 'meta_%06d.json' "$i")"
+	done
+	echo torn >"$STORED/model_001100.pt"
+	mount_store "$store"
+	TAG=$MNT/base/d12
+	mkdir "$TAG/000150"
+	[[ $(readlink "$TAG/latest") == 001000 && $(readlink "$TAG/best") == 000300 ]]
+
+	before=$(stored_bytes)
+	run -0 "$prune" "$TAG" --keep-last 3 --keep-every 500 --keep-best --optim-last 1
+	echo "$output"
+	[[ $output == *"001000: keep (latest last every)"*"000900: keep (last), would delete its optimizer, "*"000700: would delete, "* ]]
+	[[ $output == *"000500: keep (every), would delete its optimizer"*"000300: keep (best), would delete its optimizer"* ]]
+	[[ $output != *0011* && $output != *000150* && $(stored_bytes) -eq $before ]]
+	said=$(grep -o '^[0-9]* bytes would' <<<"$output")
+	said=${said%% *}
+	run -0 "$prune" --delete --optim-last 1 --keep-best --keep-every 500 --keep-last 3 "$TAG/"
+	[[ ${lines[-1]} == "$said bytes came back" && $((before - $(stored_bytes))) -eq $said ]]
+	lists "$STORED" ".ckptfs meta_000300.json meta_000500.json meta_000800.json meta_000900.json meta_001000.json model_000300.pt model_000500.pt model_000800.pt model_000900.pt model_001000.pt model_001100.pt optim_001000_rank0.pt"
+	lists "$STORED/.ckptfs" "000150 writers"
+	# Once more there is nothing to do; and latest stays, whatever is asked for.
+	run -0 "$prune" "$TAG" --keep-last 3 --keep-every 500 --keep-best --optim-last 1 --delete
+	[[ ${lines[-1]} == "0 bytes came back" ]]
+	run -0 "$prune" "$TAG" --keep-every 300 --optim-last 0 --delete
+	lists "$STORED" ".ckptfs meta_000300.json meta_000900.json meta_001000.json model_000300.pt model_000900.pt model_001000.pt model_001100.pt optim_001000_rank0.pt"
+	run -2 "$prune" "$TAG"
+	run -2 "$prune" "$TAG" --keep-last
+	run -2 "$prune" "$TAG" --keep-last -1
+	run -2 "$prune" "$TAG" --keep-everything
+	run -2 "$prune" "$STORED" --keep-last 1
+	[[ $output == *"expected a tag's directory in a mount"* ]]
+}
