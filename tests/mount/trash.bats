@@ -225,7 +225,7 @@ P
 	before=$(sums)
 	mount_store "$STORE"
 	other=$MNT/base/d12
-	moves() { for ((i = 1; i <= 40; i++)); do printf '%06d\n' "$i"; done | xargs -P 4 -I N mv -n "$1/N" "$2/" 2>>"$BATS_TEST_TMPDIR/said"; }
+	moves() { for ((i = 1; i <= 40; i++)); do printf '%06d\n' "$i"; done | xargs -P 4 -I @STEP@ mv -n "$1/@STEP@" "$2/" 2>>"$BATS_TEST_TMPDIR/said"; }
 	moves "$first" "$first/.trash" 3>&- &
 	moves "$other" "$other/.trash" || true
 	wait "$!" || true
