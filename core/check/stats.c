@@ -211,9 +211,8 @@ void ck_stats_add(struct ck_stats *s, const void *data, size_t count)
 		c = count_block(s->dtype, block, n);
 		s->nan += c.nan;
 		s->inf += c.inf;
-		if (!s->full)
+		if (!s->full || !widen(s->dtype, block, n, x))
 			continue;
-		widen(s->dtype, block, n, x);
 		kept = n;
 		if (c.nan || c.inf) {
 			kept = 0;
