@@ -30,6 +30,7 @@ static uint64_t base_in_step(const struct node_key *key, uint64_t h)
 	static const uint8_t order[] = {
 		[NODE_META] = 0, [NODE_MODEL] = 1, [NODE_HUB] = 2, [NODE_FILE] = 3,
 		[NODE_STEP] = 4, [NODE_OPTIM] = 5, [NODE_NATIVE] = 6, [NODE_ALL] = 7,
+		[NODE_CUT] = 5, [NODE_CUT_FILE] = 5,
 	};
 	const char *slash = strrchr(key->path, '/');
 	uint64_t group = fold(ck_hash(key->path, slash ? (size_t)(slash - key->path) : 0, 0)) + key->name.step;

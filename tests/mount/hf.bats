@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154,SC2317
 # STEP/hf/, the model as transformers' NanoChat takes it: which checkpoints have it, what is in it, and what the others are told.
 
 load ../lib/helpers
@@ -75,6 +75,7 @@ setup() {
 	! sanitized || skip "strace and LeakSanitizer exclude each other"
 	local tag reads=()
 	for tag in ok_october ok_lambdas ve_gate; do
+		# shellcheck disable=SC2054 # strace's own list
 		RUNNER=(strace -f -qq -e trace=pread64,preadv2 -P "$B/$tag/model_000500.pt" -o "$BATS_TEST_TMPDIR/$tag.trace")
 		mount_store "$S"
 		ls "$MNT/base/$tag/000500" >/dev/null
