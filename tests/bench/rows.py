@@ -243,6 +243,42 @@ def metadata(bench):
         bench.add("history.tsv of %d steps, again" % count, "ms", ours[1:] or ours, theirs, "json.load", m.memory())
 
 
+FINITE = """
+import sys, torch, zlib, zipfile
+for path in sys.argv[1:]:
+    zipped = zipfile.ZipFile(path)
+    assert zipped.testzip() is None
+    bad = sum(int((~torch.isfinite(t)).sum()) for t in torch.load(path).values() if t.is_floating_point())
+    assert bad == 0
+"""
+
+
+@group
+def checking(bench):
+    """--check of a tag whose files are in the kernel's cache, against what else reads or checks them."""
+    directory = os.path.join(models(bench), "base_checkpoints", "d12")
+    pt = stored(models(bench), "d12")
+    size = os.path.getsize(pt)
+
+    def check(*options):
+        return size / timed(run, bench.program, "--check", *options, directory) / 1e9
+
+    def other(*command):
+        return lambda: size / timed(run, *command) / 1e9
+
+    ours = bench.turns(lambda: milliseconds(bench.program, "--check", directory), None)[0]
+    bench.add("--check of a tag", "ms", ours, [])
+    for options in (("--read-data",), ("--finite",), ("--read-data", "--finite")):
+        ours, theirs = bench.turns(lambda o=options: check(*o), lambda: rate(pt))
+        bench.add("--check " + " ".join(options), "GB/s", ours, theirs)
+    if shutil.which("unzip"):
+        ours, theirs = bench.turns(lambda: check("--read-data"), other("unzip", "-tqq", pt))
+        bench.add("--check --read-data", "GB/s", ours, theirs, "unzip -t")
+    if not subprocess.run([sys.executable, "-c", IMPORT], stderr=subprocess.DEVNULL, check=False).returncode:
+        ours, theirs = bench.turns(lambda: check("--read-data", "--finite"), other(sys.executable, "-c", FINITE, pt))
+        bench.add("--check --read-data --finite", "GB/s", ours, theirs, "torch, zipfile")
+
+
 def publish(parent, source, step, fsync):
     """Copies the tensors and then the metadata of SOURCE into a new directory; fsyncs what FSYNC names."""
     directory = os.path.join(parent, "%06d" % step)
