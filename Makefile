@@ -146,8 +146,9 @@ lint: ## clang-tidy, cppcheck and shellcheck; clean
 	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/mount/*.bats tests/unit/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
 
-picture: all ## draw README's picture of a terminal again, from a real run
-	@$(PYTHON) examples/picture.py >$(BUILD)/terminal.svg && mv $(BUILD)/terminal.svg examples/terminal.svg
+picture: all ## draw README's pictures of a terminal again, from real runs
+	@for p in terminal check; do \
+		$(PYTHON) examples/picture.py $$p >$(BUILD)/$$p.svg && mv $(BUILD)/$$p.svg examples/$$p.svg || exit 1; done
 
 bench: all ## compare with cat and others in one run; prints a table
 	@tests/bench/bench.sh $(BENCH_ARGS)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""picture.py: README's picture, drawn from a real run: examples/picture.py >examples/terminal.svg
+"""picture.py: README's pictures, drawn from real runs: examples/picture.py terminal >examples/terminal.svg, and check >examples/check.svg
 
 Runs the commands below in one shell, in a new home directory with examples/store in it, and draws what they print as a terminal. Environment:
 CKPTFS the program (default ./ckptfs). Needs NumPy. The test in tests/mount/pages.bats draws it again.
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from xml.sax.saxutils import escape
 
-COMMANDS = [
+MOUNT = [
     "ckptfs ~/.cache/nanochat mnt",
     "cd mnt/base/d2; ls; ls latest",
     "ls latest/model | tail -n 3",
@@ -26,6 +26,18 @@ print(w.dtype, w.shape, w.std().round(4))'""",
     "readlink latest; ls ~/.cache/nanochat/base_checkpoints/d2",
     "cd; fusermount3 -u mnt",
 ]
+CHECK = [
+    "cd ~/.cache/nanochat/base_checkpoints",
+    """python3 -c '
+f = open("d2/model_001000.pt", "r+b"); f.seek(30000); f.write(b"?")    # one byte of a matrix'""",
+    "touch -d yesterday d2/model_001000.pt",
+    "ckptfs --check . || echo exit status $?",
+    "ckptfs --check --read-data . || echo exit status $?",
+]
+PICTURES = {
+    "terminal": (MOUNT, "A terminal: a store is mounted, looked at, read with NumPy, and a step is published"),
+    "check": (CHECK, "A terminal: one byte of a step is changed, and a check of the store says which tensor it was"),
+}
 
 COLUMNS, CHAR, LINE, PAD = 94, 8.4, 19, 16
 STYLE = """
@@ -44,42 +56,44 @@ def home(directory):
     shutil.copytree(here / "store", store)
     tag = store / "base_checkpoints/d2"
     (tag / "model_001500.pt").write_bytes((tag / "model_001000.pt").read_bytes()[:20000])
-    shutil.copy(tag / "meta_001000.json", tag / "meta_001500.json")
+    (tag / "meta_001500.json").write_text((tag / "meta_001000.json").read_text().replace("1000", "1500", 1))
+    for path in tag.iterdir():
+        os.utime(path, (1.7e9, 1.7e9))      # what was just written might still be being written
     (directory / "mnt").mkdir()
     (directory / "bin").mkdir()
     os.symlink(pathlib.Path(os.environ.get("CKPTFS", here.parent / "ckptfs")).resolve(), directory / "bin/ckptfs")
     os.symlink(sys.executable, directory / "bin/python3")
 
 
-def run(directory):
+def run(directory, commands):
     """[(command, what it printed)], all of one shell."""
     mark = "=== next ==="
     # ls makes columns for a terminal: where its output is not in a pipe.
     script = "set -e; ls() { [[ /dev/fd/1 -ef /dev/fd/2 ]] && set -- -C -T 0 -w %d \"$@\"; command ls \"$@\"; }\n" % COLUMNS
-    script += "".join("%s\necho; echo '%s'\n" % (c, mark) for c in COMMANDS)
+    script += "".join("%s\necho; echo '%s'\n" % (c, mark) for c in commands)
     env = dict(os.environ, HOME=str(directory), PATH="%s/bin:%s" % (directory, os.environ["PATH"]), LC_ALL="C.UTF-8")
     done = subprocess.run(["bash", "-c", script], cwd=directory, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     parts = done.stdout.replace(str(directory), "~").split("\n%s\n" % mark)
-    if done.returncode or len(parts) != len(COMMANDS) + 1:
+    if done.returncode or len(parts) != len(commands) + 1:
         sys.exit("picture.py: the run failed: " + done.stdout)
-    return list(zip(COMMANDS, parts))
+    return list(zip(commands, parts))
 
 
 def wrapped(line):
     return [line[i:i + COLUMNS] for i in range(0, len(line), COLUMNS)] or [""]
 
 
-def draw(shown):
+def draw(shown, title):
     rows = []
     for command, output in shown:
         for i, line in enumerate(command.split("\n")):
             rows.append('<tspan class="prompt">%s</tspan> <tspan class="command">%s</tspan>' % (escape(">" if i else "$"), escape(line)))
-        kind = "bad" if "model.error" in command else ""
         for line in output.rstrip("\n").split("\n") if output.strip() else []:
+            kind = "bad" if "model.error" in command or ": error:" in line else ""
             rows += ['<tspan class="%s">%s</tspan>' % (kind, escape(w)) if kind else escape(w) for w in wrapped(line.rstrip())]
     width, height = COLUMNS * CHAR + 2 * PAD, len(rows) * LINE + 2 * PAD
     print('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">' % (width, height, width, height))
-    print("<title>A terminal: a store is mounted, looked at, read with NumPy, and a step is published</title>")
+    print("<title>%s</title>" % title)
     print("<style>%s\n</style>" % STYLE)
     print('<rect class="back" x="0.5" y="0.5" width="%d" height="%d" rx="8"/>' % (width - 1, height - 1))
     for i, row in enumerate(rows):
@@ -88,10 +102,11 @@ def draw(shown):
 
 
 def main():
+    commands, title = PICTURES[sys.argv[1]]
     directory = pathlib.Path(tempfile.mkdtemp())
     try:
         home(directory)
-        draw(run(directory))
+        draw(run(directory, commands), title)
     finally:
         if os.path.ismount(directory / "mnt"):
             subprocess.run(["fusermount3", "-u", directory / "mnt"], check=False)

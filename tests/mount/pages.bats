@@ -122,16 +122,23 @@ teardown() {
 # words FILE - of the picture's text, each once.
 words() { sed -n 's/<[^>]*>//g; /^ *[.@}]/d; p' "$1" | tr -s '[:space:]' '\n' | sort -u; }
 
-@test "README's picture is what its commands print: 'make picture' draws it again" {
-	local d=$BATS_TEST_TMPDIR
-	TMPDIR=$d CKPTFS=$CKPTFS timeout 60 "$PYTHON" "$REPO/examples/picture.py" >"$d/terminal.svg" 3>&-
-	[[ $(grep -c 'class="prompt">\$<' "$d/terminal.svg") -eq 9 ]]
-	diff <(grep 'class="command"' "$d/terminal.svg" | sed 's/^[^>]*>//') <(grep 'class="command"' "$REPO/examples/terminal.svg" | sed 's/^[^>]*>//')
+# drawn NAME COUNT - the picture examples/NAME.svg, of COUNT commands, as drawn now.
+drawn() {
+	local new=$BATS_TEST_TMPDIR/$1.svg old=$REPO/examples/$1.svg
+	TMPDIR=$BATS_TEST_TMPDIR CKPTFS=$CKPTFS timeout 60 "$PYTHON" "$REPO/examples/picture.py" "$1" >"$new" 3>&-
+	[[ $(grep -c 'class="prompt">\$<' "$new") -eq $2 ]]
+	diff <(grep 'class="command"' "$new" | sed 's/^[^>]*>//') <(grep 'class="command"' "$old" | sed 's/^[^>]*>//')
 	# A mount may show more than on the day of the picture.
-	[[ -z $(comm -13 <(words "$d/terminal.svg") <(words "$REPO/examples/terminal.svg")) ]]
-	[[ $(words "$d/terminal.svg" | wc -l) -gt 50 ]]
-	"$PYTHON" -c 'import sys, xml.dom.minidom as m; [m.parse(f) for f in sys.argv[1:]]' "$d/terminal.svg" "$REPO/examples/terminal.svg"
-	grep -q 'prefers-color-scheme: dark' "$REPO/examples/terminal.svg"
+	[[ -z $(comm -13 <(words "$new") <(words "$old")) ]]
+	[[ $(words "$new" | wc -l) -gt 50 ]]
+	"$PYTHON" -c 'import sys, xml.dom.minidom as m; [m.parse(f) for f in sys.argv[1:]]' "$new" "$old"
+	grep -q 'prefers-color-scheme: dark' "$old"
+}
+
+@test "README's pictures are what their commands print: 'make picture' draws them again" {
+	local d=$BATS_TEST_TMPDIR
+	drawn terminal 9
+	drawn check 5
 	[[ -z $(find "$d" -mindepth 1 -name 'tmp*') ]]
 }
 
