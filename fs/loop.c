@@ -21,6 +21,8 @@
 /* Workers that wait at the device, where what is asked is small: the one that just replied, and those
    that take what comes before it is back. With 2, lookups and reads of 4 KiB were a third slower. */
 #define WAITING 3
+/* Reads this large come only from sequential readers (readahead). */
+#define STREAM ((size_t)64 << 10)
 /* Resting workers that keep their buffer: a MiB each, once something as large was written. */
 #define BUFFERS_KEPT 8
 
@@ -60,6 +62,7 @@ struct loop {
 	struct worker *resting; /* the last to come is called first: it is warm */
 	unsigned resting_count;
 	unsigned count;         /* workers that were started */
+	uint64_t stream;        /* the file handle that the last large read was for */
 	bool ends;
 	int error;              /* the first that ended it, or 0 */
 	struct worker workers[MAX_WORKERS];
@@ -95,6 +98,13 @@ static void call(struct loop *l)
 		l->count++;
 	}
 	l->waiting++;
+}
+
+void loop_hand_on(struct loop *l)
+{
+	pthread_mutex_lock(&l->lock);
+	call(l);
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* Returns once W is called, or the loop ends. The caller holds the lock, which is free while this waits. */
@@ -140,6 +150,18 @@ static bool receive(struct worker *w)
 	pthread_mutex_unlock(&l->lock);
 	eventfd_write(l->ended, 1);
 	return false;
+}
+
+/* Whether the request reads on where the one before it read. The lock is held. */
+static bool is_stream(struct loop *l, const struct fuse_in_header *header)
+{
+	const struct fuse_read_in *read = (const void *)(header + 1);
+	uint64_t last = l->stream;
+
+	if (header->opcode != FUSE_READ || read->size < STREAM)
+		return false;
+	l->stream = read->fh;
+	return read->fh == last;
 }
 
 /* Forgets come in thousands, and nobody waits for an answer. */
@@ -310,7 +332,7 @@ static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct loop *l = w->loop;
-	bool ends = false;
+	bool stream, ends = false;
 	uint64_t thing;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
@@ -330,12 +352,14 @@ static void *work(void *arg)
 		}
 		l->waiting--;
 		begin(w, thing, &w->request);
-		if (!is_forget(header))
+		stream = is_stream(l, header);
+		if (!stream && !is_forget(header))
 			call(l);
 		pthread_mutex_unlock(&l->lock);
 		serve(w);
 		pthread_mutex_lock(&l->lock);
-		if (l->waiting >= WAITING)
+		/* A thread that serves a stream alone finds the next request there already, without sleep. */
+		if (l->waiting >= (stream ? 1 : WAITING))
 			rest(w);
 		else
 			l->waiting++;

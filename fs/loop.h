@@ -1,17 +1,20 @@
 /*
  * loop - the threads that serve a session.
  *
- * Requests may wait: for a slow file, for a draft that is being published. libfuse's own loop gives each a thread,
- * and once all its threads wait the mount stands still. Here are at most 64 threads, and so that one such thing never
- * takes all of them, it may have as many as are free. Further requests for the same thing are parked: they cost
- * memory, no thread, until one of the thing's is done. An interrupted request that is parked is answered with EINTR;
- * one that is being served is told, see loop_is_interrupted().
+ * libfuse's own loop has every idle thread wait at the device, and the kernel wakes them in turn. For a sequential
+ * reader that is costly: while one thread copies a MiB, a second is woken for the next one, and on few processors gets
+ * in the way of the reader itself. So here a stream is served by one thread, as long as the data is in memory; and as
+ * with libfuse's loop everything else finds a thread waiting.
  *
- * Three threads wait at the device, not all that are idle. Time against that of libfuse 3.14's loop with 10 threads
- * (Linux 6.18, two processors, medians of ten runs in turns, readahead of a MiB / of 128 KiB): reads of 4 KiB
- * 0.85 / 0.88 and 0.86 / 0.75 of the daemon's processor time; first sequential read 1.01 / 0.99; lookups 0.97 / 1.00;
- * four readers 1.05 / 1.06. A way for one thread to serve a sequential reader alone was measured too (1.05, four
- * readers 0.98 to 1.16) and is gone.
+ * There are at most 64 threads, and requests may wait: for a slow file, for a draft that is being published. So that
+ * one such thing never takes all threads, it may have as many as are free. Further requests for the same thing are
+ * parked: they cost memory, no thread, until one of the thing's is done. An interrupted request that is parked is
+ * answered with EINTR; one that is being served is told, see loop_is_interrupted().
+ *
+ * Measured (Linux 6.18, two processors). Against libfuse 3.14's loop with 10 threads, ten runs in turns, time: reads of
+ * 4 KiB 0.85, lookups 0.97, four readers 1.05. What the thread for a stream is worth, twenty runs in turns, throughput
+ * with it against without: the first sequential read with the kernel's own readahead of 128 KiB, which all but root
+ * have, 1.30; with 1 MiB 1.08; bfloat16 1.14; four readers 0.90 and 0.94; random reads of 64 KiB 0.80.
  */
 #ifndef CKPTFS_LOOP_H
 #define CKPTFS_LOOP_H
@@ -41,6 +44,9 @@ void loop_free(struct loop *loop);      /* NULL is allowed */
  * or no thread could be made; else 0.
  */
 int loop_run(struct loop *loop);
+
+/* For a handler of reads, before it waits: another thread takes the requests then. */
+void loop_hand_on(struct loop *loop);
 
 /* Whether the program whose request the calling thread serves has got a signal: a handler that waits
    for something gives up with EINTR. */

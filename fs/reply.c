@@ -81,7 +81,12 @@ void fs_reply_view(fuse_req_t req, const struct ck_view *view, uint64_t offset, 
 	if (len > size - offset)
 		len = (size_t)(size - offset);
 	buf = buffers_get(&fs_of(req)->buffers, len);
-	rc = buf ? ck_view_read(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	rc = buf ? ck_view_read_now(view, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
+	/* Reading from the store may wait, and so may the log. */
+	if (rc)
+		loop_hand_on(fs_of(req)->loop);
+	if (rc == CK_ERR_AGAIN)
+		rc = ck_view_read(view, offset, buf, len, &got, &err);
 	reply_bytes(req, buf, len, got, rc, &err);
 }
 
@@ -92,6 +97,7 @@ void fs_reply_draft(fuse_req_t req, struct ck_draft_file *file, uint64_t offset,
 	size_t got = 0;
 	int rc;
 
+	loop_hand_on(fs_of(req)->loop);
 	rc = buf ? ck_draft_read(file, offset, buf, len, &got, &err) : ck_fail_nomem(&err);
 	reply_bytes(req, buf, len, got, rc, &err);
 }

@@ -47,14 +47,16 @@ const struct ck_ident *ck_file_ident(const struct ck_file *file);
    pread. */
 int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 
-/* A place in a stored file. */
+/* A place in a stored file, and how to read from there. */
 struct ck_origin {
 	struct ck_file *file;   /* borrowed */
 	uint64_t byte;
 	struct ck_block *block; /* of temporary space, held (scratch.h), if it lies there */
+	bool now;               /* reads only what is in memory; else CK_ERR_AGAIN, and ERR is left alone */
 };
 
-/* Reads exactly LEN bytes, OFFSET bytes behind the place. Errors as ck_file_read. */
+/* Reads exactly LEN bytes, OFFSET bytes behind the place. Errors as ck_file_read, and CK_ERR_AGAIN:
+   at once, from a place that is to be read now, and always where the file system can't tell. */
 int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 
 /* CK_ERR_CHANGED when the open file is no longer what it was at open (size or mtime moved). */

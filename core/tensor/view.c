@@ -258,16 +258,17 @@ static int read_extent(const struct extent *e, uint64_t off, char *buf, size_t l
 	case EXT_TENSOR_RANGE:
 	case EXT_TENSOR:
 		rc = read_stored(e, off, buf, len, origin, err);
-		if (rc)
+		if (rc != CK_ERR_AGAIN)
 			ck_error_subject(err, e->tensor->key, e->tensor->key_len);
 		return rc;
 	}
 	return CK_OK;
 }
 
-int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
+static int read_view(const struct ck_view *view, bool now, uint64_t offset, void *buf, size_t len, size_t *got,
+		     struct ck_error *err)
 {
-	struct ck_origin origin = { 0 };
+	struct ck_origin origin = { .now = now };
 	struct ck_file *last = NULL;
 	char *at = buf;
 	size_t i;
@@ -299,6 +300,17 @@ int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t 
 	if (!rc)
 		*got = (size_t)(at - (char *)buf);
 	return rc;
+}
+
+int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err)
+{
+	return read_view(view, false, offset, buf, len, got, err);
+}
+
+int ck_view_read_now(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got,
+		     struct ck_error *err)
+{
+	return read_view(view, true, offset, buf, len, got, err);
 }
 
 int ck_view_save(const struct ck_view *view, int fd, uint64_t offset, uint32_t *crc, struct ck_error *err)

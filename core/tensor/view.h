@@ -45,6 +45,10 @@ uint64_t ck_view_size(const struct ck_view *view);
  */
 int ck_view_read(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got, struct ck_error *err);
 
+/* The same from memory: CK_ERR_AGAIN, and ERR untouched, when it would have to wait for the store. */
+int ck_view_read_now(const struct ck_view *view, uint64_t offset, void *buf, size_t len, size_t *got,
+		     struct ck_error *err);
+
 /* Writes the whole view to the descriptor FD from OFFSET on. If CRC is not NULL it gets the CRC-32
    of the bytes. */
 int ck_view_save(const struct ck_view *view, int fd, uint64_t offset, uint32_t *crc, struct ck_error *err);

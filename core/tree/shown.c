@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
 /* So many files are asked in the background at a time; any further file is taken for a good one. */
 #define MAX_ASKED 8u
@@ -18,29 +17,20 @@
 /* A zip that torch wrote ends in its "end of central directory", which has no comment. */
 #define ZIP_END_BYTES 22
 
-/* Reads these bytes if they are in memory: false where that would wait for the disk, or the file system can't tell. */
-static bool peek(const struct ck_file *file, uint64_t offset, void *buf, size_t len)
-{
-	struct iovec to = { buf, len };
-
-	return preadv2(ck_file_fd(file), &to, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len;
-}
-
 /* NOW: only a look at what is in memory; false if the end of the file isn't. */
 static bool ends_as_zip(const struct ck_tree *tree, const char *path, bool now)
 {
 	char end[ZIP_END_BYTES];
-	struct ck_file *file;
-	uint64_t size;
-	bool has;
+	struct ck_origin origin = { .now = now };
+	bool ends;
 
-	if (tree_open(tree, path, &file, NULL))
+	if (tree_open(tree, path, &origin.file, NULL))
 		return false;
-	size = ck_file_size(file);
-	has = size >= sizeof(end) && (now ? peek(file, size - sizeof(end), end, sizeof(end))
-					  : !ck_file_read(file, size - sizeof(end), end, sizeof(end), NULL));
-	ck_file_unref(file);
-	return has && memcmp(end, "PK\5\6", 4) == 0;
+	ends = ck_file_size(origin.file) >= sizeof(end) &&
+	       ck_origin_read(&origin, ck_file_size(origin.file) - sizeof(end), end, sizeof(end), NULL) == CK_OK &&
+	       memcmp(end, "PK\5\6", 4) == 0;
+	ck_file_unref(origin.file);
+	return ends;
 }
 
 struct question {

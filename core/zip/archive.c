@@ -212,6 +212,8 @@ static int locate_deflated(struct ck_archive *archive, struct ck_slot *slot, str
 	int rc = CK_OK;
 
 	origin->block = ck_scratch_hold(archive->scratch, &slot->block);
+	if (!origin->block && origin->now)
+		return CK_ERR_AGAIN;
 	if (!origin->block) {
 		pthread_mutex_lock(&archive->inflating);
 		origin->block = ck_scratch_hold(archive->scratch, &slot->block);
@@ -232,6 +234,8 @@ static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struc
 	uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_relaxed);
 	int rc = CK_OK;
 
+	if (offset == CK_UNPLACED && origin->now)
+		return CK_ERR_AGAIN;
 	if (offset == CK_UNPLACED) {
 		rc = local_offset(archive, slot, NULL, &offset, err);
 		if (!rc)
@@ -295,7 +299,7 @@ int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *or
 		rc = locate_deflated(archive, slot, origin, &found);
 	else
 		rc = locate_stored(archive, slot, origin, &found);
-	return rc ? refuse(archive, slot, &found, err) : CK_OK;
+	return !rc || rc == CK_ERR_AGAIN ? rc : refuse(archive, slot, &found, err);
 }
 
 bool ck_archive_has_crcs(const struct ck_archive *archive)

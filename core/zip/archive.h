@@ -69,9 +69,9 @@ void ck_archive_set_scratch(struct ck_archive *archive, struct ck_scratch *scrat
 /*
  * Where the uncompressed bytes of entry I lie: ORIGIN's file and byte. The caller ends with ck_origin_release(). A
  * stored entry lies in the .pt itself; its local header is read and compared with the central directory now, once. A
- * deflated one is inflated into a block of temporary space, unless it is there already, and its CRC checked.
- * CK_ERR_CORRUPT is remembered; CK_ERR_SYS (no temporary space), CK_ERR_LIMIT and CK_ERR_CHANGED are looked at each
- * time. Thread-safe.
+ * deflated one is inflated into a block of temporary space, unless it is there already, and its CRC checked. With
+ * origin->now: CK_ERR_AGAIN where something would have to be read. CK_ERR_CORRUPT is remembered; CK_ERR_SYS (no
+ * temporary space), CK_ERR_LIMIT and CK_ERR_CHANGED are looked at each time. Thread-safe.
  */
 int ck_archive_locate(struct ck_archive *archive, size_t i, struct ck_origin *origin, struct ck_error *err);
 

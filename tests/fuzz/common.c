@@ -95,8 +95,12 @@ static bool read_piece(const struct ck_view *view, uint64_t offset, char *buf, s
 {
 	struct ck_error err = CK_ERROR_INIT;
 	size_t got = 0;
-	int rc = ck_view_read(view, offset, buf, len, &got, &err);
+	int rc = ck_view_read_now(view, offset, buf, len, &got, &err);
 
+	if (rc == CK_ERR_AGAIN) {
+		MUST(!err.code);
+		rc = ck_view_read(view, offset, buf, len, &got, &err);
+	}
 	if (fuzz_error(rc, &err))
 		return false;
 	MUST(got == (offset + len <= ck_view_size(view) ? len : ck_view_size(view) - offset));

@@ -83,11 +83,14 @@ static void expect_tensor(const struct ck_tensor *t)
 static void same(const struct ck_view *view, uint64_t offset, size_t len)
 {
 	size_t want = offset >= whole_len ? 0 : len < whole_len - offset ? len : whole_len - offset, got;
+	int rc;
 
 	memset(got_bytes, 0xa5, want + 1 < MAX_VIEW ? want + 1 : MAX_VIEW);
 	CHECK(ck_view_read(view, offset, got_bytes, len, &got, NULL) == CK_OK && got == want);
 	CHECK(memcmp(got_bytes, whole + offset, want) == 0);
 	CHECK(want == MAX_VIEW || got_bytes[want] == 0xa5);
+	rc = ck_view_read_now(view, offset, got_bytes, len, &got, NULL);
+	CHECK(rc == CK_ERR_AGAIN || (rc == CK_OK && got == want && memcmp(got_bytes, whole + offset, want) == 0));
 }
 
 static void saved(const struct ck_view *view)
