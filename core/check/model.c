@@ -66,19 +66,6 @@ static void check_meta(struct job *job, const struct ck_still *model, const char
 	check_settle(job, &still, shown, &found);
 }
 
-/* How large the vocabulary's matrix is: it tells how many ranks an optimizer's shards were cut for. */
-static void note_head(struct job *job, const struct ck_checkpoint *c)
-{
-	for (size_t i = 0; i < ck_checkpoint_count(c); i++) {
-		const struct ck_tensor *t = ck_checkpoint_tensor(c, i);
-
-		if (strcmp(t->key, "lm_head.weight") != 0 || t->ndim != 2)
-			continue;
-		job->rows = t->shape[0];
-		job->columns = t->shape[1];
-	}
-}
-
 void check_model(struct checker *k, struct job *job)
 {
 	struct ck_file_name meta = {.kind = CK_FILE_META, .step = job->name.step};
@@ -104,7 +91,7 @@ void check_model(struct checker *k, struct job *job)
 	if (c) {
 		job->opens = true;
 		job->loads = info.has_config;
-		note_head(job, c);
+		check_note_head(job, c, "lm_head.weight");
 		check_bytes(k, job, c, shown, &found);
 		check_shapes(c, &info, shown, meta_name, &found);
 		ck_checkpoint_unref(c);

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *check_shown(const struct tag *tag, const char *name, char *shown)
 {
@@ -57,6 +58,18 @@ void check_open(struct checker *k, struct job *job, const char *path, const char
 	else
 		ck_found_error(found, shown, &why, why.refused ? "" : "restore it or resume from another step");
 	job->unsure |= rc == CK_ERR_SYS || rc == CK_ERR_NOMEM || rc == CK_ERR_CHANGED;
+}
+
+void check_note_head(struct job *job, const struct ck_checkpoint *c, const char *key)
+{
+	for (size_t i = 0; i < ck_checkpoint_count(c); i++) {
+		const struct ck_tensor *t = ck_checkpoint_tensor(c, i);
+
+		if (strcmp(t->key, key) != 0 || t->ndim != 2)
+			continue;
+		job->rows = t->shape[0];
+		job->columns = t->shape[1];
+	}
 }
 
 void check_settle(struct job *job, const struct ck_still *still, const char *shown, struct ck_found *found)

@@ -19,6 +19,10 @@ bool check_path(struct checker *k, struct job *job, const char *name, char *path
 void check_open(struct checker *k, struct job *job, const char *path, const char *shown, const struct ck_patch *patch,
 		struct ck_checkpoint **out, struct ck_found *found);
 
+/* Notes the shape of the matrix KEY of C in JOB. lm_head is nanochat's first parameter: its shape and that of its state
+   tell for how many ranks an optimizer's shards were cut. */
+void check_note_head(struct job *job, const struct ck_checkpoint *c, const char *key);
+
 /* The end of a file's check: moves FOUND to the job's findings where the file has stood still. Else it is a note. */
 void check_settle(struct job *job, const struct ck_still *still, const char *shown, struct ck_found *found);
 

@@ -136,19 +136,6 @@ static void sign(struct job *job, struct ck_checkpoint *c)
 	ck_view_unref(view);
 }
 
-/* The state of lm_head, nanochat's first parameter, by which it is known for how many ranks the shard was cut. */
-static void note_head(struct job *job, const struct ck_checkpoint *c)
-{
-	for (size_t i = 0; i < ck_checkpoint_count(c); i++) {
-		const struct ck_tensor *t = ck_checkpoint_tensor(c, i);
-
-		if (strcmp(t->key, "state.0.exp_avg") != 0 || t->ndim != 2)
-			continue;
-		job->rows = t->shape[0];
-		job->columns = t->shape[1];
-	}
-}
-
 void check_shard(struct checker *k, struct job *job)
 {
 	const struct ck_patch patch = {.n_layer = -1, .scratch = k->options->scratch};
@@ -168,7 +155,7 @@ void check_shard(struct checker *k, struct job *job)
 	if (c) {
 		job->opens = true;
 		sign(job, c);
-		note_head(job, c);
+		check_note_head(job, c, "state.0.exp_avg");
 		check_bytes(k, job, c, shown, &found);
 		ck_checkpoint_unref(c);
 	}

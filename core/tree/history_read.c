@@ -186,27 +186,11 @@ static void look_at_meta(struct reading *r, struct step_row *row, struct step_ro
 	__atomic_store_n(&r->changed, true, __ATOMIC_RELAXED);
 }
 
-/* The first shard of the step or a later one. */
-static size_t first_shard(const struct reading *r, uint64_t step)
-{
-	size_t low = 0, high = r->shard_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (r->shards[middle].step < step)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static void look_at_shards(const struct reading *r, struct step_row *row)
 {
 	struct stat st;
 
-	for (size_t i = first_shard(r, row->row.step); i < r->shard_count; i++) {
+	for (size_t i = ck_shards_first(r->shards, r->shard_count, row->row.step); i < r->shard_count; i++) {
 		struct ck_file_name name = { .kind = CK_FILE_OPTIM, .step = row->row.step, .rank = r->shards[i].rank };
 
 		if (r->shards[i].step != name.step)

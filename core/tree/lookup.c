@@ -179,6 +179,20 @@ static int check_shown(struct ck_tree *tree, struct node *n, uint32_t local, int
 	return there ? CK_OK : not_found(err);
 }
 
+/* The node of KEY, if it shows LOCAL. */
+static int get_shown(struct ck_tree *tree, const struct node_key *key, uint32_t local, int form, struct node **child,
+		     struct ck_error *err)
+{
+	int rc = get_child(tree, key, child, err);
+
+	if (rc)
+		return rc;
+	rc = check_shown(tree, *child, local, form, err);
+	if (rc)
+		node_put(tree, *child, 1);
+	return rc;
+}
+
 /* NAME is the stem and SUFFIX: one of the files or directories that the stored file NATIVE is shown
    as. */
 static int child_of_stem(struct ck_tree *tree, struct node *step, const struct ck_file_name *native, const char *suffix,
@@ -196,15 +210,12 @@ static int child_of_stem(struct ck_tree *tree, struct node *step, const struct c
 	if (i == TREE_FORMS)
 		return not_found(err);
 	rc = key_of_stored(tree, step, stored ? NODE_FILE : type, native, path, &key, err);
-	if (!rc)
-		rc = get_child(tree, &key, child, err);
-	if (rc || stored)
-		return rc;
-	*local = tree_forms[i].local;
-	rc = check_shown(tree, *child, *local, tree_forms[i].form, err);
 	if (rc)
-		node_put(tree, *child, 1);
-	return rc;
+		return rc;
+	if (stored)
+		return get_child(tree, &key, child, err);
+	*local = tree_forms[i].local;
+	return get_shown(tree, &key, *local, tree_forms[i].form, child, err);
 }
 
 /* hf/, and hf.error. */
@@ -219,15 +230,10 @@ static int child_hf(struct ck_tree *tree, struct node *step, const char *suffix,
 	if (suffix[0] && strcmp(suffix, ".error") != 0)
 		return not_found(err);
 	rc = key_of_stored(tree, step, NODE_MODEL, &native, path, &key, err);
-	if (!rc)
-		rc = get_child(tree, &key, child, err);
 	if (rc)
 		return rc;
 	*local = suffix[0] ? LOCAL_HF_ERROR : LOCAL_HF;
-	rc = check_shown(tree, *child, *local, suffix[0] ? CK_FORM_HF_ERROR : CK_FORM_HF_CONFIG, err);
-	if (rc)
-		node_put(tree, *child, 1);
-	return rc;
+	return get_shown(tree, &key, *local, suffix[0] ? CK_FORM_HF_ERROR : CK_FORM_HF_CONFIG, child, err);
 }
 
 static int child_in_hf(struct ck_tree *tree, struct node *model, const char *name, struct node **child, uint32_t *local,
@@ -323,15 +329,10 @@ static int child_joined(struct ck_tree *tree, struct node *step, enum node_type 
 		return not_found(err);
 	path_of_tag(step, tag);
 	rc = key_of_joined(tree, tag, step->name.step, type, rank, ino_of(step, LOCAL_OPTIM), path, &key, err);
-	if (!rc)
-		rc = get_child(tree, &key, child, err);
 	if (rc)
 		return rc;
 	*local = tree_forms[i].local;
-	rc = check_shown(tree, *child, *local, tree_forms[i].form, err);
-	if (rc)
-		node_put(tree, *child, 1);
-	return rc;
+	return get_shown(tree, &key, *local, tree_forms[i].form, child, err);
 }
 
 static int child_of_optim(struct ck_tree *tree, struct node *step, const char *name, struct node **child,

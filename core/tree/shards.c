@@ -28,25 +28,9 @@ static bool is_known(const struct ck_sharded *memo, const char *tag, const struc
 	       memo->st.st_mtim.tv_sec == st->st_mtim.tv_sec && memo->st.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
 }
 
-/* The index of the first shard whose step is not below STEP. */
-static size_t first_of(const struct ck_sharded *memo, uint64_t step)
-{
-	size_t low = 0, high = memo->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (memo->shards[middle].step < step)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static int copy_ranks(const struct ck_sharded *memo, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err)
 {
-	size_t first = first_of(memo, step), end = first;
+	size_t first = ck_shards_first(memo->shards, memo->count, step), end = first;
 
 	while (end < memo->count && memo->shards[end].step == step)
 		end++;

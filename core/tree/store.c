@@ -158,6 +158,21 @@ int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, 
 	return CK_OK;
 }
 
+size_t ck_shards_first(const struct ck_shard *shards, size_t count, uint64_t step)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (shards[middle].step < step)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static int add_tag(const char *dir, const struct dirent *entry, void *arg)
 {
 	if (entry->d_name[0] == '.' || !is_type(dir, entry, DT_DIR))

@@ -17,6 +17,8 @@ struct ck_shard {
 	uint64_t step, rank;
 };
 int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, struct ck_error *err);
+/* The index of the first of these whose step is not below STEP. */
+size_t ck_shards_first(const struct ck_shard *shards, size_t count, uint64_t step);
 
 /* Whether STEP's model has its name in the tag, whose path is real (real.h): also as a link. */
 bool ck_store_has_model(const char *tag_path, uint64_t step);

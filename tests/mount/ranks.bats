@@ -18,6 +18,16 @@ own_ranks() {
 # shard N - that shard's file.
 shard() { echo "$TAG/optim_000004_rank$1.pt"; }
 
+# change_model CODE - Python code that changes `m`, the model.
+change_model() {
+	"$PYTHON" - "$TAG/model_000004.pt" <<-END
+		import sys, torch
+		m = torch.load(sys.argv[1])
+		$1
+		torch.save(m, sys.argv[1])
+	END
+}
+
 # change N CODE - Python code that changes `s`, the shard of rank N.
 change() {
 	"$PYTHON" - "$(shard "$1")" <<-END
@@ -402,33 +412,19 @@ spoil() {
 
 @test "bad: shapes that don't fit the model" {
 	own_ranks 4
-	"$PYTHON" - "$TAG/model_000004.pt" <<-END
-		import sys, torch
-		m = torch.load(sys.argv[1])
-		m["transformer.wte.weight"] = torch.zeros(256, 64)
-		torch.save(m, sys.argv[1])
-	END
+	change_model 'm["transformer.wte.weight"] = torch.zeros(256, 64)'
 	mount_ranks "$STORE" -o ro,ranks=2
 	not_joined optim_000004_rank0.pt "expected \[64,64\]" transformer.wte.weight "found \[32,64\]"
 }
 
 @test "bad: a model with fewer layers, and with more" {
 	own_ranks 4
-	"$PYTHON" - "$TAG/model_000004.pt" <<-END
-		import sys, torch
-		m = torch.load(sys.argv[1])
-		torch.save({k: v for k, v in m.items() if ".h.1." not in k}, sys.argv[1])
-	END
+	change_model 'm = {k: v for k, v in m.items() if ".h.1." not in k}'
 	mount_ranks "$STORE" -o ro,ranks=2
 	not_joined optim_000004_rank0.pt "expected a group of the model's 4 parameters" "found one of 1"
 	unmount_last
 	cp "$(ranks_store 4)/base_checkpoints/d2/model_000004.pt" "$TAG"
-	"$PYTHON" - "$TAG/model_000004.pt" <<-END
-		import sys, torch
-		m = torch.load(sys.argv[1])
-		m["transformer.h.2.attn.odd"] = torch.zeros(5000, 2)
-		torch.save(m, sys.argv[1])
-	END
+	change_model 'm["transformer.h.2.attn.odd"] = torch.zeros(5000, 2)'
 	mount_ranks "$STORE" -o ro,ranks=2
 	not_joined optim_000004_rank0.pt transformer.h.2.attn.odd "expected a group"
 }
