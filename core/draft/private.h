@@ -26,6 +26,15 @@ struct ck_tree;
 #define DRAFT_STAGED ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 1))
 #define DRAFT_PLAIN ((enum ck_draft_kind)(CK_DRAFT_OPTIM + 2))
 
+/*
+ * An arrival that waits for files to be released, and may publish then. Two that waited for each other would wait
+ * forever: so the later one of a shard, or of a step, does it for both.
+ */
+struct turn {
+	struct turn *before;
+	int64_t rank;           /* whose shard arrived; -1: a step's file */
+};
+
 struct draft {
 	struct draft *next;
 	struct ck_drafts *drafts;
@@ -38,9 +47,11 @@ struct draft {
 	unsigned writers, closed;
 	atomic_bool unsynced;   /* files came to its order since that was fsynced */
 	atomic_ullong changes;  /* of its files, counted */
-	/* Under the table's lock: a record arrived while files were open, so that the close of the last one publishes;
-	   why the last try failed, and after how many changes; the text of DRAFT.error, and when it was made. */
+	/* Under the table's lock: a record arrived and is not published yet, so that the close of the last file does
+	   it; who waits for that, the last first; why the last try failed, and after how many changes; the text of
+	   DRAFT.error, and when it was made. */
 	bool waiting;
+	struct turn *turns;
 	char *failure, *report;
 	uint64_t failed_at, report_at;
 	int64_t report_ms;

@@ -106,22 +106,35 @@ static bool is_busy(struct ck_drafts *d, const struct draft *draft, int64_t only
 	return writers > own_writers;
 }
 
+/* With the lock held: whether an arrival of that rank is under way, before which TURN (or NULL) came. */
+static bool has_later(const struct draft *draft, const struct turn *turn, int64_t rank)
+{
+	for (const struct turn *t = draft->turns; t && t != turn; t = t->before)
+		if (t->rank == rank)
+			return true;
+	return false;
+}
+
 /*
  * The kernel tells that a file's last descriptor is gone a little after close(2) has returned. So this waits for files
- * that seem to be closed.
+ * that seem to be closed. With TURN, an arrival's: false if a later one is under way, which waits for this one's file.
  */
-static void wait_for_releases(struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned own_writers)
+static bool wait_for_releases(struct ck_drafts *d, const struct draft *draft, int64_t only_rank, unsigned own_writers,
+			      const struct turn *turn)
 {
 	struct timespec until;
 	unsigned writers, closed;
+	bool last;
 	int rc = 0;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += RELEASE_SECONDS;
 	pthread_mutex_lock(&d->lock);
-	while (!rc && (writers = count_writers(draft, only_rank, &closed)) > own_writers && writers == closed)
+	while ((last = !turn || !has_later(draft, turn, only_rank)) && !rc &&
+	       (writers = count_writers(draft, only_rank, &closed)) > own_writers && writers == closed)
 		rc = pthread_cond_timedwait(&d->released, &d->lock, &until);
 	pthread_mutex_unlock(&d->lock);
+	return last;
 }
 
 /* draft_publish, while the draft stands still for the caller alone. Until the step's lock is closed, no other mount
@@ -164,7 +177,7 @@ int draft_begin_idle(struct ck_drafts *d, struct draft *draft, struct ck_error *
 {
 	int rc;
 
-	wait_for_releases(d, draft, -1, 0);
+	wait_for_releases(d, draft, -1, 0, NULL);
 	rc = draft_begin_alone(draft, err);
 	if (rc || !is_busy(d, draft, -1, 0))
 		return rc;
@@ -179,7 +192,7 @@ int draft_publish(struct ck_drafts *d, struct draft *draft, int64_t only_rank, u
 	struct ck_error why = CK_ERROR_INIT;
 	int rc;
 
-	wait_for_releases(d, draft, only_rank, own_writers);
+	wait_for_releases(d, draft, only_rank, own_writers, NULL);
 	rc = draft_begin_alone(draft, err);
 	if (rc)
 		return rc;
@@ -287,26 +300,50 @@ static bool is_time(struct ck_drafts *d, struct dnode *node, int64_t *rank)
 	return node->draft->kind == CK_DRAFT_STEP || (*rank >= 0 && is_shard_waiting(d, node->draft, *rank));
 }
 
-/*
- * TOLD: somebody is there to be told of a failure. Of another the last writer's close is told, when it tries again. A
- * release that had to wait finds that the last writer's close has published the draft, or has told why it couldn't.
- */
-static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers, bool told, struct ck_error *err)
+/* From now on the close of any other file takes a turn too, which is later. Without TOLD, an arrival under way does
+   what there is to do: false. */
+static bool begin_turn(struct ck_drafts *d, struct draft *draft, struct turn *turn, bool told)
+{
+	bool begun;
+
+	pthread_mutex_lock(&d->lock);
+	begun = told || !has_later(draft, NULL, turn->rank);
+	if (begun) {
+		turn->before = draft->turns;
+		draft->turns = turn;
+		draft->waiting = true;
+		/* An earlier one gives way. */
+		pthread_cond_broadcast(&d->released);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return begun;
+}
+
+static void end_turn(struct ck_drafts *d, struct draft *draft, const struct turn *turn)
+{
+	struct turn **at;
+
+	pthread_mutex_lock(&d->lock);
+	for (at = &draft->turns; *at != turn; at = &(*at)->before)
+		;
+	*at = turn->before;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static int publish_in_turn(struct ck_drafts *d, struct draft *draft, const struct turn *turn, unsigned own_writers,
+			   bool told, struct ck_error *err)
 {
 	struct ck_error why = CK_ERROR_INIT;
-	struct draft *draft = node->draft;
 	bool busy;
-	int64_t rank;
 	int rc;
 
-	if (draft->kind > CK_DRAFT_OPTIM || !is_time(d, node, &rank))
+	if (!wait_for_releases(d, draft, turn->rank, own_writers, turn))
 		return CK_OK;
-	wait_for_releases(d, draft, rank, own_writers);
 	rc = draft_begin_alone(draft, err);
 	if (rc)
 		return rc;
 	if (told || is_waiting(d, draft))
-		rc = publish_alone(d, draft, rank, own_writers, CK_PLAN_COMPLETE, &why);
+		rc = publish_alone(d, draft, turn->rank, own_writers, CK_PLAN_COMPLETE, &why);
 	busy = rc == CK_ERR_SYS && why.sys == EBUSY;
 	if (busy || told || rc != CK_ERR_SYS)
 		set_waiting(d, draft, busy);
@@ -314,6 +351,23 @@ static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers,
 	if (rc == CK_OK || busy || rc == CK_ERR_INVALID || rc == CK_ERR_STALE || rc == CK_ERR_AGAIN)
 		return CK_OK;
 	ck_error_copy(err, &why);
+	return rc;
+}
+
+/*
+ * TOLD: somebody is there to be told of a failure. Of another the last writer's close is told, when it tries again. A
+ * release that had to wait finds that the last writer's close has published the draft, or has told why it couldn't.
+ */
+static int arrive(struct ck_drafts *d, struct dnode *node, unsigned own_writers, bool told, struct ck_error *err)
+{
+	struct draft *draft = node->draft;
+	struct turn turn;
+	int rc;
+
+	if (draft->kind > CK_DRAFT_OPTIM || !is_time(d, node, &turn.rank) || !begin_turn(d, draft, &turn, told))
+		return CK_OK;
+	rc = publish_in_turn(d, draft, &turn, own_writers, told, err);
+	end_turn(d, draft, &turn);
 	return rc;
 }
 

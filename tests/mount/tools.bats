@@ -134,3 +134,11 @@ is_draft() {
 	into rsync_r whole
 	if [[ -e $STORED/model_$STEP.pt ]]; then equal pt; else is_draft rsync_r whole; fi
 }
+
+@test "files that are closed at the same moment: published when the last close returns" {
+	oracle at_once "$TAG" "$TAG/001000" 20000 60 model.safetensors meta.json
+	oracle at_once "$TAG" "$TAG/001000" 30000 60 model.pt meta.json
+	(cd "$TAG/001000" && find model -type f) >"$BATS_TEST_TMPDIR/tensors"
+	mapfile -t tensors <"$BATS_TEST_TMPDIR/tensors"
+	oracle at_once "$TAG" "$TAG/001000" 40000 20 "${tensors[@]}" meta.json
+}
