@@ -6,7 +6,7 @@ set -eu
 build='gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzip-dev libjansson-dev zlib1g-dev libdeflate-dev libseccomp-dev uthash-dev python3 python3-numpy'
 tests="$build bats jq rsync attr acl tar coreutils util-linux procps psmisc man-db mandoc strace python3-torch python3-hypothesis fio vim openssh-client openssh-sftp-server unzip systemd gnuplot-nox"
 lint='clang-tidy cppcheck shellcheck'
-fresh='debootstrap git'
+fresh='debootstrap git parallel'
 
 only_say=
 [ "${1:-}" != -n ] || { only_say=yes; shift; }
