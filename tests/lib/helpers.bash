@@ -175,6 +175,9 @@ teardown() {
 		echo "log of mount $i:"
 		tail -n 60 "${LOGS[$i]}"
 	done
+	# What an oracle mounted, and had no time to take away when it failed.
+	awk -v dir="$BATS_TEST_TMPDIR/" '/ - fuse\.ckptfs / && index($5, dir) == 1 { print $5 }' /proc/self/mountinfo |
+		sort -r | xargs -r -n1 fusermount3 -uqz || true
 	for i in "$BATS_TEST_TMPDIR"/sanitizer.*; do
 		[[ -e $i ]] || continue
 		head -n 60 "$i"
