@@ -171,6 +171,21 @@ static bool put_failure(struct ck_drafts *d, struct draft *draft, struct text *t
 	return failed;
 }
 
+/* WHY in a line, without the store's path of the draft: a reader of it is in the draft. */
+static const char *line_of(const struct draft *draft, const struct ck_error *why, char *line, size_t size)
+{
+	struct ck_error shown = *why;
+	size_t len = strlen(draft->dir), most = sizeof(shown.file) - 1;
+	const char *rest = shown.file + (len < most ? len : most);
+
+	if (strncmp(shown.file, draft->dir, len < most ? len : most) == 0) {
+		if (strncmp(rest, "/files/", strlen("/files/")) == 0)
+			rest += strlen("/files/");
+		memmove(shown.file, rest, strlen(rest) + 1);
+	}
+	return ck_error_line(&shown, line, size);
+}
+
 static void put_state(struct ck_drafts *d, struct draft *draft, struct text *t)
 {
 	struct ck_error why = CK_ERROR_INIT;
@@ -186,8 +201,7 @@ static void put_state(struct ck_drafts *d, struct draft *draft, struct text *t)
 	waiting = draft->waiting;
 	pthread_mutex_unlock(&d->lock);
 	if (rc && rc != CK_ERR_AGAIN) {
-		ck_error_file(&why, draft->dir);
-		put(t, "%s; mend that, then ", ck_error_line(&why, line, sizeof(line)));
+		put(t, "%s; mend that, then ", line_of(draft, &why, line, sizeof(line)));
 	} else if (writers) {
 		put(t, "%u file%s open for writing (%s): %s", writers, writers == 1 ? " is" : "s are", names,
 		    waiting && !rc && !draft->partial ? "closing the last of them publishes, or then "
@@ -266,8 +280,8 @@ void report_failure(struct ck_drafts *d, struct draft *draft, const struct ck_er
 	/* How much space is missing is looked at each time. */
 	bool keep = !(why->code == CK_ERR_SYS && why->sys == ENOSPC);
 
-	ck_error_line(why, line, sizeof(line));
 	pthread_mutex_lock(&d->lock);
+	line_of(draft, why, line, sizeof(line));
 	free(draft->failure);
 	draft->failure = keep ? strdup(line) : NULL;
 	draft->failed_at = atomic_load(&draft->changes);

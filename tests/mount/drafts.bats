@@ -427,3 +427,16 @@ for d, _, _ in os.walk(sys.argv[1]):
 	within 2000 grep -q "/d12: 650: .*: 000650\$" "$LOG"
 	lists "$tag" "000009 000500 001000 history.tsv latest"
 }
+
+@test "DRAFT.error names the files of the draft by their places in it, before and after a try" {
+	writable
+	local draft=$TAG/000600
+	mkdir -p "$draft/model"
+	echo junk >"$draft/model/a.npy"
+	refuses "Invalid argument" sync "$draft"
+	is_error "$draft/DRAFT.error" "^1 tensor: meta.json: it is missing; mend that, then sync this directory to publish"
+	echo '{}' >"$draft/meta.json"
+	is_error "$draft/DRAFT.error" "^1 tensor and meta.json: model/a.npy: .*mend that"
+	refuses "Invalid argument" sync "$draft"
+	is_error "$draft/DRAFT.error" "^1 tensor and meta.json: model/a.npy: .*mend that"
+}
