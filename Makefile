@@ -87,7 +87,7 @@ $(BUILD)/examples/%: examples/%.c $(LIB)
 -include tests/fuzz/fuzz.mk tests/lib/shims/shims.mk packaging/install.mk packaging/release.mk
 -include $(CORE_OBJ:.o=.d) $(FS_OBJ:.o=.d) $(addsuffix .d,$(UNIT) $(TOOLS) $(EXAMPLES))
 
-.PHONY: help deps deps-build demo test fresh-roots tests unit asan tsan lint check-core check-layers picture bench clean
+.PHONY: help deps deps-build demo test test-network fresh-roots tests unit asan tsan lint check-core check-layers picture bench clean
 
 help: ## this list
 	@printf 'ckptfs %s\n\n' '$(VERSION)'
@@ -107,6 +107,11 @@ demo: deps-build ## build, make a small store, mount it, show it, unmount
 test: deps ## build, run every test; ends with 'N passed, N failed, N skipped'
 	@$(MAKE) --no-print-directory tests
 	@CKPTFS=$(BIN) CKPTFS_BUILD=$(BUILD) tests/run.sh
+
+test-network: ## stores behind a network: sshfs, rclone, GlusterFS, NFS (root; CKPTFS_STORM_SECONDS=600 for longer storms)
+	@tests/deps.sh network
+	@$(MAKE) --no-print-directory tests
+	@CKPTFS=$(BIN) CKPTFS_BUILD=$(BUILD) tests/run.sh tests/network/*.bats
 
 fresh-roots: ## prove 'make demo' and 'make test' in fresh Debian 12 and 13 (root, debootstrap, ~4 GB in TMPDIR=/var/tmp)
 	@tests/deps.sh fresh
@@ -143,7 +148,7 @@ lint: ## clang-tidy, cppcheck and shellcheck; clean
 		'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu11 $(LINT_FLAGS) $(fs_cflags) 2>/dev/null' lint
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppressions-list=.cppcheck $(LINT_FLAGS) core fs
-	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/mount/*.bats tests/unit/*.bats examples/*.sh .ci/run
+	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/mount/*.bats tests/network/*.ba* tests/unit/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
 
 picture: all ## draw README's pictures of a terminal again, from real runs

@@ -1,10 +1,11 @@
 #!/bin/sh
-# deps.sh build|test|lint|fresh - installs the Debian packages that are missing for that; says so and does nothing where none are.
-# deps.sh -n build|test|lint|fresh - only says which packages these are.
+# deps.sh build|test|network|lint|fresh - installs the Debian packages that are missing for that; says so and does nothing where none are.
+# deps.sh -n build|test|network|lint|fresh - only says which packages these are.
 set -eu
 
 build='gcc make pkg-config libc6-dev libfuse3-dev fuse3 libzip-dev libjansson-dev zlib1g-dev libdeflate-dev libseccomp-dev uthash-dev python3 python3-numpy'
-tests="$build bats jq rsync attr acl tar coreutils util-linux procps psmisc man-db mandoc strace python3-torch python3-hypothesis fio vim openssh-client openssh-sftp-server unzip systemd gnuplot-nox"
+tests="$build bats jq rsync attr acl tar coreutils util-linux procps psmisc man-db mandoc strace python3-torch python3-hypothesis fio vim openssh-client openssh-sftp-server unzip systemd gnuplot-nox sshfs rclone"
+network="$tests openssh-server glusterfs-client nfs-common nfs-ganesha nfs-ganesha-vfs kmod"
 lint='clang-tidy cppcheck shellcheck'
 fresh='debootstrap git parallel'
 
@@ -13,9 +14,10 @@ only_say=
 case ${1:-} in
 build) want=$build ;;
 test) want=$tests ;;
+network) want=$network ;;
 lint) want="$build $lint" ;;
 fresh) want=$fresh ;;
-*) echo "usage: $0 [-n] build|test|lint|fresh" >&2; exit 2 ;;
+*) echo "usage: $0 [-n] build|test|network|lint|fresh" >&2; exit 2 ;;
 esac
 [ -z "$only_say" ] || { echo "$want"; exit; }
 
@@ -33,7 +35,7 @@ done
 # fusermount3 looks there whose mount it is, before a user may unmount it. Containers often lack it.
 mtab=
 case ${1:-} in
-build | test) [ -e /etc/mtab ] || [ -L /etc/mtab ] || mtab=/etc/mtab ;;
+build | test | network) [ -e /etc/mtab ] || [ -L /etc/mtab ] || mtab=/etc/mtab ;;
 esac
 [ -n "$missing$mtab" ] || exit 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the sources include, what the tests call and import, and which Debian package has it: all must come with tests/deps.sh.
 
-packages.py headers|programs|modules build|test PACKAGE...   prints what the PACKAGEs lack, and fails if that is anything
+packages.py headers|programs|modules build|test|network PACKAGE...   prints what the PACKAGEs lack, and fails if that is anything
 
 A fresh machine has the required packages, apt, make and git; what a package depends on comes with it, what it recommends doesn't. The machine that
 runs this may have more, which is why it asks dpkg whose each file is. Needs `make deps` there.
@@ -25,16 +25,16 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NO_PROGRAMS = {"print", "import", "from", "next", "exit", "open", "file"}
 # The next word is a command too.
 PREFIXES = {"run", "refuses", "within", "timeout", "exec", "env", "nice", "setsid", "sudo", "xargs", "then", "do", "else", "if", "while", "until", "command",
-            "no_mount", "unshare", "setpriv", "chroot", "runuser", "strace", "type"}
+            "no_mount", "unshare", "setpriv", "chroot", "runuser", "strace", "type", "server", "echo"}
 
 
 def files(kind, endings):
-    """The files with these endings that `make demo` (build) or `make test` has a use for."""
+    """The files with these endings that `make demo` (build), `make test` or `make test-network` has a use for."""
     for top in FOLDERS:
         for folder, folders, names in os.walk(top):
             folders[:] = sorted(f for f in folders if os.path.join(folder, f) not in LEFT_OUT)
             for path in (os.path.join(folder, n) for n in sorted(names) if n.endswith(endings)):
-                if kind == "test" or path.startswith(("core/", "fs/", "examples/demo.sh", "examples/read_numpy.py")):
+                if kind == "network" or kind == "test" and not path.startswith("tests/network/") or path.startswith(("core/", "fs/", "examples/demo.sh", "examples/read_numpy.py")):
                     yield path
 
 

@@ -31,10 +31,13 @@ lacks() {
 @test "every program that a test calls comes with a package of tests/deps.sh" {
 	packages programs build
 	packages programs test
+	packages programs network
 	lacks programs build fuse3 fusermount3
 	lacks programs test vim vim
 	lacks programs test rsync rsync
 	lacks programs test jq jq
+	lacks programs test sshfs sshfs
+	lacks programs network glusterfs-client glusterfs
 }
 
 @test "every Python module that a test imports comes with a package of tests/deps.sh" {

@@ -1,0 +1,11 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# Stores behind a network, by real programs: the engines that start within a second. `make test-network` has the others, and more cases: tests/network.
+
+load ../lib/helpers
+load ../lib/network
+load ../lib/network_cases
+
+@test "sshfs, 10 ms each way: every view is right" { every_view_is_right sshfs 10; }
+@test "rclone on WebDAV: every view is right" { every_view_is_right rclone-webdav; }
+@test "rclone on WebDAV, with its cache: every view is right" { every_view_is_right rclone-webdav-full; }
