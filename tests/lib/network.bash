@@ -2,7 +2,7 @@
 #
 #	serve ENGINE DIR [MS]   starts a server of DIR; every byte takes MS (default 0) each way. $BEHIND is where others change that store
 #	client [OPTION...]      mounts it, as one more machine; $REMOTE is the mountpoint: what mount_store gets. OPTION: of the engine's mount program
-#	sever stop|kill         the server's processes are stopped (SIGSTOP), or killed
+#	sever stop|kill [N]     the server's processes are stopped (SIGSTOP), or killed; with N only those of server N: of a brick
 #	mend                    they go on, or are started again
 #
 # Load after helpers.bash. All of it is this user's, on loopback, and keeps its files in the test's directory; teardown ends it.
@@ -36,7 +36,6 @@ serve() {
 
 start_servers() {
 	local port
-	SERVERS=()
 	of_engine start || return
 	for port in "${PORTS[@]}"; do
 		within 10000 answers "$port" || { cat "$NET"/*.log >&2; return 1; }
@@ -60,10 +59,13 @@ client() {
 free_port() { "$PYTHON" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 answers() { (exec 4<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# server COMMAND... - starts a server, whose output is in $NET/server.log.
+# server N COMMAND... - starts server N, unless it runs. Its output is in $NET/server.log.
 server() {
-	"$@" >>"$NET/server.log" 2>&1 </dev/null 3>&- &
-	SERVERS+=($!)
+	[[ -z ${SERVERS[$1]:-} ]] || ended "${SERVERS[$1]}" || return 0
+	"${@:2}" >>"$NET/server.log" 2>&1 </dev/null 3>&- &
+	SERVERS[$1]=$!
+	# bash would report each that is killed.
+	disown $!
 }
 
 # delayed PORT - $PORT is that of a delay line that leads to PORT; PORT itself where there is no delay.
@@ -89,8 +91,12 @@ tree_of() {
 
 sever() {
 	local of=("${SERVERS[@]}")
+	[[ -z ${2:-} ]] || of=("${SERVERS[$2]}")
 	# Each client has a server, with its delay line, below it.
-	[[ $ENGINE != sshfs ]] || mapfile -t of < <(pgrep -P "$(IFS=,; echo "${CLIENT_PIDS[*]}")")
+	if [[ $ENGINE == sshfs ]]; then
+		mapfile -t of < <(pgrep -P "$(IFS=,; echo "${CLIENT_PIDS[*]}")")
+		touch "$NET/down"
+	fi
 	mapfile -t SEVERED < <(tree_of "${of[@]}")
 	if [[ $1 == stop ]]; then
 		kill -STOP "${SEVERED[@]}"
@@ -101,6 +107,7 @@ sever() {
 }
 
 mend() {
+	rm -f "$NET/down"
 	if [[ ${#SEVERED[@]} -gt 0 ]]; then
 		kill -CONT "${SEVERED[@]}"
 		SEVERED=()
@@ -124,17 +131,17 @@ end_of() {
 }
 
 # The mounts of ckptfs go first, while their store answers; then the clients, then the servers.
-eval "helpers_$(declare -f teardown)"
+eval "served_$(declare -f teardown)"
 teardown() {
 	local i status=0
 	[[ ${#SEVERED[@]} -eq 0 ]] || kill -CONT "${SEVERED[@]}"
-	helpers_teardown || status=1
+	served_teardown || status=1
 	for i in "${!CLIENTS[@]}"; do
 		! mountpoint -q "${CLIENTS[i]}" || fusermount3 -u "${CLIENTS[i]}" 2>/dev/null || fusermount3 -uz "${CLIENTS[i]}" || status=1
 		within 5000 ended "${CLIENT_PIDS[i]}" 2>/dev/null || true
 	done
 	end_of "${CLIENT_PIDS[@]}" "${SERVERS[@]}" "${LINES_HELD[@]}"
-	tail -n 20 "$NET"/*.log
+	grep -hE " [EC] |ERROR|rror:" "$NET"/*.log | tail -n 20
 	return "$status"
 }
 
@@ -149,7 +156,7 @@ sshfs_needs() { echo sshfs "$SFTP_SERVER"; }
 sshfs_prepare() {
 	local line="$PYTHON $REPO/tests/lib/delay.py $MS run"
 	[[ $MS != 0 ]] || line=
-	printf '#!/bin/sh\nexec %s %s\n' "$line" "$SFTP_SERVER" >"$NET/ssh"
+	printf '#!/bin/sh\n[ ! -e "%s" ] || exit 1\nexec %s %s\n' "$NET/down" "$line" "$SFTP_SERVER" >"$NET/ssh"
 	chmod +x "$NET/ssh"
 }
 # The client starts it, and after a cut once more.
@@ -173,7 +180,7 @@ rclone_mount() {
 rclone_webdav_needs() { echo rclone; }
 rclone_webdav_prepare() { PORTS=("$(free_port)"); }
 # It looks into the directory each time.
-rclone_webdav_start() { server rclone serve webdav "$SERVED" --addr "127.0.0.1:${PORTS[0]}" --dir-cache-time 0s --config "$NET/none.conf"; }
+rclone_webdav_start() { server 0 rclone serve webdav "$SERVED" --addr "127.0.0.1:${PORTS[0]}" --dir-cache-time 0s --config "$NET/none.conf"; }
 rclone_webdav_ready() {
 	delayed "${PORTS[0]}" || return
 	printf '[store]\ntype = webdav\nurl = http://127.0.0.1:%s\nvendor = other\n' "$PORT" >"$NET/rclone.conf"

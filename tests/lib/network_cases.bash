@@ -1,6 +1,9 @@
 # What is asked of each engine: one function a case, which is given the engine's name. After helpers.bash and network.bash.
 # shellcheck shell=bash disable=SC2034,SC2153,SC2154
 
+# At so many moments of each way of writing a step the daemon is killed, or the network cut.
+MOMENTS=${CKPTFS_MOMENTS:-4}
+
 # right STEP - every view of d12's STEP and of its shards, beside what torch reads of the store's files; and these are the original's.
 right() {
 	local original stored=$REMOTE/base_checkpoints/d12 shard rank
@@ -20,4 +23,112 @@ every_view_is_right() {
 	client
 	mount_store "$REMOTE"
 	right 001000
+}
+
+# new_step_shows ENGINE - within the time for which the client keeps names, latest moves to a step that another machine wrote.
+new_step_shows() {
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	small_pt "$BEHIND/base_checkpoints/d12/model_000001.pt"
+	client
+	mount_store "$REMOTE"
+	within $(((KEPT + 2) * 1000)) test -d "$MNT/base/d12/000001/model"
+	ls -lR "$MNT" >/dev/null
+	small_pt "$BATS_TEST_TMPDIR/model_000003.pt"
+	cp "$BATS_TEST_TMPDIR"/m*_000003.* "$BEHIND/base_checkpoints/d12/"
+	within $(((KEPT + 2) * 1000)) points_to "$MNT/base/d12/latest" 000003
+	within $(((KEPT + 2) * 1000)) cmp "$MNT/base/d12/000003/model.pt" "$BATS_TEST_TMPDIR/model_000003.pt"
+}
+points_to() { [[ $(readlink "$1") == "$2" ]]; }
+
+# remote CASE ARG... - tests/oracle/remote.py's case, on a store that has nothing yet.
+remote() {
+	local case=$1 status=0
+	shift
+	export CKPTFS
+	reports
+	oracle remote "$case" "$REMOTE" "$BEHIND" "$BATS_TEST_TMPDIR/local" "$@" >"$NET/remote.out" 2>&1 || status=$?
+	if [[ $status -eq 0 ]]; then sed 's/^/# /' "$NET/remote.out" >&3; else cat "$NET/remote.out"; fi
+	fusermount3 -uqz "$BATS_TEST_TMPDIR"/local/{mnt,other,seedmnt} 2>/dev/null || true
+	return "$status"
+}
+
+# empty_store ENGINE [MS] - a served, mounted, empty directory.
+empty_store() {
+	need_torch
+	serve "$1" "$BATS_TEST_TMPDIR/served" "${2:-0}"
+	client
+}
+
+every_door_publishes() {
+	empty_store "$1"
+	remote doors "${@:2}"
+}
+
+# killed ENGINE MOMENTS [NAME...]
+killed() {
+	shim faults
+	empty_store "$1"
+	remote killed "${@:2}"
+}
+
+two_publish_at_once() {
+	local first
+	empty_store "$1"
+	first=$REMOTE
+	client
+	local other=$REMOTE
+	REMOTE=$first
+	remote two "$other"
+}
+
+no_mixed_bytes() {
+	empty_store "$1"
+	remote replaced "$KEPT"
+}
+
+# steered COMMAND... - what the command asks for by its descriptor 5, "sever stop" or "mend", is done here; it is answered on 6.
+steered() {
+	local pid words status=0
+	mkfifo "$NET/ask" "$NET/answer"
+	"$@" 5<>"$NET/ask" 6<>"$NET/answer" &
+	pid=$!
+	exec 7<>"$NET/ask" 8<>"$NET/answer"
+	until ended "$pid"; do
+		read -r -t 0.5 -u 7 -a words || continue
+		"${words[@]}" && echo "done" >&8
+	done
+	exec 7>&- 8>&-
+	wait "$pid" || status=$?
+	return "$status"
+}
+
+# severed ENGINE stop|kill MOMENTS [NAME...]
+severed() {
+	shim faults
+	empty_store "$1"
+	steered remote severed "${@:2}"
+}
+
+# storm ENGINE [READERS] - a storm as tests/oracle/storm.py has it, its writers on the other side. How old a name or attribute may be is the engine's.
+storm() {
+	local out
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	oracle storm make "$BATS_TEST_TMPDIR/first"
+	cp -r "$BATS_TEST_TMPDIR/first/." "$BEHIND/"
+	client
+	mount_store "$REMOTE"
+	out=$(oracle storm run "$BEHIND" "$MNT" "$DAEMON" "${CKPTFS_STORM_SECONDS:-120}" "${2:-32}" "$((KEPT * 3))") || { echo "$out"; return 1; }
+	echo "# $1: $out" >&3
+}
+
+# is_read_only ENGINE - where nothing can be published nothing is begun.
+is_read_only() {
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	small_pt "$BEHIND/base_checkpoints/d12/model_000001.pt"
+	client
+	mount_store "$REMOTE"
+	within $(((KEPT + 2) * 1000)) test -d "$MNT/base/d12/000001/model"
+	refuses 'Read-only file system' mkdir "$MNT/base/d12/000600"
+	refuses 'Read-only file system' cp "$MNT/base/d12/000001/model.pt" "$MNT/base/d12/model_000002.pt"
+	[[ $(grep -c 'read-only' "$LOG") -eq 1 ]]
 }

@@ -25,7 +25,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NO_PROGRAMS = {"print", "import", "from", "next", "exit", "open", "file"}
 # The next word is a command too.
 PREFIXES = {"run", "refuses", "within", "timeout", "exec", "env", "nice", "setsid", "sudo", "xargs", "then", "do", "else", "if", "while", "until", "command",
-            "no_mount", "unshare", "setpriv", "chroot", "runuser", "strace", "type", "server", "echo"}
+            "no_mount", "unshare", "setpriv", "chroot", "runuser", "strace", "type", "echo"}
 
 
 def files(kind, endings):

@@ -3,9 +3,12 @@
 # Stores behind a network, by real programs: the engines that start within a second. `make test-network` has the others, and more cases: tests/network.
 
 load ../lib/helpers
+load ../lib/shims
 load ../lib/network
 load ../lib/network_cases
 
 @test "sshfs, 10 ms each way: every view is right" { every_view_is_right sshfs 10; }
 @test "rclone on WebDAV: every view is right" { every_view_is_right rclone-webdav; }
 @test "rclone on WebDAV, with its cache: every view is right" { every_view_is_right rclone-webdav-full; }
+@test "sshfs: a step that another machine wrote shows" { new_step_shows sshfs; }
+@test "rclone on WebDAV, with its cache: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }

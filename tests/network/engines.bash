@@ -28,7 +28,7 @@ sshd_prepare() {
 	END
 }
 
-sshd_start() { server "$(PATH=$PATH:/usr/sbin command -v sshd)" -D -e -f "$NET/sshd_config"; }
+sshd_start() { server 0 "$(PATH=$PATH:/usr/sbin command -v sshd)" -D -e -f "$NET/sshd_config"; }
 
 # shellcheck disable=SC2153
 sshd_ready() {
@@ -101,8 +101,8 @@ glusterfs_prepare() {
 }
 
 glusterfs_start() {
-	server glusterfsd -N -f "$NET/brick0.vol" -l "$NET/brick0.log"
-	server glusterfsd -N -f "$NET/brick1.vol" -l "$NET/brick1.log"
+	server 0 glusterfsd -N -f "$NET/brick0.vol" -l "$NET/brick0.log"
+	server 1 glusterfsd -N -f "$NET/brick1.vol" -l "$NET/brick1.log"
 }
 
 # The layers that a client has by default. What was in $SERVED is copied in, and others change the store by a client of their own.
@@ -142,7 +142,7 @@ nfs_prepare() {
 	END
 }
 
-nfs_start() { server ganesha.nfsd -F -f "$NET/ganesha.conf" -L "$NET/ganesha.log" -p "$NET/ganesha.pid"; }
+nfs_start() { server 0 ganesha.nfsd -F -f "$NET/ganesha.conf" -L "$NET/ganesha.log" -p "$NET/ganesha.pid"; }
 nfs_ready() { delayed "${PORTS[0]}"; }
 
 # Its client is the kernel: the process that stands for it ends with the mount.

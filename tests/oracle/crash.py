@@ -397,8 +397,10 @@ def scenarios(rank_json):
 class Stage:
     """A store for one run, and the mounts of it."""
 
-    def __init__(self, base):
+    def __init__(self, base, local=None):
+        """LOCAL: where it is mounted, if not in BASE."""
         self.base, self.runs = os.path.realpath(base), 0
+        self.mnt = os.path.join(os.path.realpath(local or base), "mnt")
 
     def fresh(self, scenario, record=None):
         self.runs += 1
@@ -410,7 +412,6 @@ class Stage:
         with open(os.path.join(self.tag, "meta_000001.json"), "wb") as f:
             f.write(META)
         scenario.prepare(self.tag)
-        self.mnt = os.path.join(self.base, "mnt")
         return faulty.Daemon(self.store, self.mnt, record=record)
 
     def seen(self):

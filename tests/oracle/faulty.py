@@ -20,6 +20,7 @@ CKPTFS = os.environ.get("CKPTFS", "./ckptfs")
 SHIM = os.environ.get("CKPTFS_SHIM", "")
 OPTIONS = os.environ.get("CKPTFS_OPTIONS", "").split()
 COUNT_AT = 2048
+PAUSED_AT = 2056
 
 
 class Daemon:
@@ -61,7 +62,7 @@ class Daemon:
         raise SystemExit("not mounted: " + open(self.log, errors="replace").read()[-2000:])
 
     def arm(self, ops="all", nth=1, count=1, action=0):
-        """From now on the NTH to NTH + COUNT - 1 of OPS fail by ACTION: "before", "after" or an errno. NTH 0: only count."""
+        """From now on the NTH to NTH + COUNT - 1 of OPS fail by ACTION: "before", "after", "pause" or an errno. NTH 0: only count."""
         text = ("%s %d %d %s" % (ops, nth or 1 << 60, count, action)).encode() + b"\0"
         self.control[COUNT_AT:COUNT_AT + 8] = bytes(8)
         self.control[:len(text)] = text
@@ -84,6 +85,16 @@ class Daemon:
             check(self.count() < nth, "not killed at call", nth, "of", self.count())
             return False
         return True
+
+    def await_pause(self, nth, writer):
+        """The NTH call waits, as it was armed to, until go_on(); or WRITER, a thread, ended before there were so many."""
+        while not self.control[PAUSED_AT] and writer.is_alive():
+            time.sleep(0.002)
+        check(self.control[PAUSED_AT] or self.count() < nth, "not paused at call", nth, "of", self.count())
+
+    def go_on(self):
+        self.disarm()
+        self.control[PAUSED_AT] = 0
 
     def kill(self):
         """SIGKILL, and what a user does then."""

@@ -6,7 +6,8 @@
  * ACTION", an empty text does nothing. OPS: "all" for every call that changes the store, or names
  * joined by commas: open (which creates or truncates), write, fsync, rename, link, unlink, mkdir,
  * rmdir, truncate, attr, and read, which isn't in all. ACTION: "before" or "after" (the process
- * dies then), or an errno as a number, for COUNT calls from the NTH on. At 2048: a 64-bit count of
+ * dies then), "pause" (the call waits while the byte at 2056, which it sets, is not 0), or an errno as a number, for COUNT
+ * calls from the NTH on. At 2048: a 64-bit count of
  * the calls that matched.
  *
  * CKPTFS_RECORD names a file to which every change is appended: a line of words separated by NULs,
@@ -34,6 +35,7 @@
 #include <unistd.h>
 
 #define COUNT_AT 2048
+#define PAUSED_AT 2056
 
 static char *control;
 static int record = -1;
@@ -96,6 +98,12 @@ static bool fails(const char *op, bool *after)
 		return false;
 	if (strcmp(action, "before") == 0)
 		die();
+	if (strcmp(action, "pause") == 0) {
+		atomic_store((_Atomic unsigned char *)(void *)(control + PAUSED_AT), 1);
+		while (atomic_load((_Atomic unsigned char *)(void *)(control + PAUSED_AT)))
+			usleep(1000);
+		return false;
+	}
 	*after = strcmp(action, "after") == 0;
 	if (*after)
 		return false;

@@ -1,0 +1,30 @@
+#!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+# A store on rclone with its cache of files, by WebDAV and by sftp.
+
+load ../lib/helpers
+load ../lib/shims
+load ../lib/network
+load engines
+load ../lib/network_cases
+
+@test "rclone on WebDAV: every view is right" { every_view_is_right rclone-webdav-full; }
+@test "rclone on WebDAV: every view is right, 10 ms each way" { every_view_is_right rclone-webdav-full 10; }
+@test "rclone on WebDAV: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }
+@test "rclone on WebDAV: files that are replaced under readers" { no_mixed_bytes rclone-webdav-full; }
+@test "rclone on WebDAV: each door publishes" { every_door_publishes rclone-webdav-full; }
+@test "rclone on WebDAV: the daemon is killed" { killed rclone-webdav-full "$MOMENTS"; }
+@test "rclone on WebDAV: two clients publish one draft at once" { two_publish_at_once rclone-webdav-full; }
+@test "rclone on WebDAV: the server stops, and goes on" { severed rclone-webdav-full stop "$MOMENTS"; }
+@test "rclone on WebDAV: the server is killed, and comes back" { severed rclone-webdav-full kill "$MOMENTS"; }
+@test "rclone on WebDAV: a storm" { storm rclone-webdav-full; }
+@test "rclone on sftp: every view is right" { every_view_is_right rclone-sftp-full; }
+@test "rclone on sftp: every view is right, 10 ms each way" { every_view_is_right rclone-sftp-full 10; }
+@test "rclone on sftp: a step that another machine wrote shows" { new_step_shows rclone-sftp-full; }
+@test "rclone on sftp: files that are replaced under readers" { no_mixed_bytes rclone-sftp-full; }
+@test "rclone on sftp: each door publishes" { every_door_publishes rclone-sftp-full; }
+@test "rclone on sftp: the daemon is killed" { killed rclone-sftp-full "$MOMENTS"; }
+@test "rclone on sftp: two clients publish one draft at once" { two_publish_at_once rclone-sftp-full; }
+@test "rclone on sftp: the server stops, and goes on" { severed rclone-sftp-full stop "$MOMENTS"; }
+@test "rclone on sftp: the server is killed, and comes back" { severed rclone-sftp-full kill "$MOMENTS"; }
+@test "rclone on sftp: a storm" { storm rclone-sftp-full; }
