@@ -8,6 +8,7 @@
 #include "core/pt/hf.h"
 #include "core/pt/rebuild.h"
 #include "core/base/utf8.h"
+#include "core/zip/ends.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -349,13 +350,15 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
 		rc = ck_fail_room(err);
 	if (!rc)
-		rc = read_values(c, patch, err);
+		ck_archive_read_beginning(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"));
 	if (!rc)
-		rc = ck_file_verify(file, err);
+		rc = read_values(c, patch, err);
 	if (!rc)
 		rc = ck_checkpoint_finish(c, err);
 	if (!rc && patch->config)
 		rc = ck_hf_make(c, patch->n_layer, patch->config, patch->keep_bfloat16, err);
+	if (c->archive)
+		ck_archive_forget_ends(c->archive);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
 		ck_checkpoint_unref(c);

@@ -3,6 +3,7 @@
 
 #include "core/file/fd.h"
 #include "core/zip/dir.h"
+#include "core/zip/ends.h"
 #include "core/zip/inflate.h"
 
 #include <inttypes.h>
@@ -11,9 +12,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Bytes that are read at once of an entry with its header, and what is behind it up to the next: a store behind a
-   network answers each read late. */
-#define STORED_AT_ONCE 4096u
+/* A record comes with its local header in one read, which has room for so much padding there. */
+#define STORED_PADDING 4096u
+/* And so many bytes of a deflated one are read with its header. */
 #define DEFLATED_AT_ONCE 65536u
 
 static unsigned char folded(char c)
@@ -72,6 +73,7 @@ struct ck_archive *ck_archive_unref(struct ck_archive *archive)
 	}
 	if (archive->own_scratch)
 		ck_scratch_free(archive->scratch);
+	ck_archive_forget_ends(archive);
 	pthread_mutex_destroy(&archive->inflating);
 	ck_file_unref(archive->file);
 	free(archive->slots);
@@ -137,7 +139,7 @@ static int read_head(const struct ck_archive *archive, const struct ck_slot *slo
 		     struct ck_zipbytes *seen, uint64_t *offset, struct ck_error *err)
 {
 	uint64_t start = slot->entry.header_offset, len = slot->limit - start < max ? slot->limit - start : max;
-	int rc = ck_file_read(archive->file, start, bytes, (size_t)len, err);
+	int rc = ck_zipbytes_read(archive->file, ck_archive_end_at(archive, start), start, bytes, (size_t)len, err);
 
 	*seen = (struct ck_zipbytes){ .bytes = bytes, .offset = start, .len = len };
 	return rc ? rc : local_offset(archive, slot, seen, offset, err);
@@ -232,12 +234,13 @@ static int locate_stored(struct ck_archive *archive, struct ck_slot *slot, struc
 			 struct ck_error *err)
 {
 	uint64_t offset = atomic_load_explicit(&slot->offset, memory_order_relaxed);
+	uint64_t header = slot->entry.header_offset;
 	int rc = CK_OK;
 
 	if (offset == CK_UNPLACED && origin->now)
 		return CK_ERR_AGAIN;
 	if (offset == CK_UNPLACED) {
-		rc = local_offset(archive, slot, NULL, &offset, err);
+		rc = local_offset(archive, slot, ck_archive_end_at(archive, header), &offset, err);
 		if (!rc)
 			rc = ck_file_verify(archive->file, err);
 		if (rc)
@@ -307,29 +310,30 @@ bool ck_archive_has_crcs(const struct ck_archive *archive)
 	return !archive->no_crcs;
 }
 
-/* A small record comes with its header in one read. */
-static int load_small(struct ck_archive *archive, const struct ck_slot *slot, char *to, struct ck_error *err)
+/* *OUT: the bytes of a stored entry, malloc'ed, with room for a NUL. */
+static int load_stored(const struct ck_archive *archive, const struct ck_slot *slot, char **out, struct ck_error *err)
 {
-	uint8_t bytes[STORED_AT_ONCE];
+	const size_t size = (size_t)slot->entry.size;
+	size_t most = CK_ZIP_LOCAL_SIZE + archive->top_len + strlen(slot->entry.name) + STORED_PADDING + size, got;
+	uint8_t *bytes = most > size ? malloc(most + 1) : NULL;
 	struct ck_zipbytes seen;
 	uint64_t offset = 0;
-	int rc = read_head(archive, slot, bytes, sizeof(bytes), &seen, &offset, err);
-
-	if (!rc)
-		memcpy(to, bytes + (offset - seen.offset), (size_t)slot->entry.size);
-	return rc;
-}
-
-static int load_stored(struct ck_archive *archive, size_t i, char *to, struct ck_error *err)
-{
-	const struct ck_slot *slot = &archive->slots[i];
-	struct ck_origin origin = { 0 };
 	int rc;
 
-	if (slot->limit - slot->entry.header_offset <= STORED_AT_ONCE)
-		return load_small(archive, slot, to, err);
-	rc = ck_archive_locate(archive, i, &origin, err);
-	return rc ? rc : ck_file_read(origin.file, origin.byte, to, (size_t)slot->entry.size, err);
+	if (!bytes)
+		return ck_fail_nomem(err);
+	rc = read_head(archive, slot, bytes, most, &seen, &offset, err);
+	if (!rc) {
+		offset -= seen.offset;
+		got = offset > seen.len ? 0 : seen.len - offset < size ? (size_t)(seen.len - offset) : size;
+		memmove(bytes, bytes + (got ? offset : 0), got);
+		rc = ck_file_read(archive->file, seen.offset + offset + got, bytes + got, size - got, err);
+	}
+	if (rc)
+		free(bytes);
+	else
+		*out = (char *)bytes;
+	return rc;
 }
 
 int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out, size_t *len,
@@ -343,13 +347,15 @@ int ck_archive_load(struct ck_archive *archive, size_t i, size_t max, char **out
 
 	if (e->size > max || e->size == SIZE_MAX)
 		rc = ck_fail(&found, CK_ERR_LIMIT, "%" PRIu64 " bytes; at most %zu are read", e->size, max);
+	else if (e->method == CK_ZIP_STORED)
+		rc = load_stored(archive, slot, &data, &found);
 	else if (!(data = malloc((size_t)e->size + 1)))
 		rc = ck_fail_nomem(&found);
-	else if (e->method == CK_ZIP_DEFLATED)
-		rc = inflate_entry(archive, slot, sink_to_memory, data, &found);
 	else
-		rc = load_stored(archive, i, data, &found);
-	if (!rc)
+		rc = inflate_entry(archive, slot, sink_to_memory, data, &found);
+	/* The file's ends were verified when they were read. */
+	if (!rc && !ck_zipbytes_have(ck_archive_end_at(archive, e->header_offset), e->header_offset,
+				     slot->limit - e->header_offset))
 		rc = ck_file_verify(archive->file, &found);
 	if (!rc && e->method == CK_ZIP_STORED)
 		rc = check_crc(archive, e, (uint32_t)crc32_z(0, (const uint8_t *)data, (size_t)e->size), &found);

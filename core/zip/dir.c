@@ -15,30 +15,53 @@
 /* Bits that say how hard the deflater tried; writers differ in whether the local header has them. */
 #define LEVEL_BITS 0x0006
 
-/* *AT: LEN bytes at OFFSET, valid until the next look. CK_ERR_CORRUPT when they are not all in the file. */
-static int peek(struct ck_zipdir *dir, uint64_t offset, size_t len, const uint8_t **at, struct ck_error *err)
+/* So many bytes of records are read at once: those of 100,000 tensors. */
+#define WINDOW ((size_t)16 << 20)
+/* With the first record comes what lies in front of it: torch's last small records. */
+#define IN_FRONT 4096u
+#define PAGE 4096u
+
+/* Reads the file from START, a page's, to END. */
+static int fill(struct ck_zipdir *dir, uint64_t start, uint64_t end, struct ck_error *err)
 {
-	uint64_t size = ck_file_size(dir->file), last = size > sizeof(dir->window) ? size - sizeof(dir->window) : 0;
-	size_t want;
+	size_t len = (size_t)(end - start);
 	int rc;
 
-	if (offset > size || len > size - offset || len > sizeof(dir->window))
+	free(dir->window);
+	dir->filled = 0;
+	dir->start = start;
+	dir->window = malloc(len + 1);
+	if (!dir->window)
+		return ck_fail_nomem(err);
+	rc = ck_file_read(dir->file, start, dir->window, len, err);
+	if (!rc)
+		dir->filled = len;
+	return rc;
+}
+
+/* *AT: LEN bytes at OFFSET, valid until the next look. Of the records as many more as a window holds are read with
+   them. CK_ERR_CORRUPT when they are not all in the file. */
+static int peek(struct ck_zipdir *dir, uint64_t offset, size_t len, const uint8_t **at, struct ck_error *err)
+{
+	uint64_t size = ck_file_size(dir->file), start = offset, end = offset + len, records_end;
+	const struct ck_zipbytes seen = { dir->window, dir->start, dir->filled };
+	int rc = CK_OK;
+
+	if (offset > size || len > size - offset || len > WINDOW)
 		return ck_fail(err, CK_ERR_CORRUPT,
 			       "expected %zu bytes at %" PRIu64 ", found a file of %" PRIu64 " bytes", len, offset,
 			       size);
-	if (offset < dir->start || offset - dir->start > dir->filled ||
-	    len > dir->filled - (offset - dir->start)) {
-		/* Never less than a whole window: a look at the tail brings the directory, which lies before it. */
-		dir->start = offset < last ? offset : last;
-		want = last ? sizeof(dir->window) : (size_t)size;
-		dir->filled = 0;
-		rc = ck_file_read(dir->file, dir->start, dir->window, want, err);
-		if (rc)
-			return rc;
-		dir->filled = want;
+	if (dir->records && offset >= dir->offset) {
+		if (offset == dir->offset)
+			start -= start < IN_FRONT ? start : IN_FRONT;
+		records_end = dir->offset + dir->size;
+		end = records_end - offset < WINDOW ? records_end : offset + WINDOW;
 	}
-	*at = dir->window + (offset - dir->start);
-	return CK_OK;
+	if (!dir->window || !ck_zipbytes_have(&seen, offset, len))
+		rc = fill(dir, start - start % PAGE, end, err);
+	if (!rc)
+		*at = dir->window + (offset - dir->start);
+	return rc;
 }
 
 bool ck_zip_is_legacy(const uint8_t *head, size_t len)
@@ -208,25 +231,31 @@ static int find_directory(struct ck_zipdir *dir, struct ck_error *err)
 			       "%" PRIu64 " entries can't be in a central directory of %" PRIu64 " bytes",
 			       dir->count, dir->size);
 	dir->next = dir->offset;
+	dir->records = true;
 	return CK_OK;
 }
 
 int ck_zipdir_open(struct ck_file *file, struct ck_zipdir **out, struct ck_error *err)
 {
-	struct ck_zipdir *dir = malloc(sizeof(*dir));
+	struct ck_zipdir *dir = calloc(1, sizeof(*dir));
 	int rc;
 
 	if (!dir)
 		return ck_fail_nomem(err);
 	dir->file = file;
-	dir->start = 0;
-	dir->filled = 0;
 	rc = find_directory(dir, err);
 	if (rc)
-		free(dir);
+		ck_zipdir_free(dir);
 	else
 		*out = dir;
 	return rc;
+}
+
+void ck_zipdir_free(struct ck_zipdir *dir)
+{
+	if (dir)
+		free(dir->window);
+	free(dir);
 }
 
 /* How many extra fields ID there are. *OUT: the last of them. -1: the fields don't end where they should. */
@@ -370,12 +399,10 @@ static int compare_local(const struct ck_ziprecord *local, const struct ck_zipre
 		       rec->header_offset, what);
 }
 
-/* Bytes of FILE, from what was read of it before where they are in that. */
-static int read_at(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
-		   struct ck_error *err)
+int ck_zipbytes_read(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
+		     struct ck_error *err)
 {
-	if (!seen || offset < seen->offset || offset - seen->offset > seen->len ||
-	    len > seen->len - (offset - seen->offset))
+	if (!ck_zipbytes_have(seen, offset, len))
 		return ck_file_read(file, offset, to, len, err);
 	memcpy(to, seen->bytes + (offset - seen->offset), len);
 	return CK_OK;
@@ -393,7 +420,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 
 	if (!buf)
 		return ck_fail_nomem(err);
-	rc = read_at(file, seen, rec->header_offset, buf, len, err);
+	rc = ck_zipbytes_read(file, seen, rec->header_offset, buf, len, err);
 	if (rc)
 		goto out;
 	c = ck_cursor(buf, len);
@@ -413,7 +440,7 @@ int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, 
 	extra_len = ck_cursor_u16(&c);
 
 	if (local.size == UINT32_MAX || local.stored_size == UINT32_MAX) {
-		rc = read_at(file, seen, extra_at, buf + len, extra_len, err);
+		rc = ck_zipbytes_read(file, seen, extra_at, buf + len, extra_len, err);
 		if (!rc)
 			rc = widen(&local, buf + len, extra_len, true, err);
 		if (rc)

@@ -50,11 +50,12 @@
 struct ck_zipdir {
 	uint64_t offset, size, count;
 	uint64_t next;          /* where the record lies that ck_zipdir_next() reads */
+	bool records;           /* all of the above is known */
 	struct ck_file *file;   /* borrowed */
-	/* The window is [start, start + filled) of the file: a pread for 256 KiB of records. */
+	/* What was read last, [start, start + filled) of the file: its end, or the records and a little in front. */
 	uint64_t start;
 	size_t filled;
-	uint8_t window[256 << 10];
+	uint8_t *window;
 };
 
 /* One entry. NAME is not NUL-terminated. */
@@ -79,11 +80,12 @@ static inline uint32_t ck_zip_u32(const uint8_t *at)
 bool ck_zip_is_legacy(const uint8_t *head, size_t len);
 
 /*
- * Finds the central directory by the file's last end record. *OUT is for free(), before FILE goes. A file that is not a
- * zip is named by its first bytes: CK_ERR_UNSUPPORTED for legacy torch files, bare pickles and tars, CK_ERR_CORRUPT for
- * the rest.
+ * Finds the central directory by the file's last end record: one read of the file's end, which has the whole directory
+ * of most models in it. *OUT is for ck_zipdir_free(), before FILE goes. A file that is not a zip is named by its first
+ * bytes: CK_ERR_UNSUPPORTED for legacy torch files, bare pickles and tars, CK_ERR_CORRUPT for the rest.
  */
 int ck_zipdir_open(struct ck_file *file, struct ck_zipdir **out, struct ck_error *err);
+void ck_zipdir_free(struct ck_zipdir *dir);     /* NULL is allowed */
 
 /* Reads the next of COUNT records. REC->name is valid until the next call. */
 int ck_zipdir_next(struct ck_zipdir *dir, struct ck_ziprecord *rec, struct ck_error *err);
@@ -94,6 +96,15 @@ struct ck_zipbytes {
 	uint64_t offset;        /* in the file */
 	uint64_t len;
 };
+/* Whether SEEN (NULL: nothing) has the LEN bytes at OFFSET. */
+static inline bool ck_zipbytes_have(const struct ck_zipbytes *seen, uint64_t offset, uint64_t len)
+{
+	return seen && offset >= seen->offset && offset - seen->offset <= seen->len &&
+	       len <= seen->len - (offset - seen->offset);
+}
+/* ck_file_read() of what SEEN hasn't; bytes that it has are copied. */
+int ck_zipbytes_read(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
+		     struct ck_error *err);
 
 /* Reads the local header of REC, whose record lies in FILE as a whole, and compares the two (CK_ERR_CORRUPT).
    *DATA is where the entry's bytes start. What is in SEEN (NULL: nothing) isn't read again. */

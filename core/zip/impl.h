@@ -7,6 +7,7 @@
 #include "core/zip/archive.h"
 #include "core/base/hash.h"
 #include "core/file/scratch.h"
+#include "core/zip/dir.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct ck_archive {
 	size_t count, names_len;
 	char *names;                    /* each whole, "TOP/data/0", and NUL-terminated */
 	size_t top_len;                 /* of "TOP/" */
+	uint64_t records_start;         /* of the central directory */
 	uint32_t *index;                /* open addressing: slot numbers, at most half full */
 	size_t mask;
 	/* Every CRC is 0: they were turned off (torch.serialization.set_crc32_options). */
@@ -42,6 +44,7 @@ struct ck_archive {
 	pthread_mutex_t inflating;      /* lets no entry be inflated to temporary space twice */
 	struct ck_scratch *scratch;     /* for deflated entries */
 	bool own_scratch;               /* a program without a mount gave none */
+	struct ck_zipbytes ends[2];     /* the file's end and its beginning, see ends.h; owned */
 };
 
 /*

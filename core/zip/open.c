@@ -1,6 +1,7 @@
 /* open - reads and checks the directory of a .pt. Implements ck_archive_open of core/zip/archive.h. */
 #include "core/zip/impl.h"
 #include "core/zip/dir.h"
+#include "core/zip/ends.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -237,10 +238,15 @@ static int read_directory(struct opening *o, struct ck_error *err)
 	if (!rc)
 		rc = allocate(o, err);
 	if (!rc)
+		o->archive->records_start = o->dir->offset;
+	if (!rc)
 		rc = add_entries(o, err);
 	if (!rc)
 		rc = check_extents(o, err);
 	o->archive->names_len = (size_t)(o->name_to - o->archive->names);
+	if (!rc && o->dir->start < o->dir->offset && o->dir->offset - o->dir->start <= o->dir->filled)
+		ck_archive_keep_end(o->archive, 0, o->dir->start, o->dir->window,
+				    (size_t)(o->dir->offset - o->dir->start));
 	if (!rc && ck_archive_find(o->archive, "data.pkl") < 0)
 		rc = ck_fail(err, CK_ERR_CORRUPT, "no data.pkl: not a torch.save file");
 	if (!rc && ck_archive_find(o->archive, "constants.pkl") >= 0)
@@ -279,7 +285,7 @@ int ck_archive_open(struct ck_file *file, struct ck_archive **out, struct ck_err
 	rc = read_directory(&o, err);
 	if (!rc)
 		rc = ck_file_verify(file, err);
-	free(o.dir);
+	ck_zipdir_free(o.dir);
 	free(o.extents);
 	if (rc) {
 		ck_error_file(err, ck_file_name(file));
