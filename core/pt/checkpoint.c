@@ -350,7 +350,7 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	if (!rc && !ck_budget_take(&c->budget, ck_archive_memory(c->archive)))
 		rc = ck_fail_room(err);
 	if (!rc)
-		ck_archive_read_beginning(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"));
+		rc = ck_archive_read_beginning(c->archive, (size_t)ck_archive_find(c->archive, "data.pkl"), err);
 	if (!rc)
 		rc = read_values(c, patch, err);
 	if (!rc)

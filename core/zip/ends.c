@@ -33,20 +33,26 @@ void ck_archive_keep_end(struct ck_archive *archive, size_t which, uint64_t offs
 	archive->ends[which] = (struct ck_zipbytes){ copy, offset, len };
 }
 
-void ck_archive_read_beginning(struct ck_archive *archive, size_t pickle)
+int ck_archive_read_beginning(struct ck_archive *archive, size_t pickle, struct ck_error *err)
 {
-	uint64_t start = archive->slots[pickle].entry.header_offset, end = archive->slots[pickle].limit;
-	uint64_t most = archive->records_start;
+	const struct ck_entry *e = &archive->slots[pickle].entry;
+	uint64_t start = e->header_offset, end = archive->slots[pickle].limit, most = archive->records_start;
 	uint8_t *bytes;
+	int rc;
 
 	end = most - end < BEHIND_PICKLE ? most : end + BEHIND_PICKLE;
 	if (end - start > LONGEST || ck_archive_end_at(archive, start))
-		return;
+		return CK_OK;
 	bytes = malloc((size_t)(end - start));
-	if (bytes && !ck_file_read(archive->file, start, bytes, (size_t)(end - start), NULL) &&
-	    !ck_file_verify(archive->file, NULL))
+	rc = bytes ? ck_file_read(archive->file, start, bytes, (size_t)(end - start), err) : ck_fail_nomem(err);
+	if (!rc)
+		rc = ck_file_verify(archive->file, err);
+	if (!rc)
 		ck_archive_keep_end(archive, 1, start, bytes, (size_t)(end - start));
+	else
+		ck_error_subject(err, e->name, strlen(e->name));
 	free(bytes);
+	return rc;
 }
 
 void ck_archive_forget_ends(struct ck_archive *archive)

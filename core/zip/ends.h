@@ -16,9 +16,10 @@ struct ck_archive;
 /*
  * Reads the file's beginning, if PICKLE, the entry data.pkl, is small enough to come with it. The archive keeps that, and the file's end
  * from its opening: what is read of it from now on is taken from there. Only while no other thread has the archive.
- * Says nothing of failures: whoever reads the entries meets them again.
+ * CK_ERR_SYS, CK_ERR_CHANGED, CK_ERR_NOMEM.
  */
-void ck_archive_read_beginning(struct ck_archive *archive, size_t pickle);
+struct ck_error;
+int ck_archive_read_beginning(struct ck_archive *archive, size_t pickle, struct ck_error *err);
 /* For those who open and read an archive: what is kept of the ends and has the byte at OFFSET, else NULL; and that the
    LEN bytes from OFFSET, which BYTES has, are kept as the end (0) or the beginning (1). Without memory they aren't. */
 struct ck_zipbytes;
