@@ -14,9 +14,9 @@
 struct ck_archive;
 
 /*
- * Reads the file's beginning, if PICKLE, the entry data.pkl, is small enough to come with it. The archive keeps that, and the file's end
- * from its opening: what is read of it from now on is taken from there. Only while no other thread has the archive.
- * CK_ERR_SYS, CK_ERR_CHANGED, CK_ERR_NOMEM.
+ * Reads the file's beginning, if PICKLE, the entry data.pkl, is small enough to come with it. The archive keeps that,
+ * and the file's end from its opening: what is read of it from now on is taken from there. Only while no other thread
+ * has the archive. CK_ERR_SYS, CK_ERR_CHANGED, CK_ERR_NOMEM.
  */
 struct ck_error;
 int ck_archive_read_beginning(struct ck_archive *archive, size_t pickle, struct ck_error *err);
