@@ -102,23 +102,24 @@ steered() {
 	return "$status"
 }
 
-# severed ENGINE stop|kill MOMENTS [NAME...]
+# severed ENGINE stop|kill MOMENTS [NAME...] - by default for some of the ways of writing: a cut takes seconds.
 severed() {
 	shim faults
 	empty_store "$1"
+	[[ $# -gt 3 ]] || set -- "$@" ByMeta ByRename Shard Native Retire
 	steered remote severed "${@:2}"
 }
 
-# storm ENGINE [READERS] - a storm as tests/oracle/storm.py has it, its writers on the other side. How old a name or attribute may be is the engine's.
+# storm ENGINE [OPTION...] - a storm as tests/oracle/storm.py has it, its writers on the other side. How old a name or attribute may be is the engine's.
 storm() {
 	local out
 	serve "$1" "$BATS_TEST_TMPDIR/served"
 	oracle storm make "$BATS_TEST_TMPDIR/first"
 	cp -r "$BATS_TEST_TMPDIR/first/." "$BEHIND/"
-	client
+	client "${@:2}"
 	mount_store "$REMOTE"
-	out=$(oracle storm run "$BEHIND" "$MNT" "$DAEMON" "${CKPTFS_STORM_SECONDS:-120}" "${2:-32}" "$((KEPT * 3))") || { echo "$out"; return 1; }
-	echo "# $1: $out" >&3
+	out=$(oracle storm run "$BEHIND" "$MNT" "$DAEMON" "${CKPTFS_STORM_SECONDS:-120}" "${READERS:-32}" "$((KEPT * 3))" "$REMOTE") || { echo "$out"; return 1; }
+	sed "s/^/# $1: /" <<<"$out" >&3
 }
 
 # is_read_only ENGINE - where nothing can be published nothing is begun.

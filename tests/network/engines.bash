@@ -90,8 +90,10 @@ glusterfs_prepare() {
 		setfattr -n trusted.glusterfs.volume-id -v 0x11111111111111111111111111111111 "$brick" 2>/dev/null || skip "glusterfs: no trusted xattrs in $NET"
 		{
 			layer posix storage/posix '' directory "$brick" volume-id 11111111-1111-1111-1111-111111111111
-			layer locks features/locks posix
-			layer threads performance/io-threads locks
+			layer access features/access-control posix
+			layer locks features/locks access
+			layer upcall features/upcall locks cache-invalidation off
+			layer threads performance/io-threads upcall
 			layer index features/index threads index-base "$brick/.glusterfs/indices"
 			layer brick debug/io-stats index
 			layer server protocol/server brick transport-type tcp transport.socket.bind-address 127.0.0.1 \
@@ -105,9 +107,9 @@ glusterfs_start() {
 	server 1 glusterfsd -N -f "$NET/brick1.vol" -l "$NET/brick1.log"
 }
 
-# The layers that a client has by default. What was in $SERVED is copied in, and others change the store by a client of their own.
+# The layers that GlusterFS 10 turns on by default. What was in $SERVED is copied in, and others change the store by a client of their own.
 glusterfs_ready() {
-	local i below=distribute type
+	local i below type
 	for i in 0 1; do
 		delayed "${PORTS[i]}" || return
 		layer "client$i" protocol/client '' transport-type tcp remote-host 127.0.0.1 remote-port "$PORT" remote-subvolume brick ping-timeout 5
@@ -115,7 +117,9 @@ glusterfs_ready() {
 	{
 		layer replicate cluster/replicate 'client0 client1' afr-pending-xattr client0,client1
 		layer distribute cluster/distribute replicate
-		for type in write-behind readdir-ahead read-ahead io-cache open-behind quick-read md-cache; do
+		layer utime features/utime distribute noatime on
+		below=utime
+		for type in write-behind open-behind quick-read md-cache; do
 			layer "$type" "performance/$type" "$below"
 			below=$type
 		done

@@ -18,6 +18,7 @@ load ../lib/network_cases
 @test "sshfs: the server stops, and goes on" { severed sshfs stop "$MOMENTS"; }
 @test "sshfs: the server is killed, and comes back" { severed sshfs kill "$MOMENTS"; }
 @test "sshfs: a storm" { storm sshfs; }
+@test "sshfs, nothing cached: a storm" { storm sshfs -o direct_io,dir_cache=no,attr_timeout=0,entry_timeout=0; }
 @test "sshfs by ssh: every view is right" { every_view_is_right sshd; }
 @test "sshfs by ssh: every view is right, 10 ms each way" { every_view_is_right sshd 10; }
 @test "sshfs by ssh: a step that another machine wrote shows" { new_step_shows sshd; }

@@ -16,15 +16,15 @@ now = time.monotonic
 class Shared:
     """What writers and readers know of each other: in shared memory, made before the forks."""
 
-    def __init__(self, readers, slack):
-        self.slack, self.readers = slack, readers
-        self.memory = mmap.mmap(-1, 8 * (2 * data.LIMIT + 64 + 4 * readers + 64))
+    def __init__(self, readers, slack, cached=False):
+        self.slack, self.readers, self.cached, self.stale_allowed = slack, readers, cached, cached
+        self.memory = mmap.mmap(-1, 8 * (2 * data.LIMIT + 64 + 5 * readers + 64))
         cells = memoryview(self.memory).cast("d")
         self.born, self.died = cells[:data.LIMIT], cells[data.LIMIT:2 * data.LIMIT]
         rest = cells[2 * data.LIMIT:]
         self.begun, self.ended = rest[:16], rest[16:32]         # the last rewrite in place of each step
-        self.counters, self.stop, self.oldest = rest[32:32 + WRITERS], rest[40:41], rest[41:42]
-        self.busy, self.ops, self.stale, self.errors = (rest[64 + i * readers:64 + (i + 1) * readers] for i in range(4))
+        self.counters, self.stop, self.oldest, self.plain = rest[32:32 + WRITERS], rest[40:41], rest[41:42], rest[42:44]
+        self.busy, self.ops, self.stale, self.errors, self.mixed = (rest[64 + i * readers:64 + (i + 1) * readers] for i in range(5))
 
     def version(self, writer):
         """The next number: each writer has every third one."""
@@ -113,6 +113,9 @@ class Writer:
             f.write(data.meta(v))
         if door == "rename":
             os.rename(place, os.path.join(tag, "%06d" % step))
+        until = now() + (20 if self.shared.cached else 0)
+        while not os.path.exists(self.path("model", step, "d4")) and now() < until:
+            time.sleep(0.1)
         if not os.path.exists(self.path("model", step, "d4")):
             raise Wrong("step %d was not published by %s" % (step, door))
         self.current["model", step, "d4"] = v
