@@ -54,6 +54,11 @@ class Mount:
             fields = dict(line.split(":", 1) for line in f)
         return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
 
+    def has_read(self):
+        """Bytes that the program has read so far, of the store and of the kernel's requests, which are small."""
+        with open("/proc/%d/io" % self.process.pid, encoding="ascii") as f:
+            return int(dict(line.split(":", 1) for line in f)["rchar"])
+
 
 def forget(path):
     """Drops the pages of PATH, or of the files in it, from the kernel's cache: the next read is a first one."""

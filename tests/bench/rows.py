@@ -52,6 +52,13 @@ def first(path):
     return rate(path)
 
 
+def once(path):
+    """GB/s of a reader that wants no pages kept."""
+    forget(path)
+    took = timed(run, "dd", "if=" + path, "of=/dev/null", "bs=1M", "iflag=direct", "status=none")
+    return os.path.getsize(path) / took / 1e9
+
+
 @group
 def sequential(bench):
     """Whole files through cat, first and second read."""
@@ -74,6 +81,8 @@ def sequential(bench):
         if mounts.set_readahead(m.directory, 128):
             ours, theirs = bench.turns(lambda: first(m.path(*MODEL, "model.safetensors")), lambda: rate(pt))
             bench.add("the same, first, as a user (128 KiB readahead)", "GB/s", ours, theirs, "cat", m.memory())
+        ours, theirs = bench.turns(lambda: once(m.path(*MODEL, "model.safetensors")), lambda: rate(pt))
+        bench.add("the same, first, by dd iflag=direct bs=1M", "GB/s", ours, theirs, "cat", m.memory())
 
 
 @group
@@ -144,6 +153,34 @@ def readers(bench):
             path = m.path(*base, "model.safetensors")
             a, b = bench.turns(lambda: (forget(path), parallel(path))[1], lambda: parallel(pt))
             bench.add("4 readers, %s .safetensors, first" % what, "GB/s", a, b, "4 dd", m.memory())
+
+
+def together(path, readers=8):
+    """GB/s of READERS readers who each read all of PATH."""
+    with concurrent.futures.ThreadPoolExecutor(readers) as pool:
+        took = timed(lambda: list(pool.map(lambda _: run("dd", "if=" + path, "of=/dev/null", "bs=1M", "status=none"),
+                                           range(readers))))
+    return readers * os.path.getsize(path) / took / 1e9
+
+
+@group
+def loading(bench):
+    """8 ranks that load one model at once."""
+    store = models(bench)
+    pt = stored(store, "d12")
+    with ckptfs(bench, store) as m:
+        for name in ("model.pt", "model.safetensors"):
+            path, read = m.path(*MODEL, name), []
+
+            def ours_once():
+                forget(path)
+                before = m.has_read()
+                result = together(path)
+                read.append((m.has_read() - before) / os.path.getsize(path))
+                return result
+            ours, theirs = bench.turns(ours_once, lambda: together(pt))
+            bench.add("8 load %s, first (store read %.2f times)" % (name, max(read)), "GB/s", ours, theirs, "8 dd",
+                      m.memory())
 
 
 def first_bytes(bench, store, name, memory, env=None, options=()):
@@ -298,7 +335,7 @@ def publishing(bench):
     store = bench.make("publish", lambda d: stores.model(d, bench.options.bytes))
     source, plain, steps = bench.path("source"), bench.path("plain"), iter(range(1000, 2000))
     os.makedirs(plain)
-    with ckptfs(bench, store) as m:
+    with ckptfs(bench, store, "-o", "delete") as m:
         shutil.copytree(m.path("000500", "model"), os.path.join(source, "model"))
         shutil.copyfile(m.path("000500", "meta.json"), os.path.join(source, "meta.json"))
         name = "publishing a step of %d MB" % (mounts.size_of(os.path.join(source, "model")) // 10**6)
@@ -311,8 +348,7 @@ def publishing(bench):
         def ours_once():
             step = next(steps)
             took = timed(publish, m.directory, source, step, lambda directory: [directory])
-            for name in ("model_%06d.pt", "meta_%06d.json"):
-                os.unlink(m.path(name % step))
+            os.unlink(m.path("model_%06d.pt" % step))  # and all that is the step's
             return took
 
         def theirs_once():

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""make_big.py sparse|many|each|rezipped|swollen|ranks DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64, all
-holes but one tensor at its end), in tensors (100,000, which share storages or have one each), or unpacked (1,500 deflated storages;
-four deflated ones of 64 MiB each), or has a d12's optimizer on 8 ranks beside it (1.5 GB of holes)."""
+"""make_big.py sparse|many|each|rezipped|blocks|swollen|ranks DIRECTORY: a tag's directory with a checkpoint that is big in bytes (8 GiB and zip64,
+all holes but one tensor at its end; four storages of 64 MiB each), in tensors (100,000, which share storages or have one each), or unpacked (1,500
+deflated storages; the four of 64 MiB, deflated), or has a d12's optimizer on 8 ranks beside it (1.5 GB of holes)."""
 import os
 import struct
 import sys
@@ -50,10 +50,14 @@ def rezipped(path, count=1500):
     rezip(path)
 
 
-def swollen(path, count=4):
+def blocks(path, count=4):
     """Storage I holds 64 MiB of the byte I."""
     model = {"w%d" % i: handmade.tensor(i, (64 << 20,), storage="Byte") for i in range(count)}
     handmade.write(path, model, {str(i): bytes([i]) * (64 << 20) for i in range(count)})
+
+
+def swollen(path):
+    blocks(path)
     rezip(path)
 
 
@@ -93,7 +97,8 @@ def ranks(path, count=8, layers=12, embed=768, vocab=32768):
 def main():
     kind, directory = sys.argv[1:]
     os.makedirs(directory, exist_ok=True)
-    {"sparse": sparse, "many": many, "each": each, "rezipped": rezipped, "swollen": swollen, "ranks": ranks}[kind](os.path.join(directory, "model_000001.pt"))
+    {"sparse": sparse, "many": many, "each": each, "rezipped": rezipped, "blocks": blocks, "swollen": swollen,
+     "ranks": ranks}[kind](os.path.join(directory, "model_000001.pt"))
     with open(os.path.join(directory, "meta_000001.json"), "w", encoding="utf-8") as f:
         f.write('{"step": 1}')
 

@@ -116,6 +116,34 @@ gives_back() { [[ $(scratch_kib) -eq 0 ]]; }
 	no_larger
 }
 
+# every_step DIRECTORY - the checksum of what a program sees who reads all steps in an order of its own.
+every_step() (
+	set -o pipefail
+	find "$1"/0* \( -name model.pt -o -name model.safetensors -o -name meta.json \) -print0 | shuf -z | xargs -0 md5sum | sort | md5sum
+)
+
+@test "32 programs that read 100 steps of a store that waits: all get them, with the descriptors and the memory of a few" {
+	local i readers=() tag=$BATS_TEST_TMPDIR/s/base_checkpoints/d1
+	for i in {001..100}; do
+		small_pt "$tag/model_000$i.pt"
+	done
+	shim slow
+	preload SLOW_MS=1 "SLOW_UNDER=$tag"
+	RUNNER=(prlimit --nofile=192:192 "${RUNNER[@]}")
+	mount_store "$BATS_TEST_TMPDIR/s"
+	for i in {1..32}; do
+		every_step "$MNT/base/d1" >"$BATS_TEST_TMPDIR/view$i" 3>&- &
+		readers+=($!)
+	done
+	for i in "${readers[@]}"; do
+		wait "$i"
+	done
+	[[ $(sort -u "$BATS_TEST_TMPDIR"/view* | wc -l) -eq 1 && $(cat "$BATS_TEST_TMPDIR"/view* | wc -l) -eq 32 ]]
+	[[ $(fds model_) -le 100 ]]
+	echo "# at most $(awk '/^VmHWM/ { print $2 }' "/proc/$DAEMON/status") KiB of memory" >&3
+	sanitized || [[ $(awk '/^VmHWM/ { print $2 }' "/proc/$DAEMON/status") -lt 65536 ]]
+}
+
 # ---- temporary space ----
 
 @test "temporary space is one budget: what passes it is ENOSPC for that file alone, and read space makes room" {

@@ -60,3 +60,56 @@ reader() {
 		wait "$i"
 	done
 }
+
+# have_read - the bytes that the daemon has read so far: of the store, and FUSE's requests, which are small.
+have_read() { awk '/^rchar/ { print $2 }' "/proc/$DAEMON/io"; }
+
+MAPPED='import hashlib, mmap, sys; f = open(sys.argv[1], "rb"); print(hashlib.md5(mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)).hexdigest())'
+
+# eight FILE - the checksums that as many programs find who read FILE at the same time, each in one of three ways.
+eight() {
+	local i readers=()
+	for i in {1..8}; do
+		case $((i % 3)) in
+		0) md5sum <"$1" ;;
+		1) dd if="$1" bs=1M status=none | md5sum ;;
+		2) "$PYTHON" -c "$MAPPED" "$1" ;;
+		esac >"$BATS_TEST_TMPDIR/sum$i" 3>&- &
+		readers+=($!)
+	done
+	for i in "${readers[@]}"; do
+		wait "$i"
+	done
+	cut -c 1-32 "$BATS_TEST_TMPDIR"/sum?
+}
+
+@test "8 ranks that load one model at once read the store once" {
+	local before bytes file found size store=$BATS_TEST_TMPDIR/s/base_checkpoints/d12
+	oracle make_big blocks "$store"
+	sleep 2.1 # what the kernel has of a file just written doesn't stay
+	mount_store "$BATS_TEST_TMPDIR/s"
+	for file in model.pt model.safetensors; do
+		size=$(stat -c %s "$MNT/base/d12/000001/$file") before=$(have_read)
+		found=$(eight "$MNT/base/d12/000001/$file")
+		bytes=$(($(have_read) - before))
+		echo "# $file: $((bytes * 100 / size)) % of its bytes read from the store, for 8 readers" >&3
+		[[ $(wc -l <<<"$found") -eq 8 && $(sort -u <<<"$found") == "$(md5sum <"$MNT/base/d12/000001/$file" | cut -c 1-32)" ]]
+		((bytes >= size && bytes < size * 6 / 5))
+	done
+	cmp "$MNT/base/d12/000001/model.pt" "$store/model_000001.pt"
+}
+
+@test "who reads past the page cache gets the same bytes, and takes no page away from the others" {
+	local before file store=$BATS_TEST_TMPDIR/s/base_checkpoints/d12
+	oracle make_big blocks "$store"
+	sleep 2.1
+	mount_store "$BATS_TEST_TMPDIR/s"
+	for file in model.pt model.safetensors model.raw/w2; do
+		file=$MNT/base/d12/000001/$file
+		md5sum <"$file" >"$BATS_TEST_TMPDIR/sum"
+		dd if="$file" iflag=direct bs=1M status=none | md5sum | cmp - "$BATS_TEST_TMPDIR/sum"
+		before=$(have_read)
+		md5sum <"$file" | cmp - "$BATS_TEST_TMPDIR/sum"
+		(($(have_read) - before < $(stat -c %s "$file") / 10))
+	done
+}
