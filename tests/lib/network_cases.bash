@@ -119,7 +119,7 @@ storm() {
 	client "${@:2}"
 	mount_store "$REMOTE"
 	out=$(oracle storm run "$BEHIND" "$MNT" "$DAEMON" "${CKPTFS_STORM_SECONDS:-120}" "${READERS:-32}" "$((KEPT * 3))" "$REMOTE") || { echo "$out"; return 1; }
-	sed "s/^/# $1: /" <<<"$out" >&3
+	printf '# %s: %s\n' "$1" "${out//$'\n'/$'\n'# }" >&3
 }
 
 # is_read_only ENGINE - where nothing can be published nothing is begun.

@@ -7,8 +7,8 @@ load ../lib/shims
 load ../lib/network
 load ../lib/network_cases
 
-@test "sshfs, 10 ms each way: every view is right" { every_view_is_right sshfs 10; }
-@test "rclone on WebDAV: every view is right" { every_view_is_right rclone-webdav; }
-@test "rclone on WebDAV, with its cache: every view is right" { every_view_is_right rclone-webdav-full; }
+@test "sshfs, 2 ms each way: every view is right" { every_view_is_right sshfs 2; }
 @test "sshfs: a step that another machine wrote shows" { new_step_shows sshfs; }
-@test "rclone on WebDAV, with its cache: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }
+@test "sshfs: each door publishes" { every_door_publishes sshfs; }
+@test "rclone: every view is right" { every_view_is_right rclone-webdav; }
+@test "rclone with its cache of files: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }

@@ -190,6 +190,10 @@ def same(a, b):
 
 # ---- what must be true of a tag's directory ----
 
+# A client of a network may give a deleted file such a name, as long as somebody has it open: sshfs, rclone, NFS.
+OPEN = (".fuse_hidden", ".nfs")
+
+
 def load(path):
     return torch.load(path, map_location="cpu")
 
