@@ -272,7 +272,7 @@ def replaced(stage, kept):
         wait = (0, kept + 1.5)[turn % 2]
         files = {}
         for name, (kind, version_of) in data.FILES.items():
-            eventually(lambda: version_of(read(step + "/" + name)) == versions[kind], name + " isn't the newest version")
+            eventually(lambda: is_version(version_of(read(step + "/" + name)), versions[kind]), name)
             fd = os.open(step + "/" + name, os.O_RDONLY)
             files[name] = fd, os.pread(fd, 8192, 0)
         for kind, name in NAMES.items():
@@ -288,6 +288,11 @@ def replaced(stage, kept):
     daemon.unmount()
     print("%d readers: %s" % (sum(counts.values()), ", ".join("%s %d" % c for c in sorted(counts.items()))))
     check(not failures, "\n".join(failures[:20]))
+
+
+def is_version(version, wanted):
+    check(version == wanted, "is version", version, "and not", wanted)
+    return True
 
 
 def read(path):
