@@ -90,14 +90,14 @@ tree_of() {
 }
 
 sever() {
-	local of=("${SERVERS[@]}")
+	local of=("${SERVERS[@]}") pid
 	[[ -z ${2:-} ]] || of=("${SERVERS[$2]}")
-	# Each client has a server, with its delay line, below it.
 	if [[ $ENGINE == sshfs ]]; then
-		mapfile -t of < <(pgrep -P "$(IFS=,; echo "${CLIENT_PIDS[*]}")")
 		touch "$NET/down"
+		mapfile -t of < <(while read -r pid; do ended "$pid" || echo "$pid"; done <"$NET/servers")
 	fi
 	mapfile -t SEVERED < <(tree_of "${of[@]}")
+	[[ ${#SEVERED[@]} -gt 0 ]] || return
 	if [[ $1 == stop ]]; then
 		kill -STOP "${SEVERED[@]}"
 	else
@@ -156,7 +156,7 @@ sshfs_needs() { echo sshfs "$SFTP_SERVER"; }
 sshfs_prepare() {
 	local line="$PYTHON $REPO/tests/lib/delay.py $MS run"
 	[[ $MS != 0 ]] || line=
-	printf '#!/bin/sh\n[ ! -e "%s" ] || exit 1\nexec %s %s\n' "$NET/down" "$line" "$SFTP_SERVER" >"$NET/ssh"
+	printf '#!/bin/sh\n[ ! -e "%s/down" ] || exit 1\necho $$ >>"%s/servers"\nexec %s %s\n' "$NET" "$NET" "$line" "$SFTP_SERVER" >"$NET/ssh"
 	chmod +x "$NET/ssh"
 }
 # The client starts it, and after a cut once more.

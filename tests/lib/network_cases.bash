@@ -95,7 +95,7 @@ steered() {
 	exec 7<>"$NET/ask" 8<>"$NET/answer"
 	until ended "$pid"; do
 		read -r -t 0.5 -u 7 -a words || continue
-		"${words[@]}" && echo "done" >&8
+		if "${words[@]}"; then echo "done" >&8; else echo "fail" >&8; fi
 	done
 	exec 7>&- 8>&-
 	wait "$pid" || status=$?
