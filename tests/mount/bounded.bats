@@ -129,7 +129,7 @@ every_step() (
 	done
 	shim slow
 	preload SLOW_MS=1 "SLOW_UNDER=$tag"
-	RUNNER=(prlimit --nofile=192:192 "${RUNNER[@]}")
+	RUNNER=(prlimit --nofile=256:256 "${RUNNER[@]}")
 	mount_store "$BATS_TEST_TMPDIR/s"
 	for i in {1..32}; do
 		every_step "$MNT/base/d1" >"$BATS_TEST_TMPDIR/view$i" 3>&- &
