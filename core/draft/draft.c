@@ -26,7 +26,7 @@ static void enter_tag(struct ck_drafts *d, char *tag)
 	if (ck_tree_real(d->tree, tag, NULL) || !ck_path_join(home, tag, CK_DRAFT_DIR) || ck_real_stat(home, &st) < 0)
 		return;
 	lock = ck_lock_of(d->locks, tag);
-	if (lock && ck_lock_clear(lock, &err) && err.sys != EACCES && err.sys != EROFS)
+	if (lock && ck_lock_clear(lock, &err) && err.code != CK_ERR_ROFS && err.sys != EACCES && err.sys != EROFS)
 		draft_say(d, &err);
 }
 

@@ -4,6 +4,7 @@
 #include "core/base/buf.h"
 #include "core/base/cursor.h"
 #include "core/draft/owner.h"
+#include "core/draft/shared.h"
 #include "core/file/dir.h"
 #include "core/file/fd.h"
 #include "core/file/real.h"
@@ -56,6 +57,12 @@ int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct 
 
 	if (!place_of(in->made, name, path) || !ident_at(path, &file.ident))
 		return ck_fail_sys(err, "stat");
+	if (!in->looked)
+		in->shared = ck_is_shared(in->tag);
+	in->looked = true;
+	file.has_mark = in->shared;
+	if (in->shared && !ck_mark_of(path, &file.mark))
+		return ck_fail_sys(err, "read");
 	return append(in, &file, err);
 }
 
@@ -68,10 +75,14 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 	char name[64];
 	int fd = -1, rc = CK_OK;
 
-	for (size_t i = 0; i < in->count; i++)
-		ck_buf_printf(&text, "%" PRIu64 " %" PRIu64 " %" PRId64 " %s\n", in->files[i].ident.ino,
+	for (size_t i = 0; i < in->count; i++) {
+		ck_buf_printf(&text, "%" PRIu64 " %" PRIu64 " %" PRId64 " %s", in->files[i].ident.ino,
 			      in->files[i].ident.size, in->files[i].ident.mtime_ns,
 			      ck_file_name_format(&in->files[i].name, name, sizeof(name)));
+		if (in->files[i].has_mark)
+			ck_buf_printf(&text, " %08" PRIx32, in->files[i].mark);
+		ck_buf_printf(&text, "\n");
+	}
 	if (text.failed)
 		rc = ck_fail_nomem(err);
 	else if (text.len > MAX_INTENT)
@@ -93,15 +104,17 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 
 static bool parse_line(const uint8_t *line, size_t len, struct ck_intended *out)
 {
-	char text[128], name[64];
+	char text[160], name[64];
+	int fields;
 
 	if (len >= sizeof(text))
 		return false;
 	memcpy(text, line, len);
 	text[len] = '\0';
-	return sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %63s", &out->ident.ino, &out->ident.size,
-		      &out->ident.mtime_ns, name) == 4 &&
-	       ck_file_name_parse(name, &out->name);
+	fields = sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64 " %63s %8" SCNx32, &out->ident.ino, &out->ident.size,
+			&out->ident.mtime_ns, name, &out->mark);
+	out->has_mark = fields == 5;
+	return fields >= 4 && ck_file_name_parse(name, &out->name);
 }
 
 int ck_intent_load(struct ck_intent *in, const char *path, struct ck_error *err)
@@ -140,29 +153,40 @@ void ck_intent_free(struct ck_intent *in)
 
 /* ---- in the tag ---- */
 
-static bool is_at(const char *dir, const struct ck_intended *file, char *path)
+/* Whether FILE is in DIR, where its place is PATH: *YES. */
+static int is_at(const char *dir, const struct ck_intended *file, char *path, bool *yes, struct ck_error *err)
 {
 	struct ck_ident now;
+	uint32_t mark;
 
-	return place_of(dir, &file->name, path) && ident_at(path, &now) && ck_ident_equal(&now, &file->ident);
+	*yes = false;
+	if (!place_of(dir, &file->name, path))
+		return ck_fail_long_path(err);
+	if (!ident_at(path, &now))
+		return errno == ENOENT ? CK_OK : ck_fail_sys(err, "stat");
+	if (!file->has_mark) {
+		*yes = ck_ident_equal(&now, &file->ident);
+		return CK_OK;
+	}
+	if (now.size != file->ident.size)
+		return CK_OK;
+	if (!ck_mark_of(path, &mark))
+		return errno == ENOENT ? CK_OK : ck_fail_sys(err, "read");
+	*yes = mark == file->mark;
+	return CK_OK;
 }
 
-bool ck_intent_in_place(const struct ck_intent *in, size_t i)
+int ck_intent_in_place(const struct ck_intent *in, size_t i, bool *yes, struct ck_error *err)
 {
 	char path[PATH_MAX];
 
-	return is_at(in->tag, &in->files[i], path);
+	return is_at(in->tag, &in->files[i], path, yes, err);
 }
 
-/* rename that never replaces. Where the file system lacks such a rename, a hard link serves. */
-static int rename_new(const char *from, const char *to, struct ck_error *err)
+static int rename_new(const char *from, const char *to, bool by_link, struct ck_error *err)
 {
-	if (ck_real_rename(from, to, RENAME_NOREPLACE) == 0)
+	if (ck_rename_new(from, to, by_link) == 0)
 		return CK_OK;
-	if (errno == EINVAL && ck_real_link(from, to) == 0) {
-		ck_real_unlink(from);
-		return CK_OK;
-	}
 	return errno == EEXIST ? ck_fail(err, CK_ERR_EXIST, "%s is there already", strrchr(to, '/') + 1)
 			       : ck_fail_sys(err, "rename");
 }
@@ -171,11 +195,16 @@ static int carry_out_one(const struct ck_intent *in, const struct ck_intended *f
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	struct stat st;
+	bool there;
+	int rc = is_at(in->tag, file, to, &there, err);
 
-	if (is_at(in->tag, file, to))
-		return CK_OK;
-	if (is_at(in->made, file, from))
-		return rename_new(from, to, err);
+	if (rc || there)
+		return rc;
+	rc = is_at(in->made, file, from, &there, err);
+	if (rc)
+		return rc;
+	if (there)
+		return rename_new(from, to, true, err);
 	/* It was in place, and another has been saved there since. */
 	if (ck_real_stat(to, &st) == 0)
 		return CK_OK;
@@ -195,22 +224,28 @@ int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 {
 	char path[PATH_MAX];
 	int rc = CK_OK;
+	bool there;
 
-	for (size_t i = in->count; i-- > 0 && !rc;)
-		if (is_at(in->tag, &in->files[i], path) && ck_real_unlink(path) < 0)
+	for (size_t i = in->count; i-- > 0 && !rc;) {
+		rc = is_at(in->tag, &in->files[i], path, &there, err);
+		if (!rc && there && ck_real_unlink(path) < 0)
 			rc = ck_fail_sys(err, "unlink");
+	}
 	return rc ? rc : ck_real_sync(in->tag, err);
 }
 
 static int move_one(const char *from, const char *to, const struct ck_intended *file, struct ck_error *err)
 {
 	char old_path[PATH_MAX], new_path[PATH_MAX];
-	bool there = is_at(to, file, new_path);
+	bool was, is;
+	int rc = is_at(to, file, new_path, &is, err);
 
-	if (!is_at(from, file, old_path))
-		return CK_OK;
-	if (!there)
-		return rename_new(old_path, new_path, err);
+	if (!rc)
+		rc = is_at(from, file, old_path, &was, err);
+	if (rc || !was)
+		return rc;
+	if (!is)
+		return rename_new(old_path, new_path, false, err);
 	/* A power loss may leave it both names. */
 	return ck_real_unlink(old_path) < 0 ? ck_fail_sys(err, "unlink") : CK_OK;
 }

@@ -4,7 +4,9 @@
  * interrupts can be finished or taken back.
  *
  * A line for each file, in the order of the renames: "INODE SIZE MTIME NAME". The first three tell
- * whether what has the name now is still that file: another may have been saved there since.
+ * whether what has the name now is still that file: another may have been saved there since. In a
+ * store of several machines (shared.h) inode numbers may not last, and a MARK follows, in hexadecimal,
+ * which tells it with the size instead.
  */
 #ifndef CK_INTENT_H
 #define CK_INTENT_H
@@ -15,6 +17,8 @@
 struct ck_intended {
 	struct ck_ident ident;          /* dev is 0: it may be another after a remount */
 	struct ck_file_name name;
+	bool has_mark;
+	uint32_t mark;                  /* ck_mark_of */
 };
 
 struct ck_intent {
@@ -22,6 +26,7 @@ struct ck_intent {
 	const char *tag;                /* the one that they go to; borrowed */
 	struct ck_intended *files;
 	size_t count;
+	bool looked, shared;            /* ck_is_shared of TAG, once it was looked at */
 };
 
 /* Adds the file that was made for NAME. */
@@ -33,8 +38,8 @@ int ck_intent_save(const struct ck_intent *in, const char *path, struct ck_error
 int ck_intent_load(struct ck_intent *in, const char *path, struct ck_error *err);
 void ck_intent_free(struct ck_intent *in);
 
-/* Whether file I is in the tag. */
-bool ck_intent_in_place(const struct ck_intent *in, size_t i);
+/* *YES: file I is in the tag. CK_ERR_SYS: that can't be told now. */
+int ck_intent_in_place(const struct ck_intent *in, size_t i, bool *yes, struct ck_error *err);
 
 /* Renames what is not in place yet, replacing nothing, and fsyncs the tag. CK_ERR_EXIST: a name is
    taken; CK_ERR_NOENT: a file is in neither place. What was renamed stays. */

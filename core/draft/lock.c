@@ -1,14 +1,18 @@
 /* A tag's lock: implements lock.h. The file is opened when the lock is taken; see lock_tag() and open_lock(). */
 #include "core/draft/lock.h"
 
+#include "core/draft/able.h"
+#include "core/draft/lease.h"
 #include "core/draft/owner.h"
 #include "core/draft/recover.h"
+#include "core/draft/shared.h"
 #include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/tree/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -31,12 +35,18 @@ struct ck_lock {
 	unsigned uses;
 	bool changing;                  /* a thread takes it, and holds no mutex */
 	bool cleared;                   /* leftovers are the next mount's to clear */
+	/* Set before the first use: the store is one of several machines; it was asked what it can do. */
+	bool shared, asked;
 	char tag[];
 };
 
 struct ck_locks {
-	void (*log)(void *arg, const char *line);
-	void *log_arg;
+	struct ck_lease_self self;
+	/* Under MUTEX: whether it was said what a store lacks; the device on which nothing can be written, and why; ""
+	   where there is none */
+	bool said;
+	dev_t unable_dev;
+	char unable[288];
 	/* Guards the locks and all that is in them. Never held during a system call that may wait. */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;         /* a lock's CHANGING is false again */
@@ -50,8 +60,9 @@ struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *lo
 
 	if (!all)
 		return NULL;
-	all->log = log;
-	all->log_arg = log_arg;
+	all->self.log = log;
+	all->self.log_arg = log_arg;
+	ck_lease_introduce(&all->self);
 	pthread_mutex_init(&all->mutex, NULL);
 	pthread_cond_init(&all->changed, NULL);
 	return all;
@@ -154,8 +165,8 @@ static void say(const struct ck_lock *lock, const char *what)
 
 	snprintf(line, sizeof(line), "%s: waiting up to %d seconds for another mount %s", lock->tag, CK_LOCK_SECONDS,
 		 what);
-	if (lock->all->log)
-		lock->all->log(lock->all->log_arg, line);
+	if (lock->all->self.log)
+		lock->all->self.log(lock->all->self.log_arg, line);
 }
 
 /* Takes the byte; while another mount has it, tries again. WHAT says what the other does. A file system without locks
@@ -188,6 +199,84 @@ static bool is_current(int fd, const char *home)
 	       ck_real_stat(path, &found) == 0 && found.st_dev == held.st_dev && found.st_ino == held.st_ino;
 }
 
+static void log_store(const struct ck_lock *lock, const char *what, const char *which)
+{
+	char line[PATH_MAX + 512];
+
+	snprintf(line, sizeof(line), "%s: %s%s%s", lock->tag, what, which[0] ? ": " : "", which);
+	if (lock->all->self.log)
+		lock->all->self.log(lock->all->self.log_arg, line);
+}
+
+/* One line for a mount: a store's tags are alike. */
+static void say_lacks(const struct ck_lock *lock, const char *lacks)
+{
+	bool said;
+
+	pthread_mutex_lock(&lock->all->mutex);
+	said = lock->all->said;
+	lock->all->said = true;
+	pthread_mutex_unlock(&lock->all->mutex);
+	if (!said)
+		log_store(lock, "several machines may write here, so steps are published under a lease", lacks);
+}
+
+/* Whether it is known that nothing can be written on the device of FD: CK_ERR_ROFS. */
+static int is_unable(const struct ck_lock *lock, int fd, struct ck_error *err)
+{
+	struct ck_locks *all = lock->all;
+	struct stat st;
+	int rc = CK_OK;
+
+	if (fstat(fd, &st) < 0)
+		return ck_fail_sys(err, "fstat");
+	pthread_mutex_lock(&all->mutex);
+	if (all->unable[0] && all->unable_dev == st.st_dev)
+		rc = ck_fail(err, CK_ERR_ROFS, "%s", all->unable);
+	pthread_mutex_unlock(&all->mutex);
+	return rc;
+}
+
+static void note_unable(const struct ck_lock *lock, int fd, const struct ck_error *why)
+{
+	struct ck_locks *all = lock->all;
+	struct stat st;
+
+	log_store(lock, "read-only", why->text);
+	if (fstat(fd, &st) < 0)
+		return;
+	pthread_mutex_lock(&all->mutex);
+	snprintf(all->unable, sizeof(all->unable), "%s", why->text);
+	all->unable_dev = st.st_dev;
+	pthread_mutex_unlock(&all->mutex);
+}
+
+/* Asks a store of several machines, once, whether what is written there keeps its promises. FD: of the lock's file. */
+static int ask_store(struct ck_lock *lock, const char *home, int fd, struct ck_error *err)
+{
+	struct ck_error why = CK_ERROR_INIT;
+	char lacks[160];
+	int rc;
+
+	if (lock->asked)
+		return CK_OK;
+	lock->shared = ck_is_shared(home);
+	if (lock->shared) {
+		rc = is_unable(lock, fd, err);
+		if (rc)
+			return rc;
+		rc = ck_able_to_write(&lock->all->self, home, lacks, sizeof(lacks), &why);
+		if (rc == CK_ERR_ROFS)
+			note_unable(lock, fd, &why);
+		ck_error_copy(err, &why);
+		if (rc)
+			return rc;
+		say_lacks(lock, lacks);
+	}
+	lock->asked = true;
+	return CK_OK;
+}
+
 /* Opens the lock's file, and clears leftovers when no other mount holds the lock. With KEEP the lock is shared in the
    end, and in LOCK->fd. The caller has set CHANGING. */
 static int lock_tag(struct ck_lock *lock, bool create, bool keep, struct ck_error *err)
@@ -204,11 +293,12 @@ static int lock_tag(struct ck_lock *lock, bool create, bool keep, struct ck_erro
 		ck_error_file(err, home);
 		return CK_ERR_SYS;
 	}
-	if (!lock->cleared && set(fd, F_WRLCK, 0) == 0) {
-		ck_recover_tag(lock->tag, home, lock->all->log, lock->all->log_arg);
+	rc = ask_store(lock, home, fd, err);
+	if (!rc && !lock->cleared && set(fd, F_WRLCK, 0) == 0) {
+		ck_recover_tag(lock->tag, home, lock->shared, &lock->all->self);
 		lock->cleared = true;
 	}
-	if (keep)
+	if (!rc && keep)
 		rc = wait_for(lock, fd, F_RDLCK, 0, "that clears leftovers", err);
 	if (rc || !keep) {
 		close(fd);
@@ -297,25 +387,35 @@ int ck_lock_clear(struct ck_lock *lock, struct ck_error *err)
 	return rc;
 }
 
-int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, int *fd, struct ck_error *err)
+int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, struct ck_step_lock *out, struct ck_error *err)
 {
 	/* Byte 0 is the tag's. Two steps of one byte would only wait for each other. */
 	off_t byte = 1 + (off_t)((step * 2 + shards) & (INT64_MAX >> 1));
-	char home[PATH_MAX];
+	char home[PATH_MAX], name[64];
 	int rc;
 
-	*fd = -1;
+	*out = (struct ck_step_lock){ .fd = -1 };
 	if (!ck_path_join(home, lock->tag, CK_DRAFT_DIR))
 		return ck_fail_long_path(err);
-	*fd = open_lock(lock->tag, home, false, err);
-	if (*fd < 0)
+	out->fd = open_lock(lock->tag, home, false, err);
+	if (out->fd < 0)
 		return CK_ERR_SYS;
-	rc = wait_for(lock, *fd, F_WRLCK, byte, "that publishes the same step", err);
-	if (rc) {
-		close(*fd);
-		*fd = -1;
+	rc = wait_for(lock, out->fd, F_WRLCK, byte, "that publishes the same step", err);
+	if (!rc && lock->shared) {
+		snprintf(name, sizeof(name), CK_LEASE_PREFIX "%06" PRIu64 "%s", step, shards ? ".optim" : "");
+		rc = ck_lease_take(&lock->all->self, home, name, CK_LOCK_SECONDS, &out->lease, err);
 	}
+	if (rc)
+		ck_unlock_step(out);
 	return rc;
+}
+
+void ck_unlock_step(struct ck_step_lock *held)
+{
+	ck_lease_drop(held->lease);
+	if (held->fd >= 0)
+		close(held->fd);
+	*held = (struct ck_step_lock){ .fd = -1 };
 }
 
 void ck_lock_remove(const char *home)

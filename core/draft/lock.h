@@ -6,8 +6,9 @@
  * mount holds byte 0 shared while it changes something in the tag; a mount that gets byte 0 alone knows that no other
  * mount has anything under way, and clears leftovers. One more byte stands for each step: the mount that publishes a
  * step holds the step's byte alone. The locks are of the open file (F_OFD_SETLK): they end with it, also when a mount
- * is killed, and two descriptors of one process exclude each other. Where the store has no locks, nothing keeps two
- * mounts apart, and nothing is cleared.
+ * is killed, and two descriptors of one process exclude each other. In a store of several machines (shared.h), whose
+ * locks may end at each machine, who publishes a step has its lease as well (lease.h), and what is cleared are the
+ * leftovers of publications, each under its lease; before the first use the store is asked what it can do (able.h).
  *
  * Every wait for another mount ends after CK_LOCK_SECONDS with EBUSY, and has a line in the log. Every call is
  * thread-safe.
@@ -19,6 +20,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct ck_lease;
 
 #define CK_LOCK_NAME "writers"
 #define CK_LOCK_SECONDS 10
@@ -45,9 +48,14 @@ void ck_lock_drop(struct ck_lock *lock);
 /* Clears leftovers of the tag now, if no mount holds its lock. Keeps nothing open. */
 int ck_lock_clear(struct ck_lock *lock, struct ck_error *err);
 
-/* The right to publish the draft of STEP, or that of its SHARDS, until *FD is closed; waits while another mount has it.
-   CK_ERR_SYS EBUSY: the other is not done yet. */
-int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, int *fd, struct ck_error *err);
+/* The right to publish a step's draft, or that of its shards. */
+struct ck_step_lock {
+	int fd;                 /* -1: not had */
+	struct ck_lease *lease; /* NULL where none is needed */
+};
+/* Waits while another mount has it. CK_ERR_SYS EBUSY: the other is not done yet. On failure it isn't had. */
+int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, struct ck_step_lock *out, struct ck_error *err);
+void ck_unlock_step(struct ck_step_lock *held);         /* one that isn't had is allowed */
 
 /* The tag is being removed, and its directory HOME, which holds nothing but the lock. */
 void ck_lock_remove(const char *home);

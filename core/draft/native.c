@@ -202,6 +202,7 @@ int native_flush(struct ck_drafts *d, struct ck_draft_file *file, struct ck_erro
 		rc = ck_fail_long_path(&why);
 	else
 		rc = native_publish(draft->tag, path, &file->native, &why);
+	ck_tree_renamed(d->tree);
 	file->published = !rc;
 	file->keep = false;
 	ck_error_file(&why, ck_file_name_format(&file->native, name, sizeof(name)));

@@ -6,6 +6,7 @@
 #include "core/draft/file.h"
 #include "core/draft/note.h"
 #include "core/draft/owner.h"
+#include "core/draft/publish.h"
 #include "core/draft/report.h"
 #include "core/draft/use.h"
 #include "core/draft/where.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,6 +112,15 @@ int draft_file_create(struct ck_drafts *d, struct where *w, const char *name, mo
 	return draft_file_new(d, node, fd, NULL, flags, owner.pid, out, err);
 }
 
+/* A file of it that was open has just been closed: see struct draft. */
+static void remove_left(const struct draft *draft)
+{
+	char path[PATH_MAX];
+
+	if (draft->left && (size_t)snprintf(path, sizeof(path), "%s.trash", draft->dir) < sizeof(path))
+		ck_remove_tree(path);
+}
+
 void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)
 {
 	bool last;
@@ -122,6 +133,7 @@ void draft_file_put(struct ck_drafts *d, struct ck_draft_file *file)
 	close_fd(file->fd);
 	free(file->text);
 	ck_file_unref(file->old);
+	remove_left(file->node->draft);
 	pthread_mutex_destroy(&file->old_lock);
 	dnode_put(d, file->node);
 	free(file);

@@ -45,6 +45,8 @@ struct draft {
 	/* Open files that may be written to; and those of them that were closed after the last
 	   write: their release is on its way, unless they are open a second time. */
 	unsigned writers, closed;
+	/* Of the published draft something is left, DIR.trash: on some stores a file stays while it is open. */
+	atomic_bool left;
 	atomic_bool unsynced;   /* files came to its order since that was fsynced */
 	atomic_ullong changes;  /* of its files, counted */
 	/* Under the table's lock: a record arrived and is not published yet, so that the close of the last file does

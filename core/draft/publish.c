@@ -2,9 +2,11 @@
 #include "core/draft/publish.h"
 
 #include "core/draft/intent.h"
+#include "core/draft/lease.h"
 #include "core/draft/owner.h"
 #include "core/draft/order.h"
 #include "core/draft/plan.h"
+#include "core/draft/shared.h"
 #include "core/file/io.h"
 #include "core/file/real.h"
 #include "core/tree/store.h"
@@ -138,10 +140,21 @@ int ck_discard_tree(const char *dir, struct ck_error *err)
 		return errno == ENOENT ? ck_fail(err, CK_ERR_NOENT, "it is gone") : ck_fail_sys(err, "rename");
 	rc = ck_real_sync(home, err);
 	if (rc)
-		ck_real_rename(trash, dir, RENAME_NOREPLACE);
+		ck_rename_new(trash, dir, false);
 	else
 		ck_remove_tree(trash);
 	return rc;
+}
+
+void ck_remove_draft(const char *dir)
+{
+	static const char *const first[] = { "files", "publish", "order", "intent" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(first) / sizeof(*first) && ck_is_shared(dir); i++)
+		if (ck_path_join(path, dir, first[i]))
+			ck_remove_tree(path);
+	ck_discard_tree(dir, NULL);
 }
 
 static void trash_draft(const struct paths *p)
@@ -149,7 +162,7 @@ static void trash_draft(const struct paths *p)
 	char draft[CK_HANDLE + NAME_MAX + 1];
 
 	snprintf(draft, sizeof(draft), "%s/%s", p->home, p->name);
-	ck_discard_tree(draft, NULL);
+	ck_remove_draft(draft);
 }
 
 /* ---- writing ---- */
@@ -249,14 +262,17 @@ static int remove_ranks(const struct paths *p, const struct ck_intent *in, struc
 	static const char *const suffixes[] = { "", ".json", ".pt", ".raw", ".safetensors", ".tsv" };
 	const size_t count = sizeof(suffixes) / sizeof(*suffixes);
 	char optim[PATH_MAX], path[PATH_MAX], name[64];
+	bool there = false;
 	struct stat st;
+	int rc = CK_OK;
 
 	if (!ck_path_join(optim, p->dir, "files/optim"))
 		return ck_fail_long_path(err);
 	if (ck_real_stat(optim, &st) < 0 && errno == ENOENT)
 		return CK_OK;
-	for (size_t i = 0; i < in->count; i++) {
-		for (size_t k = 0; k < count && ck_intent_in_place(in, i); k++) {
+	for (size_t i = 0; i < in->count && !rc; i++) {
+		rc = ck_intent_in_place(in, i, &there, err);
+		for (size_t k = 0; k < count && !rc && there; k++) {
 			snprintf(name, sizeof(name), "rank%" PRIu64 "%s", in->files[i].name.rank, suffixes[k]);
 			if (!ck_path_join(path, optim, name))
 				return ck_fail_long_path(err);
@@ -265,7 +281,7 @@ static int remove_ranks(const struct paths *p, const struct ck_intent *in, struc
 				return ck_fail_sys(err, "removal of a published shard's draft");
 		}
 	}
-	return ck_real_sync(optim, err);
+	return rc ? rc : ck_real_sync(optim, err);
 }
 
 /* The intent is done with, and what was made for it. */
@@ -302,6 +318,7 @@ static int resolve_intent(const struct paths *p, enum ck_draft_kind kind, bool *
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };
 	const struct ck_intended *last;
+	bool there = false;
 	int rc = ck_intent_load(&in, p->intent, err);
 
 	*gone = false;
@@ -312,11 +329,15 @@ static int resolve_intent(const struct paths *p, enum ck_draft_kind kind, bool *
 		rc = ck_real_sync(p->tag, err);
 		if (!rc)
 			rc = remove_ranks(p, &in, err);
-	} else if (last->name.kind == CK_FILE_MODEL && ck_intent_in_place(&in, in.count - 1)) {
+		goto out;
+	}
+	if (last->name.kind == CK_FILE_MODEL)
+		rc = ck_intent_in_place(&in, in.count - 1, &there, err);
+	if (!rc && there)
 		rc = complete_step(&in, gone, err);
-	} else if (!ck_store_has_model(p->tag, last->name.step)) {
+	else if (!rc && !ck_store_has_model(p->tag, last->name.step))
 		rc = ck_intent_take_back(&in, err);
-	}       /* else the step is somebody else's, and stays as it is */
+	/* else the step is somebody else's, and stays as it is */
 out:
 	if (!rc && !*gone)
 		clear_up(p);
@@ -326,7 +347,8 @@ out:
 
 /* Renames the files into place. When that fails, the renames are taken back. When that fails, too, the intent stays for
    the next try or the next mount. */
-static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_error *err)
+static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_draft_kind kind, struct ck_lease *lease,
+		     struct ck_error *err)
 {
 	struct ck_intent in = { .made = p->publish, .tag = p->tag };
 	int rc = CK_OK;
@@ -338,20 +360,20 @@ static int carry_out(const struct paths *p, const struct ck_plan *plan, enum ck_
 	if (!rc)
 		rc = sync_way(p, err);
 	if (!rc)
+		rc = ck_lease_check(lease, err);
+	if (!rc)
 		rc = ck_intent_carry_out(&in, err);
 	if (rc && ck_intent_take_back(&in, NULL) == CK_OK)
 		clear_up(p);
 	/* Published in any case: what can't be cleared now, the next mount clears. */
-	if (!rc && kind != CK_DRAFT_OPTIM)
-		trash_draft(p);
-	else if (!rc && remove_ranks(p, &in, NULL) == CK_OK)
+	if (!rc && kind == CK_DRAFT_OPTIM && remove_ranks(p, &in, NULL) == CK_OK)
 		clear_up(p);
 	ck_intent_free(&in);
 	return rc;
 }
 
 int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, uint64_t step, int64_t only_rank,
-	       unsigned flags, struct ck_error *err)
+	       unsigned flags, struct ck_lease *lease, struct ck_error *err)
 {
 	struct ck_plan plan = { 0 };
 	struct paths p;
@@ -362,10 +384,8 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	if (!rc)
 		rc = resolve_intent(&p, kind, &gone, err);
 	/* An earlier try had failed after the step was in place. Now it is published. */
-	if (!rc && gone) {
-		trash_draft(&p);
+	if (!rc && gone)
 		goto out;
-	}
 	if (!rc)
 		rc = ck_plan_make(dir, kind, step, only_rank, flags, &plan, err);
 	if (rc || plan.count == 0)
@@ -381,10 +401,14 @@ int ck_publish(const char *tag_path, const char *dir, enum ck_draft_kind kind, u
 	if (rc)
 		clear_up(&p);
 	else
-		rc = carry_out(&p, &plan, kind, err);
+		rc = carry_out(&p, &plan, kind, lease, err);
+	gone = !rc && kind != CK_DRAFT_OPTIM;
 out:
-	close_paths(&p);
+	/* It has the draft's files open, and some stores can't remove what is open. */
 	ck_plan_free(&plan);
+	if (gone)
+		trash_draft(&p);
+	close_paths(&p);
 	ck_error_file(err, dir);
 	return rc;
 }

@@ -5,29 +5,57 @@
 #include "core/draft/order.h"
 #include "core/draft/publish.h"
 #include "core/draft/retire.h"
+#include "core/draft/shared.h"
+#include "core/file/dir.h"
 #include "core/file/real.h"
 #include "core/tree/store.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#define LEFT_SECONDS (24 * 60 * 60)
+
 /* The tag whose leftovers are cleared. */
 struct recovery {
 	const char *tag, *home;
-	void (*log)(void *arg, const char *line);
-	void *log_arg;
+	bool shared;
+	const struct ck_lease_self *self;
+	time_t now;             /* by the store's clock, if it is shared; 0: not asked */
 };
 
 static void say(const struct recovery *r, const struct ck_error *err)
 {
 	char line[768];
 
-	if (r->log)
-		r->log(r->log_arg, ck_error_line(err, line, sizeof(line)));
+	if (r->self->log)
+		r->self->log(r->self->log_arg, ck_error_line(err, line, sizeof(line)));
+}
+
+/* Whether no other machine can be at work at PATH: nobody has written there for a day. */
+static bool is_left(struct recovery *r, const char *path)
+{
+	struct stat st;
+
+	if (!r->shared)
+		return true;
+	if (!r->now && ck_lease_now(r->home, &r->now, NULL))
+		return false;
+	return ck_real_stat(path, &st) == 0 && r->now - st.st_mtim.tv_sec > LEFT_SECONDS;
+}
+
+/* The right to finish or take back what was begun with the step KIND, STEP. False: another machine is at it. */
+static bool begin_step(const struct recovery *r, enum ck_draft_kind kind, uint64_t step, struct ck_lease **lease)
+{
+	char name[64];
+
+	*lease = NULL;
+	snprintf(name, sizeof(name), CK_LEASE_PREFIX "%06" PRIu64 "%s", step, kind == CK_DRAFT_OPTIM ? ".optim" : "");
+	return !r->shared || ck_lease_take(r->self, r->home, name, 0, lease, NULL) == CK_OK;
 }
 
 /* A draft whose step came to be by another way gets a name by which it can be reached. */
@@ -36,7 +64,7 @@ static void rename_partial(const char *dir)
 	char path[PATH_MAX];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s.partial", dir) < sizeof(path))
-		ck_real_rename(dir, path, RENAME_NOREPLACE);
+		ck_rename_new(dir, path, false);
 }
 
 /* Whether a draft of shards has none left: at most our report of an earlier try is there. While
@@ -79,7 +107,7 @@ static int complete_order(const char *dir, const char *files, struct ck_error *e
 	return rc;
 }
 
-static void recover_draft(const struct recovery *r, const char *path, enum ck_draft_kind kind, uint64_t step)
+static void recover_draft(struct recovery *r, const char *path, enum ck_draft_kind kind, uint64_t step)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	char files[PATH_MAX];
@@ -90,8 +118,9 @@ static void recover_draft(const struct recovery *r, const char *path, enum ck_dr
 	if (!ck_path_join(files, path, "files"))
 		return;
 	if (ck_real_stat(files, &st) < 0) {
-		/* Half-made, or half-removed. */
-		if (errno == ENOENT)
+		/* Half-made, or half-removed, as that of a step which is there. */
+		if (errno == ENOENT &&
+		    ((kind == CK_DRAFT_STEP && ck_store_has_model(r->tag, step)) || is_left(r, path)))
 			ck_remove_tree(path);
 		return;
 	}
@@ -100,14 +129,26 @@ static void recover_draft(const struct recovery *r, const char *path, enum ck_dr
 		rc = complete_order(path, files, &err);
 	if (rc)
 		say(r, &err);
-	else if (!gone && kind == CK_DRAFT_OPTIM && is_spent(r->tag, files, step))
+	else if (!gone && kind == CK_DRAFT_OPTIM && is_left(r, path) && is_spent(r->tag, files, step))
 		ck_remove_tree(path);
 	else if (!gone && kind == CK_DRAFT_STEP && ck_store_has_model(r->tag, step))
 		rename_partial(path);
 }
 
+static void recover_retired(struct recovery *r, enum ck_draft_kind kind, uint64_t step)
+{
+	struct ck_error err = CK_ERROR_INIT;
+	struct ck_lease *lease;
+
+	if (!begin_step(r, kind, step, &lease))
+		return;
+	if (ck_retired_recover(r->tag, kind, step, &err))
+		say(r, &err);
+	ck_lease_drop(lease);
+}
+
 /* What is retired stays; what is half retired, half back or half deleted doesn't. */
-static void recover_trash(const struct recovery *r, const char *trash)
+static void recover_trash(struct recovery *r, const char *trash)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	enum ck_draft_kind kind;
@@ -122,21 +163,47 @@ static void recover_trash(const struct recovery *r, const char *trash)
 	for (size_t i = 0; i < names.count; i++) {
 		if (ck_ends_with(names.names[i], ".trash") && ck_path_join(path, trash, names.names[i]))
 			ck_remove_tree(path);
-		else if (ck_draft_parse(names.names[i], &kind, &step) &&
-			 ck_retired_recover(r->tag, kind, step, &err)) {
-			say(r, &err);
-			ck_error_clear(&err);
-		}
+		else if (ck_draft_parse(names.names[i], &kind, &step))
+			recover_retired(r, kind, step);
 	}
 	ck_names_free(&names);
 	ck_real_rmdir(trash);
 }
 
+/* Files under nanochat's own names that nobody will close any more. */
+static void recover_staged(struct recovery *r, const char *staged)
+{
+	struct ck_names names;
+	char path[PATH_MAX];
+
+	if (!r->shared) {
+		ck_remove_tree(staged);
+		return;
+	}
+	if (ck_list_real_dir(staged, &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++)
+		if (ck_path_join(path, staged, names.names[i]) && is_left(r, path))
+			ck_remove_tree(path);
+	ck_names_free(&names);
+	ck_real_rmdir(staged);
+}
+
+/* A lease whose holder has ended, once what it was for is dealt with. */
+static void recover_lease(const struct recovery *r, const char *name)
+{
+	struct ck_lease *lease;
+
+	if (ck_lease_take(r->self, r->home, name, 0, &lease, NULL) == CK_OK)
+		ck_lease_drop(lease);
+}
+
 /* One entry of TAG/.ckptfs, of which no living mount knows. */
-static void recover_entry(const struct recovery *r, const char *name)
+static void recover_entry(struct recovery *r, const char *name)
 {
 	const char *dot = strrchr(name, '.');
 	enum ck_draft_kind kind;
+	struct ck_lease *lease;
 	char path[PATH_MAX];
 	uint64_t step;
 
@@ -144,17 +211,21 @@ static void recover_entry(const struct recovery *r, const char *name)
 		return;
 	if (strcmp(name, CK_OLD_LOCK_NAME) == 0)
 		ck_real_unlink(path);
-	else if (strcmp(name, "staged") == 0 || (dot && strcmp(dot, ".trash") == 0))
+	else if (strcmp(name, "staged") == 0)
+		recover_staged(r, path);
+	else if (dot && strcmp(dot, ".trash") == 0)
 		ck_remove_tree(path);
 	else if (strcmp(name, CK_TRASH_DIR) == 0)
 		recover_trash(r, path);
-	else if (ck_draft_parse(name, &kind, &step))
+	else if (ck_draft_parse(name, &kind, &step) && begin_step(r, kind, step, &lease)) {
 		recover_draft(r, path, kind, step);
+		ck_lease_drop(lease);
+	}
 }
 
-void ck_recover_tag(const char *tag, const char *home, void (*log)(void *arg, const char *line), void *log_arg)
+void ck_recover_tag(const char *tag, const char *home, bool shared, const struct ck_lease_self *self)
 {
-	struct recovery r = { tag, home, log, log_arg };
+	struct recovery r = { .tag = tag, .home = home, .shared = shared, .self = self };
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_names names;
 
@@ -164,5 +235,8 @@ void ck_recover_tag(const char *tag, const char *home, void (*log)(void *arg, co
 	}
 	for (size_t i = 0; i < names.count; i++)
 		recover_entry(&r, names.names[i]);
+	for (size_t i = 0; i < names.count; i++)
+		if (strncmp(names.names[i], CK_LEASE_PREFIX, strlen(CK_LEASE_PREFIX)) == 0)
+			recover_lease(&r, names.names[i]);
 	ck_names_free(&names);
 }

@@ -51,13 +51,16 @@ static int resolve(const struct paths *p, const char *what, struct ck_error *err
 {
 	struct ck_intent in = intent_of(p, what);
 	char path[PATH_MAX];
+	bool moved = false;
 	int rc;
 
 	if (!ck_path_join(path, p->dir, what))
 		return ck_fail_long_path(err);
 	rc = ck_intent_load(&in, path, err);
 	if (!rc && in.count > 0)
-		rc = ck_intent_move(&in, !ck_intent_in_place(&in, what == restore ? in.count - 1 : 0), err);
+		rc = ck_intent_in_place(&in, what == restore ? in.count - 1 : 0, &moved, err);
+	if (!rc && in.count)
+		rc = ck_intent_move(&in, !moved, err);
 	if (!rc && ck_real_unlink(path) < 0 && errno != ENOENT)
 		rc = ck_fail_sys(err, "unlink");
 	ck_intent_free(&in);

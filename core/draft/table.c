@@ -5,6 +5,7 @@
 #include "core/draft/lock.h"
 #include "core/draft/owner.h"
 #include "core/draft/private.h"
+#include "core/draft/shared.h"
 #include "core/draft/status.h"
 #include "core/file/dir.h"
 #include "core/file/real.h"
@@ -212,7 +213,7 @@ int draft_move(struct ck_drafts *d, struct draft *draft, const char *dir, bool p
 		return ck_fail_nomem(err);
 	/* A rename waits for no data. A lookup of either name finds the one that is there. */
 	pthread_mutex_lock(&d->lock);
-	if (ck_real_rename(draft->dir, dir, RENAME_NOREPLACE) < 0) {
+	if (ck_rename_new(draft->dir, dir, false) < 0) {
 		rc = ck_fail_sys(err, "rename");
 		free(path);
 	} else {

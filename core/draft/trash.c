@@ -24,14 +24,13 @@ struct unit {
 	uint64_t step;
 	struct draft *shards;   /* those that are being written; NULL: none are */
 	struct ck_lock *lock;   /* the tag's */
-	int fds[2];             /* the step's, and that of its shards */
+	struct ck_step_lock held[2];    /* the step's, and that of its shards */
 };
 
 static void unit_end(struct ck_drafts *d, struct unit *u)
 {
 	for (int i = 0; i < 2; i++)
-		if (u->fds[i] >= 0)
-			close(u->fds[i]);
+		ck_unlock_step(&u->held[i]);
 	if (u->lock)
 		ck_lock_drop(u->lock);
 	if (u->shards) {
@@ -46,7 +45,7 @@ static int unit_begin(struct ck_drafts *d, struct unit *u, struct ck_error *err)
 	struct ck_lock *lock = ck_lock_of(d->locks, u->tag);
 	int rc = lock ? CK_OK : ck_fail_nomem(err);
 
-	u->fds[0] = u->fds[1] = -1;
+	u->held[0].fd = u->held[1].fd = -1;
 	if (!rc && draft_get(d, u->tag, CK_DRAFT_OPTIM, u->step, NULL, &u->shards, NULL) == CK_OK) {
 		rc = draft_begin_idle(d, u->shards, err);
 		if (rc) {
@@ -59,7 +58,7 @@ static int unit_begin(struct ck_drafts *d, struct unit *u, struct ck_error *err)
 	if (!rc)
 		u->lock = lock;
 	for (int i = 0; i < 2 && !rc; i++)
-		rc = ck_lock_step(lock, u->step, i == 1, &u->fds[i], err);
+		rc = ck_lock_step(lock, u->step, i == 1, &u->held[i], err);
 	if (rc)
 		unit_end(d, u);
 	return rc;
@@ -116,6 +115,7 @@ static int retire(struct ck_drafts *d, struct unit *u, bool back, struct ck_erro
 		rc = ck_fail(err, CK_ERR_PERM, "only a published step can be retired");
 	else
 		rc = ck_retire(u->tag, u->kind, u->step, err);
+	ck_tree_renamed(d->tree);
 	unit_end(d, u);
 	return rc;
 }

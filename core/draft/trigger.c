@@ -11,6 +11,7 @@
 #include "core/draft/plan_shards.h"
 #include "core/draft/publish.h"
 #include "core/draft/report.h"
+#include "core/draft/shared.h"
 #include "core/draft/successor.h"
 #include "core/draft/table.h"
 #include "core/draft/use.h"
@@ -44,21 +45,23 @@ static void shrink(struct ck_drafts *d, struct draft *draft)
 {
 	char optim[PATH_MAX], path[PATH_MAX];
 	struct ck_names names;
-	size_t kept = 0;
+	size_t kept = 0, hidden = 0;
 
 	if (!ck_path_join(optim, draft->dir, "files/optim") || ck_list_real_dir(optim, &names, NULL))
 		return;
-	/* Files that optim/ only ever shows don't keep the draft. */
-	for (size_t i = 0; i < names.count; i++)
-		kept += !ck_plan_is_shown(names.names[i]);
+	/* Files that optim/ only ever shows don't keep the draft, and those that wait to be closed don't. */
+	for (size_t i = 0; i < names.count; i++) {
+		hidden += ck_is_hidden_open(names.names[i]);
+		kept += !ck_plan_is_shown(names.names[i]) && !ck_is_hidden_open(names.names[i]);
+	}
 	for (size_t i = 0; i < names.count && !kept; i++)
 		if (ck_path_join(path, optim, names.names[i]))
 			ck_remove_tree(path);
 	ck_names_free(&names);
-	if (kept || ck_real_rmdir(optim) < 0)
+	if (kept || (ck_real_rmdir(optim) < 0 && !hidden))
 		return;
 	draft_set_gone(d, draft);
-	ck_remove_tree(draft->dir);
+	ck_remove_draft(draft->dir);
 }
 
 /* Whether NODE is one of the files of RANK's shard, in the optim/ of a draft for shards. With the lock held. */
@@ -137,12 +140,22 @@ static bool wait_for_releases(struct ck_drafts *d, const struct draft *draft, in
 	return last;
 }
 
+static void note_left(struct draft *draft)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	draft->left = (size_t)snprintf(path, sizeof(path), "%s.trash", draft->dir) < sizeof(path) &&
+		      ck_real_stat(path, &st) == 0;
+}
+
 /* draft_publish, while the draft stands still for the caller alone. Until the step's lock is closed, no other mount
    publishes the draft. */
 static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
 			 unsigned flags, struct ck_error *err)
 {
-	int lock = -1, rc = CK_OK;
+	struct ck_step_lock lock = { .fd = -1 };
+	int rc = CK_OK;
 
 	if (!draft->gone)
 		rc = ck_lock_step(draft->tag_lock, draft->step, draft->kind == CK_DRAFT_OPTIM, &lock, err);
@@ -154,22 +167,24 @@ static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_
 		errno = EBUSY;
 		rc = ck_fail_sys(err, "files of the draft are still open for writing");
 	} else {
-		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, err);
+		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, lock.lease, err);
+		ck_tree_renamed(d->tree);
 		if (!rc)
 			successor_add(d, draft);
 		if (!rc && draft->kind == CK_DRAFT_OPTIM)
 			shrink(d, draft);
 		else if (!rc || rc == CK_ERR_STALE)
 			draft_set_gone(d, draft);
-		else if (rc != CK_ERR_AGAIN) {
+		if (!rc && draft->gone)
+			note_left(draft);
+		if (rc && rc != CK_ERR_STALE && rc != CK_ERR_AGAIN) {
 			draft_say(d, err);
 			report_failure(d, draft, err);
 		}
 		if (rc == CK_ERR_EXIST)
 			rename_partial(d, draft);
 	}
-	if (lock >= 0)
-		close(lock);
+	ck_unlock_step(&lock);
 	return rc;
 }
 

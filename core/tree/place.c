@@ -95,6 +95,13 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
 	pthread_mutex_unlock(&tree->lock);
 }
 
+void ck_tree_renamed(struct ck_tree *tree)
+{
+	pthread_mutex_lock(&tree->lock);
+	tree->sharded.seen_ms = 0;
+	pthread_mutex_unlock(&tree->lock);
+}
+
 bool ck_tree_is_replaced(const struct ck_tree *tree)
 {
 	struct stat st;

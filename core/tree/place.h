@@ -38,6 +38,8 @@ int ck_tree_stored(struct ck_tree *tree, ck_ino ino, char *path, bool *view, str
 int ck_tree_utimens(struct ck_tree *tree, const char *path, const struct timespec times[2]);
 /* Attributes of what INO shows were changed: they are looked at again. */
 void ck_tree_changed(struct ck_tree *tree, ck_ino ino);
+/* Files came to a tag's directory, or left it: names are read again, whatever the store's client says of its times. */
+void ck_tree_renamed(struct ck_tree *tree);
 
 /* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
    CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */

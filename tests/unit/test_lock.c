@@ -82,23 +82,23 @@ static void test_steps(void)
 	struct ck_locks *one = ck_locks_new(log_line, NULL), *two = ck_locks_new(log_line, NULL);
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_lock *first, *second;
-	int fd, other, shards;
+	struct ck_step_lock held, other, shards;
 
 	make_tag(2);
 	first = ck_lock_of(one, in_tag(2, ""));
 	second = ck_lock_of(two, in_tag(2, ""));
 	CHECK(ck_lock_hold(first, true, NULL) == CK_OK && ck_lock_hold(second, true, NULL) == CK_OK);
-	CHECK(ck_lock_step(first, 600, false, &fd, NULL) == CK_OK);
+	CHECK(ck_lock_step(first, 600, false, &held, NULL) == CK_OK);
 	CHECK(ck_lock_step(second, 601, false, &other, NULL) == CK_OK);
 	CHECK(ck_lock_step(second, 600, true, &shards, NULL) == CK_OK);
-	close(other);
-	close(shards);
+	ck_unlock_step(&other);
+	ck_unlock_step(&shards);
 	CHECK(said[0] == '\0');
-	CHECK(ck_lock_step(second, 600, false, &other, &err) == CK_ERR_SYS && err.sys == 16 /* EBUSY */ && other == -1);
+	CHECK(ck_lock_step(second, 600, false, &other, &err) == CK_ERR_SYS && err.sys == 16 /* EBUSY */ && other.fd == -1);
 	CHECK(strstr(said, "waiting up to 10 seconds for another mount that publishes the same step"));
-	close(fd);
-	CHECK(ck_lock_step(second, 600, false, &fd, NULL) == CK_OK);
-	close(fd);
+	ck_unlock_step(&held);
+	CHECK(ck_lock_step(second, 600, false, &held, NULL) == CK_OK);
+	ck_unlock_step(&held);
 	ck_locks_free(two);
 	ck_locks_free(one);
 }

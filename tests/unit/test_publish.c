@@ -67,7 +67,7 @@ static int publish(void)
 	char dir[160];
 
 	strcpy(dir, at(".ckptfs/000600"));
-	return ck_publish(tag, dir, CK_DRAFT_STEP, 600, -1, 0, NULL);
+	return ck_publish(tag, dir, CK_DRAFT_STEP, 600, -1, 0, NULL, NULL);
 }
 
 /* The step is there, and the draft isn't. */
