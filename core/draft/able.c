@@ -59,7 +59,7 @@ static void put(char *line, size_t size, const char *what)
 {
 	size_t len = strlen(line);
 
-	snprintf(line + len, size - len, "%s%s", len ? ", " : "", what);
+	snprintf(line + len, size - len, "%s%s", len ? ", " : "it has ", what);
 }
 
 static int try_names(struct try *t, char *line, size_t size, struct ck_error *err)
