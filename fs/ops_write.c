@@ -1,4 +1,5 @@
 /* FUSE's requests that change something. Implements fs.h with ops.c. */
+#include "core/tree/place.h"
 #include "fs.h"
 
 #include <errno.h>
@@ -9,8 +10,10 @@
    the same. */
 static bool writable(fuse_req_t req)
 {
-	if (!fs_of(req)->read_only)
+	if (!fs_of(req)->read_only) {
+		ck_tree_wrote(fs_of(req)->tree);
 		return true;
+	}
 	fuse_reply_err(req, EROFS);
 	return false;
 }
@@ -27,6 +30,8 @@ static struct ck_owner owner_of(fuse_req_t req)
 
 static void reply_status(fuse_req_t req, const char *context, const struct ck_error *err)
 {
+	/* Some take long, such as publishing. */
+	ck_tree_wrote(fs_of(req)->tree);
 	if (err->code)
 		fs_reply_error(req, context, err);
 	else

@@ -152,8 +152,11 @@ static int list_tag(struct ck_drafts *d, const struct ck_place *place, struct ck
 	struct ck_names names;
 	char path[PATH_MAX];
 	struct stat st;
-	int rc = ck_store_drafts(place->path, &names, err);
+	int rc;
 
+	if (!ck_tree_has_home(d->tree, place->path))
+		return CK_OK;
+	rc = ck_store_drafts(place->path, &names, err);
 	for (size_t i = 0; !rc && i < names.count; i++)
 		if (ck_path_join(path, place->path, CK_DRAFT_DIR) && ck_path_join(path, path, names.names[i]) &&
 		    ck_path_join(path, path, "files") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode))

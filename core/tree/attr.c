@@ -31,6 +31,16 @@ static bool is_same(const struct ck_tree *tree, const struct node *n, const stru
 	return n->ident.ino == 0 || ck_ident_equal(&ident, &n->ident);
 }
 
+void node_saw(struct ck_tree *tree, struct node *n, const struct stat *st)
+{
+	int64_t now = ck_now_ms();
+
+	pthread_mutex_lock(&tree->lock);
+	n->st = *st;
+	n->seen_ms = now ? now : 1;
+	pthread_mutex_unlock(&tree->lock);
+}
+
 int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_error *err)
 {
 	const int64_t fresh_ms = (int64_t)(CK_TIMEOUT_CHANGING * 1000);
@@ -62,10 +72,7 @@ int node_stat(struct ck_tree *tree, struct node *n, struct stat *st, struct ck_e
 		return (int)why.code;
 	}
 	*st = found;
-	pthread_mutex_lock(&tree->lock);
-	n->st = found;
-	n->seen_ms = now ? now : 1;
-	pthread_mutex_unlock(&tree->lock);
+	node_saw(tree, n, st);
 	return CK_OK;
 }
 
@@ -171,7 +178,7 @@ static int attr_of_dir(struct ck_tree *tree, struct node *n, uint32_t local, str
 	if (!rc && n->type == NODE_STEP && local == LOCAL_OPTIM)
 		rc = tree_check_there(tree, n, local, err);
 	if (!rc)
-		rc = tree_count_subdirs(tree, n, local, &subdirs, err);
+		rc = tree_count_subdirs(tree, n, local, st, &subdirs, err);
 	if (rc)
 		return rc;
 	/* Users who may write to the tag may add a shard to its step. */

@@ -5,6 +5,7 @@
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
 #include "core/tree/store.h"
+#include "core/tree/tag.h"
 #include "core/tree/tree.h"
 
 #include <limits.h>
@@ -46,7 +47,7 @@ static int choose_step(struct ck_tree *tree, struct node *tag, uint64_t *step, e
 {
 	uint64_t *steps;
 	size_t count;
-	int rc = ck_store_steps(tag->path, &steps, &count, err);
+	int rc = tree_steps(tree, tag->path, &steps, &count, err);
 
 	*choice = CHOICE_NONE;
 	if (rc)
@@ -111,7 +112,7 @@ bool tree_shows_best(struct ck_tree *tree, struct node *tag, uint64_t latest)
 	tree_history_known(tree, tag, &read, &scored);
 	if (read)
 		return scored && tree_best(tree, tag, &best, NULL) == CK_OK;
-	if (ck_store_steps(tag->path, &steps, &count, NULL))
+	if (tree_steps(tree, tag->path, &steps, &count, NULL))
 		return false;
 	for (i = count; i > 0 && steps[i - 1] >= latest; i--)
 		;

@@ -9,7 +9,7 @@
 #include "core/tree/joined.h"
 #include "core/tree/key.h"
 #include "core/tree/plain.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 #include "core/tree/shown.h"
 #include "core/tree/store.h"
 #include "core/tree/there.h"
@@ -53,18 +53,19 @@ static int count_steps(struct ck_tree *tree, const struct node *tag, nlink_t *co
 	char path[PATH_MAX];
 	uint64_t *steps;
 	size_t found;
-	int rc = ck_store_steps(tag->path, &steps, &found, err);
+	int rc = tree_steps(tree, tag->path, &steps, &found, err);
 
 	if (rc)
 		return rc;
 	free(steps);
-	*count = found;
+	*count = found + tree_plain_dirs(tree, tag->path);
 	strcpy(path, tag->path);
-	if (tree_real(tree, path, NULL) == CK_OK && ck_store_drafts(path, &drafts, NULL) == CK_OK) {
+	if (tree_has_home(tree, tag->path) && tree_real(tree, path, NULL) == CK_OK &&
+	    ck_store_drafts(path, &drafts, NULL) == CK_OK) {
 		*count += drafts.count;
 		ck_names_free(&drafts);
 	}
-	*count += ck_plain_count_dirs(path, CK_LEVEL_TAG) + (trash_count(tree, tag) > 0);
+	*count += trash_count(tree, tag) > 0;
 	return CK_OK;
 }
 
@@ -104,25 +105,29 @@ static int is_shown_joined(struct ck_tree *tree, struct node *step, const char *
 		       : node_is_joined(tree, &key);
 }
 
-static nlink_t count_step(struct ck_tree *tree, struct node *step)
+/* ST: of its model. */
+static nlink_t count_step(struct ck_tree *tree, struct node *step, const struct stat *st)
 {
-	struct ck_file_name model = { .kind = CK_FILE_MODEL, .step = step->name.step };
-	nlink_t forms = count_forms(tree, step, NODE_MODEL, &model);
 	char tag[PATH_MAX], path[PATH_MAX];
 	struct node_key key;
-	int hf = forms ? -1 : 0;
+	nlink_t forms = 0;
+	int hf = 0;
 
-	if (forms && !key_of_stored(tree, step, NODE_MODEL, &model, path, &key, NULL))
+	/* hf/ comes first: where its answer isn't known, the file need not be asked whether it can be shown. */
+	if (S_ISREG(st->st_mode)) {
+		key_of_model(tree, step, st, &key);
 		hf = node_has_hf(tree, &key);
-	if (hf < 0)
-		return COUNT_UNKNOWN;
+		if (hf < 0)
+			return COUNT_UNKNOWN;
+		forms = node_is_shown(tree, &key) ? count_of_one() : 0;
+	}
 	path_of_tag(step, tag);
 	return forms + (nlink_t)hf +
 	       (tree_has_ranks(tree, tag, step->name.step) || tree_path_of_written(tree, step, path));
 }
 
 /* The directories of shards that are being written. */
-static nlink_t count_written(const struct ck_tree *tree, const struct node *step)
+static nlink_t count_written(struct ck_tree *tree, const struct node *step)
 {
 	char path[PATH_MAX], one[PATH_MAX];
 	struct ck_names names;
@@ -162,7 +167,8 @@ static int count_optim(struct ck_tree *tree, struct node *step, nlink_t *count, 
 	return CK_OK;
 }
 
-int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nlink_t *count, struct ck_error *err)
+int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, const struct stat *st, nlink_t *count,
+		       struct ck_error *err)
 {
 	switch (n->type) {
 	case NODE_BASE:
@@ -179,7 +185,7 @@ int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, nli
 	default:
 		if (local == LOCAL_OPTIM)
 			return count_optim(tree, n, count, err);
-		*count = count_step(tree, n);
+		*count = count_step(tree, n, st);
 		return CK_OK;
 	}
 }

@@ -7,7 +7,7 @@
 #include "core/tree/joined.h"
 #include "core/tree/node_load.h"
 #include "core/tree/place.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 
 #include <limits.h>
 #include <stdlib.h>

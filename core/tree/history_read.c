@@ -258,25 +258,29 @@ static void look_side_by_side(struct reading *r)
 static int list(struct reading *r, struct ck_error *err)
 {
 	struct step_rows *new = r->new;
-	uint64_t *steps;
+	struct ck_tag_names names;
 	int rc;
 
 	r->dir = ck_follow_opendir(r->tag);
 	if (!r->dir || fstat(dirfd(r->dir), &new->tag) < 0)
 		return ck_fail_sys(err, "opendir");
-	rc = ck_store_steps(r->tag, &steps, &new->count, err);
+	rc = ck_store_look(r->tag, &names, err);
 	if (rc)
 		return rc;
+	new->count = names.step_count;
 	new->rows = calloc(new->count + 1, sizeof(*new->rows));
 	for (size_t i = 0; i < new->count && new->rows; i++)
-		new->rows[i].row.step = steps[i];
-	free(steps);
+		new->rows[i].row.step = names.steps[i];
+	r->shards = names.shards;
+	r->shard_count = names.shard_count;
+	names.shards = NULL;
+	ck_tag_names_free(&names);
 	if (!new->rows) {
 		new->count = 0;
 		return ck_fail_nomem(err);
 	}
 	note_memory(r, new->count * sizeof(*new->rows));
-	return ck_store_shards(r->tag, &r->shards, &r->shard_count, err);
+	return CK_OK;
 }
 
 static void drop_gone(struct step_rows *new)

@@ -7,7 +7,7 @@
 #include "core/pt/join.h"
 #include "core/tree/contain.h"
 #include "core/tree/node_load.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 
 #include <inttypes.h>
 #include <limits.h>

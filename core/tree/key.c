@@ -103,28 +103,46 @@ int ident_of_stored(const struct ck_tree *tree, const char *tag, struct ck_file_
 	return rc;
 }
 
-int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
-		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
+/* The rest of the key of a stored file of the tag's directory DIR, whose PATH is known, and whose attributes are ST. */
+static void make_key(const struct ck_tree *tree, const struct node *step, enum node_type type, const char *dir,
+		     const struct ck_file_name *name, const char *path, const struct stat *st, struct node_key *key)
 {
-	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step }, stored = *name;
-	char dir[PATH_MAX], meta_path[PATH_MAX], text[64];
+	struct ck_file_name meta = { .kind = CK_FILE_META, .step = name->step };
+	char meta_path[PATH_MAX], text[64];
 	uint64_t owner;
-	struct stat st;
-	int rc;
+	struct stat meta_st;
 
-	path_of_tag(step, dir);
-	rc = stat_stored(tree, dir, type == NODE_NATIVE, &stored, path, &st, err);
-	if (rc)
-		return rc;
-	*key = (struct node_key){ .type = type, .path = path, .name = stored, .ident = tree_ident(tree, &st) };
+	*key = (struct node_key){ .type = type, .path = path, .name = *name, .ident = tree_ident(tree, st) };
 	/* STEP may be another file of the step: then it stands in the step's directory or in optim/. */
 	owner = step->type <= NODE_STEP ? step->base : step->parent >> LOCAL_BITS;
 	key->parent = owner << LOCAL_BITS | (type == NODE_OPTIM ? LOCAL_OPTIM : LOCAL_SELF);
 	/* What model/ shows depends on meta.json too: it says whether the lambdas are patched. */
 	if (type == NODE_MODEL && ck_path_join(meta_path, dir, ck_file_name_format(&meta, text, sizeof(text))) &&
-	    tree_stat(tree, meta_path, &st) == 0)
-		key->meta = tree_ident(tree, &st);
-	return CK_OK;
+	    tree_stat(tree, meta_path, &meta_st) == 0)
+		key->meta = tree_ident(tree, &meta_st);
+}
+
+int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
+		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err)
+{
+	struct ck_file_name stored = *name;
+	char dir[PATH_MAX];
+	struct stat st;
+	int rc;
+
+	path_of_tag(step, dir);
+	rc = stat_stored(tree, dir, type == NODE_NATIVE, &stored, path, &st, err);
+	if (!rc)
+		make_key(tree, step, type, dir, &stored, path, &st, key);
+	return rc;
+}
+
+void key_of_model(const struct ck_tree *tree, const struct node *step, const struct stat *st, struct node_key *key)
+{
+	char dir[PATH_MAX];
+
+	path_of_tag(step, dir);
+	make_key(tree, step, NODE_MODEL, dir, &step->name, step->path, st, key);
 }
 
 void key_of_step(const struct node *tag, uint64_t step, char *path, struct node_key *key)

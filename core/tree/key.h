@@ -23,6 +23,8 @@ uint64_t node_base(const struct node_key *key);
    stored file can't be had. */
 int key_of_stored(const struct ck_tree *tree, const struct node *step, enum node_type type,
 		  const struct ck_file_name *name, char *path, struct node_key *key, struct ck_error *err);
+/* The same of the model of STEP, whose attributes ST are known; the key borrows STEP's path. */
+void key_of_model(const struct ck_tree *tree, const struct node *step, const struct stat *st, struct node_key *key);
 /* PATH and identity of a stored file of the tag's directory TAG; *NAME becomes the old one of rank 0 where that is it.
  */
 int ident_of_stored(const struct ck_tree *tree, const char *tag, struct ck_file_name *name, char *path,

@@ -13,7 +13,7 @@
 #include "core/tree/joined.h"
 #include "core/tree/key.h"
 #include "core/tree/node_load.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 #include "core/tree/store.h"
 #include "core/tree/there.h"
 #include "core/tree/trash.h"
@@ -147,7 +147,7 @@ static int list_tag(struct ck_tree *tree, struct node *tag, struct ck_dir *dir, 
 	uint64_t *steps;
 	struct node_key key;
 	size_t count;
-	int rc = ck_store_steps(tag->path, &steps, &count, err);
+	int rc = tree_steps(tree, tag->path, &steps, &count, err);
 
 	if (rc)
 		return rc;

@@ -14,7 +14,7 @@
 #include "core/tree/key.h"
 #include "core/tree/node.h"
 #include "core/tree/node_load.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 #include "core/tree/store.h"
 #include "core/tree/there.h"
 #include "core/tree/trash.h"
@@ -124,8 +124,12 @@ static int child_of_tag(struct ck_tree *tree, struct node *tag, const char *name
 		if (!path[0])
 			return ck_fail_long_path(err);
 		tree_may_cut(tree, tag->path, step);
-		return tree_stat(tree, path, &st) == 0 && S_ISREG(st.st_mode) ? get_child(tree, &key, child, err)
-									      : not_found(err);
+		if (tree_stat(tree, path, &st) < 0 || !S_ISREG(st.st_mode))
+			return not_found(err);
+		rc = get_child(tree, &key, child, err);
+		if (!rc)
+			node_saw(tree, *child, &st);
+		return rc;
 	}
 	if (ck_file_name_parse(name, &native)) {
 		rc = child_cut_file(tree, tag, tag->path, &native, child, &cut, err);

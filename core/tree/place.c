@@ -1,17 +1,24 @@
 /* Where an inode number stands in the store. Implements place.h. */
 #include "core/tree/place.h"
 
+#include "core/base/clock.h"
 #include "core/file/real.h"
 #include "core/tree/contain.h"
 #include "core/tree/key.h"
 #include "core/tree/node.h"
+#include "core/tree/tag.h"
 #include "core/tree/there.h"
 #include "core/tree/trash.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err) { return tree_real(tree, path, err); }
+
+void ck_tree_wrote(struct ck_tree *tree) { atomic_store(&tree->wrote_ms, ck_now_ms()); }
+
+bool ck_tree_has_home(struct ck_tree *tree, const char *tag) { return tree_has_home(tree, tag); }
 
 int ck_tree_place(struct ck_tree *tree, ck_ino ino, struct ck_place *out, struct ck_error *err)
 {
@@ -98,7 +105,7 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino)
 void ck_tree_renamed(struct ck_tree *tree)
 {
 	pthread_mutex_lock(&tree->lock);
-	tree->sharded.seen_ms = 0;
+	tree->tag.seen_ms = 0;
 	pthread_mutex_unlock(&tree->lock);
 }
 

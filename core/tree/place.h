@@ -41,6 +41,11 @@ void ck_tree_changed(struct ck_tree *tree, ck_ino ino);
 /* Files came to a tag's directory, or left it: names are read again, whatever the store's client says of its times. */
 void ck_tree_renamed(struct ck_tree *tree);
 
+/* This mount changes the store, or just has: see tag.h. */
+void ck_tree_wrote(struct ck_tree *tree);
+/* Whether the tag's directory TAG has CK_DRAFT_DIR, as far as was seen a moment ago. */
+bool ck_tree_has_home(struct ck_tree *tree, const char *tag);
+
 /* Makes PATH (PATH_MAX bytes), of a thing in the store, its real path (real.h), if it is there.
    CK_ERR_SYS EACCES: it leads out of the store, and options.contain. */
 int ck_tree_real(const struct ck_tree *tree, char *path, struct ck_error *err);

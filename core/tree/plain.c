@@ -43,19 +43,34 @@ bool ck_plain_name(enum ck_level level, const char *name)
 	return level == CK_LEVEL_TAG ? in_tag(name) : in_base(name);
 }
 
-size_t ck_plain_count_dirs(const char *dir, enum ck_level level)
+bool ck_plain_is_dir(const char *dir, const struct dirent *entry, enum ck_level level)
 {
-	struct ck_names names;
 	char path[4096];
-	size_t count = 0;
 	struct stat st;
 
-	if (ck_list_dir(dir, &names, NULL))
-		return 0;
-	for (size_t i = 0; i < names.count; i++)
-		count += (level != CK_LEVEL_SOURCE || names.names[i][0] == '.') &&
-			 ck_plain_name(level, names.names[i]) && ck_path_join(path, dir, names.names[i]) &&
-			 ck_follow_lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-	ck_names_free(&names);
-	return count;
+	if ((level == CK_LEVEL_SOURCE && entry->d_name[0] != '.') || !ck_plain_name(level, entry->d_name))
+		return false;
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return ck_path_join(path, dir, entry->d_name) && ck_follow_lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+struct count {
+	enum ck_level level;
+	size_t found;
+};
+
+static int count_dir(const char *dir, const struct dirent *entry, void *arg)
+{
+	struct count *c = arg;
+
+	c->found += ck_plain_is_dir(dir, entry, c->level);
+	return CK_OK;
+}
+
+size_t ck_plain_count_dirs(const char *dir, enum ck_level level)
+{
+	struct count c = { .level = level };
+
+	return ck_dir_visit(ck_follow_opendir(dir), dir, count_dir, &c, NULL) ? 0 : c.found;
 }

@@ -8,12 +8,16 @@
 
 #include "core/tree/level.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* Whether NAME in a directory of that level is an ordinary one. In a checkpoints directory a directory that doesn't
    begin with a dot is a tag: that is for the caller to see. */
 bool ck_plain_name(enum ck_level level, const char *name);
+
+/* Whether ENTRY of DIR, a directory of that level, is an ordinary directory. */
+bool ck_plain_is_dir(const char *dir, const struct dirent *entry, enum ck_level level);
 
 /* How many ordinary directories DIR, of that level, holds: for its link count. */
 size_t ck_plain_count_dirs(const char *dir, enum ck_level level);

@@ -13,6 +13,7 @@
 #include "core/tree/types.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* NATIVE is a stored file under nanochat's own name, FILE the same bytes as a view of its step:
    they differ in what may be done to them. HUB is a tokenizer's file, shown in hf/. */
@@ -133,14 +134,14 @@ struct ck_tree {
 	struct node **buckets;
 	size_t bucket_count, node_count;
 	struct node *newest, *oldest;   /* contents in the order of use */
-	/* The shards of one tag, as last read (shards.h); under LOCK. */
-	struct ck_sharded {
+	/* The names of one tag, as last read (tag.h); under LOCK. */
+	struct tag_memo {
 		char *tag;
 		int64_t seen_ms;
 		struct stat st;         /* of its directory */
-		struct ck_shard *shards;
-		size_t count;
-	} sharded;
+		struct ck_tag_names names;
+	} tag;
+	_Atomic int64_t wrote_ms;       /* when this mount last changed the store (monotonic clock) */
 	/* With options.ranks: the steps that had no shard when they were first looked at (cut.h); under LOCK. */
 	struct ck_coming *coming;
 	/* What was read of the metadata of tags (history.h), the one that was asked for last first. */

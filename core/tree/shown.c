@@ -131,6 +131,8 @@ int node_has_hf(struct ck_tree *tree, const struct node_key *key)
 	pthread_mutex_lock(&tree->lock);
 	if (n->state == LOAD_READY && n->checkpoint)
 		has = ck_checkpoint_has(n->checkpoint, CK_FORM_HF_CONFIG);
+	else if (n->state == LOAD_FAILED && node_error_is_shown(n->error))
+		has = 0;
 	pthread_mutex_unlock(&tree->lock);
 	node_put(tree, n, 1);
 	return has;

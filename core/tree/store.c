@@ -4,6 +4,7 @@
 #include "core/file/follow.h"
 #include "core/file/real.h"
 #include "core/tree/names.h"
+#include "core/tree/plain.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,32 +36,47 @@ bool ck_store_has_model(const char *tag_path, uint64_t step)
 	       ck_real_stat(path, &st) == 0;
 }
 
-/* The numbers in the names of one kind: steps of models, or ranks of the shards of one step. */
-struct numbers {
-	enum ck_file_kind kind;
-	uint64_t step;              /* OPTIM only */
-	uint64_t *data;
-	size_t count, cap;
+/* What is read of a tag's directory, and the room for it. */
+struct look {
+	struct ck_tag_names *names;
+	size_t step_room, shard_room;
 };
 
-static int add_number(const char *dir, const struct dirent *entry, void *arg)
+/* Room for one more behind COUNT of SIZE bytes at *DATA. */
+static bool grow(void **data, size_t count, size_t *room, size_t size)
 {
-	struct numbers *n = arg;
+	size_t more = *room ? 2 * *room : 16;
+	void *grown = count < *room ? *data : reallocarray(*data, more, size);
+
+	if (!grown)
+		return false;
+	*data = grown;
+	*room = count < *room ? *room : more;
+	return true;
+}
+
+static int see(const char *dir, const struct dirent *entry, void *arg)
+{
+	struct look *l = arg;
+	struct ck_tag_names *n = l->names;
 	struct ck_file_name name;
 
-	if (!ck_file_name_parse(entry->d_name, &name) || name.kind != n->kind ||
-	    (n->kind == CK_FILE_OPTIM && name.step != n->step) || !is_type(dir, entry, DT_REG))
+	if (!ck_file_name_parse(entry->d_name, &name)) {
+		n->home |= strcmp(entry->d_name, CK_DRAFT_DIR) == 0;
+		n->plain_dirs += ck_plain_is_dir(dir, entry, CK_LEVEL_TAG);
 		return CK_OK;
-	if (n->count == n->cap) {
-		size_t cap = n->cap ? 2 * n->cap : 16;
-		uint64_t *data = reallocarray(n->data, cap, sizeof(*data));
-
-		if (!data)
-			return CK_ERR_NOMEM;
-		n->data = data;
-		n->cap = cap;
 	}
-	n->data[n->count++] = n->kind == CK_FILE_OPTIM ? name.rank : name.step;
+	if (name.kind == CK_FILE_META || !is_type(dir, entry, DT_REG))
+		return CK_OK;
+	if (name.kind == CK_FILE_MODEL) {
+		if (!grow((void **)&n->steps, n->step_count, &l->step_room, sizeof(*n->steps)))
+			return CK_ERR_NOMEM;
+		n->steps[n->step_count++] = name.step;
+		return CK_OK;
+	}
+	if (!grow((void **)&n->shards, n->shard_count, &l->shard_room, sizeof(*n->shards)))
+		return CK_ERR_NOMEM;
+	n->shards[n->shard_count++] = (struct ck_shard){ name.step, name.rank };
 	return CK_OK;
 }
 
@@ -69,64 +85,6 @@ static int by_number(const void *left, const void *right)
 	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
 
 	return (a > b) - (a < b);
-}
-
-static int list_numbers(const char *path, struct numbers *n, uint64_t **out, size_t *count, struct ck_error *err)
-{
-	int rc = ck_dir_visit(ck_follow_opendir(path), path, add_number, n, err);
-
-	if (rc) {
-		free(n->data);
-		return rc;
-	}
-	if (n->count > 0)
-		qsort(n->data, n->count, sizeof(*n->data), by_number);
-	*out = n->data;
-	/* Rank 0 may be there under two names. */
-	*count = 0;
-	for (size_t i = 0; i < n->count; i++)
-		if (i == 0 || n->data[i] != n->data[i - 1])
-			n->data[(*count)++] = n->data[i];
-	return CK_OK;
-}
-
-int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err)
-{
-	struct numbers n = { .kind = CK_FILE_MODEL };
-
-	return list_numbers(tag_path, &n, out, count, err);
-}
-
-int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err)
-{
-	struct numbers n = { .kind = CK_FILE_OPTIM, .step = step };
-
-	return list_numbers(tag_path, &n, out, count, err);
-}
-
-struct shards {
-	struct ck_shard *data;
-	size_t count, cap;
-};
-
-static int add_shard(const char *dir, const struct dirent *entry, void *arg)
-{
-	struct shards *s = arg;
-	struct ck_file_name name;
-
-	if (!ck_file_name_parse(entry->d_name, &name) || name.kind != CK_FILE_OPTIM || !is_type(dir, entry, DT_REG))
-		return CK_OK;
-	if (s->count == s->cap) {
-		size_t cap = s->cap ? 2 * s->cap : 16;
-		struct ck_shard *data = reallocarray(s->data, cap, sizeof(*data));
-
-		if (!data)
-			return CK_ERR_NOMEM;
-		s->data = data;
-		s->cap = cap;
-	}
-	s->data[s->count++] = (struct ck_shard){ name.step, name.rank };
-	return CK_OK;
 }
 
 static int by_step_and_rank(const void *left, const void *right)
@@ -138,23 +96,75 @@ static int by_step_and_rank(const void *left, const void *right)
 	return (a->rank > b->rank) - (a->rank < b->rank);
 }
 
-int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, struct ck_error *err)
+int ck_store_look(const char *tag_path, struct ck_tag_names *out, struct ck_error *err)
 {
-	struct shards s = { 0 };
-	int rc = ck_dir_visit(ck_follow_opendir(tag_path), tag_path, add_shard, &s, err);
+	struct look l = { .names = out };
+	size_t kept = 0;
+	int rc;
 
+	*out = (struct ck_tag_names){ 0 };
+	rc = ck_dir_visit(ck_follow_opendir(tag_path), tag_path, see, &l, err);
 	if (rc) {
-		free(s.data);
+		ck_tag_names_free(out);
 		return rc;
 	}
-	if (s.count > 0)
-		qsort(s.data, s.count, sizeof(*s.data), by_step_and_rank);
-	*out = s.data;
+	if (out->step_count)
+		qsort(out->steps, out->step_count, sizeof(*out->steps), by_number);
+	if (out->shard_count)
+		qsort(out->shards, out->shard_count, sizeof(*out->shards), by_step_and_rank);
 	/* Rank 0 may be there under two names. */
-	*count = 0;
-	for (size_t i = 0; i < s.count; i++)
-		if (i == 0 || by_step_and_rank(&s.data[i], &s.data[i - 1]) != 0)
-			s.data[(*count)++] = s.data[i];
+	for (size_t i = 0; i < out->shard_count; i++)
+		if (i == 0 || by_step_and_rank(&out->shards[i], &out->shards[i - 1]) != 0)
+			out->shards[kept++] = out->shards[i];
+	out->shard_count = kept;
+	return CK_OK;
+}
+
+void ck_tag_names_free(struct ck_tag_names *names)
+{
+	free(names->steps);
+	free(names->shards);
+	*names = (struct ck_tag_names){ 0 };
+}
+
+int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err)
+{
+	struct ck_tag_names names;
+	int rc = ck_store_look(tag_path, &names, err);
+
+	*out = names.steps;
+	*count = names.step_count;
+	free(names.shards);
+	return rc;
+}
+
+int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err)
+{
+	struct ck_tag_names names;
+	int rc = ck_store_look(tag_path, &names, err);
+
+	if (!rc)
+		rc = ck_tag_names_ranks(&names, step, out, count, err);
+	ck_tag_names_free(&names);
+	return rc;
+}
+
+int ck_tag_names_ranks(const struct ck_tag_names *names, uint64_t step, uint64_t **out, size_t *count,
+		       struct ck_error *err)
+{
+	size_t first = ck_shards_first(names->shards, names->shard_count, step), end = first;
+
+	while (end < names->shard_count && names->shards[end].step == step)
+		end++;
+	*count = end - first;
+	*out = NULL;
+	if (end == first)
+		return CK_OK;
+	*out = malloc(*count * sizeof(**out));
+	if (!*out)
+		return ck_fail_nomem(err);
+	for (size_t i = 0; i < *count; i++)
+		(*out)[i] = names->shards[first + i].rank;
 	return CK_OK;
 }
 

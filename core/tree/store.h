@@ -8,15 +8,27 @@
 #include "core/file/dir.h"
 #include "core/tree/names.h"
 
-/* The steps that have a model file (ascending), or for CK_FILE_OPTIM the ranks of STEP. *OUT is
-   malloc'ed (free()). CK_ERR_SYS. */
-int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
-int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err);
-/* The shards of all steps, in the order of steps, then ranks; as above. */
+/* The names in a tag's directory, from one reading of it. */
 struct ck_shard {
 	uint64_t step, rank;
 };
-int ck_store_shards(const char *tag_path, struct ck_shard **out, size_t *count, struct ck_error *err);
+struct ck_tag_names {
+	uint64_t *steps;                /* that have a model file, ascending */
+	size_t step_count;
+	struct ck_shard *shards;        /* in the order of steps, then ranks */
+	size_t shard_count;
+	size_t plain_dirs;              /* ordinary directories (plain.h) */
+	bool home;                      /* CK_DRAFT_DIR is there */
+};
+/* *OUT is for ck_tag_names_free(), and empty on failure. CK_ERR_SYS. */
+int ck_store_look(const char *tag_path, struct ck_tag_names *out, struct ck_error *err);
+void ck_tag_names_free(struct ck_tag_names *names);
+/* The ranks of STEP's shards, ascending. *OUT is malloc'ed (free()), NULL if *COUNT is 0. CK_ERR_NOMEM. */
+int ck_tag_names_ranks(const struct ck_tag_names *names, uint64_t step, uint64_t **out, size_t *count,
+		       struct ck_error *err);
+/* One of these alone. *OUT is malloc'ed (free()). */
+int ck_store_steps(const char *tag_path, uint64_t **out, size_t *count, struct ck_error *err);
+int ck_store_ranks(const char *tag_path, uint64_t step, uint64_t **out, size_t *count, struct ck_error *err);
 /* The index of the first of these whose step is not below STEP. */
 size_t ck_shards_first(const struct ck_shard *shards, size_t count, uint64_t step);
 

@@ -5,18 +5,19 @@
 #include "core/file/real.h"
 #include "core/tree/contain.h"
 #include "core/tree/key.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 
 #include <errno.h>
 #include <limits.h>
 
-bool tree_path_of_written(const struct ck_tree *tree, const struct node *step, char *path)
+bool tree_path_of_written(struct ck_tree *tree, const struct node *step, char *path)
 {
 	char name[64];
 	struct stat st;
 
 	path_of_tag(step, path);
-	return tree_real(tree, path, NULL) == CK_OK && ck_path_join(path, path, CK_DRAFT_DIR) &&
+	return tree_has_home(tree, path) && tree_real(tree, path, NULL) == CK_OK &&
+	       ck_path_join(path, path, CK_DRAFT_DIR) &&
 	       ck_path_join(path, path, ck_draft_format(CK_DRAFT_OPTIM, step->name.step, name, sizeof(name))) &&
 	       ck_path_join(path, path, "files/optim") && ck_real_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }

@@ -10,6 +10,6 @@
 int tree_check_there(struct ck_tree *tree, const struct node *n, uint32_t local, struct ck_error *err);
 
 /* optim/ of the draft for shards of a published step, into PATH of PATH_MAX bytes; false: there is none. */
-bool tree_path_of_written(const struct ck_tree *tree, const struct node *step, char *path);
+bool tree_path_of_written(struct ck_tree *tree, const struct node *step, char *path);
 
 #endif

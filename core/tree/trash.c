@@ -2,7 +2,7 @@
 #include "core/tree/trash.h"
 
 #include "core/tree/contain.h"
-#include "core/tree/shards.h"
+#include "core/tree/tag.h"
 
 #include <limits.h>
 #include <string.h>
@@ -48,7 +48,8 @@ int trash_names(struct ck_tree *tree, const struct node *tag, struct ck_names *o
 	int rc = CK_OK;
 
 	*out = (struct ck_names){ 0 };
-	if (!ck_path_join(path, tag->path, CK_DRAFT_DIR "/" CK_TRASH_DIR) || ck_list_dir(path, &all, NULL))
+	if (!tree_has_home(tree, tag->path) || !ck_path_join(path, tag->path, CK_DRAFT_DIR "/" CK_TRASH_DIR) ||
+	    ck_list_dir(path, &all, NULL))
 		return CK_OK;
 	for (size_t i = 0; i < all.count && !rc; i++)
 		if (trash_key(tree, tag, all.names[i], path, &key, &local, NULL) == CK_OK)

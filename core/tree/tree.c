@@ -10,6 +10,7 @@
 #include "core/tree/node.h"
 #include "core/tree/private.h"
 #include "core/tree/shown.h"
+#include "core/tree/tag.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -57,8 +58,7 @@ void ck_tree_free(struct ck_tree *tree)
 	node_table_free(tree);
 	tree_forget_coming(tree);
 	tree_history_free(tree);
-	free(tree->sharded.tag);
-	free(tree->sharded.shards);
+	tree_forget_tag(tree);
 	pthread_cond_destroy(&tree->loaded);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree->store);
