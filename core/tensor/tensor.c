@@ -2,6 +2,7 @@
 #include "core/tensor/tensor.h"
 
 #include "core/base/buf.h"
+#include "core/zip/ends.h"
 
 #include <inttypes.h>
 
@@ -99,6 +100,8 @@ int ck_tensor_locate(const struct ck_tensor *t, struct ck_origin *origin, struct
 		origin->byte = t->offset;
 		return CK_OK;
 	}
+	if (!origin->now)
+		ck_archive_prefetch_entry(t->archive, t->entry);
 	rc = ck_archive_locate(t->archive, t->entry, origin, err);
 	/* In range: the offset was checked against the storage when the checkpoint was opened. */
 	if (!rc)

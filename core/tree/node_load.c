@@ -7,6 +7,7 @@
 #include "core/format/meta.h"
 #include "core/tree/contain.h"
 #include "core/tree/content.h"
+#include "core/zip/ends.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -122,16 +123,21 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	};
 	struct ck_checkpoint *c;
 	struct ck_file *file;
-	int rc = n->type == NODE_MODEL ? read_config(tree, n, &info, err) : CK_OK;
+	int rc = node_open(tree, n, &file, err);
 
+	if (rc)
+		return rc;
 	if (n->type == NODE_MODEL) {
+		/* A store that is far away sends both ends of the file while meta.json is read. */
+		ck_archive_prefetch(file);
+		rc = read_config(tree, n, &info, err);
+		if (rc) {
+			ck_file_unref(file);
+			return rc;
+		}
 		patch.n_layer = info.n_layer;
 		patch.config = &info.config;
 	}
-	if (!rc)
-		rc = node_open(tree, n, &file, err);
-	if (rc)
-		return rc;
 	rc = ck_checkpoint_open(file, &patch, &c, err);
 	ck_file_unref(file);
 	if (rc)

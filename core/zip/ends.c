@@ -3,6 +3,7 @@
 
 #include "core/zip/impl.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 #define BEHIND_PICKLE ((uint64_t)16 << 10)
 /* A longer beginning isn't kept: the pickle of a model of a thousand tensors is 100 KB. */
 #define LONGEST ((uint64_t)256 << 10)
+
+/* A reader's first request is seldom longer. */
+#define FIRST ((uint64_t)64 << 10)
 
 const struct ck_zipbytes *ck_archive_end_at(const struct ck_archive *archive, uint64_t offset)
 {
@@ -31,6 +35,27 @@ void ck_archive_keep_end(struct ck_archive *archive, size_t which, uint64_t offs
 	memcpy(copy, bytes, len);
 	free((void *)archive->ends[which].bytes);
 	archive->ends[which] = (struct ck_zipbytes){ copy, offset, len };
+}
+
+void ck_archive_prefetch(const struct ck_file *file)
+{
+	uint64_t size = ck_file_size(file);
+
+	/* The kernel rounds to pages. */
+	if (size > CK_ZIP_TAIL)
+		posix_fadvise(ck_file_fd(file), (off_t)(size - CK_ZIP_TAIL), CK_ZIP_TAIL, POSIX_FADV_WILLNEED);
+	posix_fadvise(ck_file_fd(file), 0, 2 * BEHIND_PICKLE, POSIX_FADV_WILLNEED);
+}
+
+void ck_archive_prefetch_entry(const struct ck_archive *archive, size_t i)
+{
+	const struct ck_slot *slot = &archive->slots[i];
+	uint64_t start = slot->entry.header_offset, len = slot->limit - start;
+
+	if (slot->entry.method == CK_ZIP_STORED &&
+	    atomic_load_explicit(&slot->offset, memory_order_relaxed) == CK_UNPLACED)
+		posix_fadvise(ck_file_fd(archive->file), (off_t)start, (off_t)(len < FIRST ? len : FIRST),
+			      POSIX_FADV_WILLNEED);
 }
 
 int ck_archive_read_beginning(struct ck_archive *archive, size_t pickle, struct ck_error *err)

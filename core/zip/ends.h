@@ -13,6 +13,12 @@
 
 struct ck_archive;
 
+/* Asks the kernel for both ends of FILE, and doesn't wait for them. */
+struct ck_file;
+void ck_archive_prefetch(const struct ck_file *file);
+/* The bytes of the entry I are read next: if its local header must be read first, both are asked for together. */
+void ck_archive_prefetch_entry(const struct ck_archive *archive, size_t i);
+
 /*
  * Reads the file's beginning, if PICKLE, the entry data.pkl, is small enough to come with it. The archive keeps that,
  * and the file's end from its opening: what is read of it from now on is taken from there. Only while no other thread
