@@ -87,6 +87,17 @@ static bool has_steps(const char *tag)
 	return count > 0;
 }
 
+/* What may be a tag by a link: most stores have none, and then no tag is looked into. */
+static int add_link(const char *dir, const struct dirent *entry, void *arg)
+{
+	char path[PATH_MAX];
+	bool link = entry->d_type == DT_LNK;
+
+	if (entry->d_type == DT_UNKNOWN)
+		link = ck_path_join(path, dir, entry->d_name) && is_link(path);
+	return link && entry->d_name[0] != '.' ? ck_names_add(arg, entry->d_name) : CK_OK;
+}
+
 /*
  * A tag that is a link to another disk takes new steps too, but only if it has steps already. A
  * store from a stranger, with a link to /etc named d12, must not open /etc for writing.
@@ -98,7 +109,8 @@ static int open_linked_tags(const struct fence *f, const char *source)
 	struct ck_names tags;
 	int rc = 0;
 
-	if (ck_store_tags(source, &tags, NULL))
+	if (linked ? ck_store_tags(source, &tags, NULL)
+		   : ck_list_visited(ck_follow_opendir(source), source, add_link, &tags, NULL))
 		return 0;
 	for (size_t i = 0; i < tags.count && !rc; i++) {
 		if ((size_t)snprintf(path, sizeof(path), "%s/%s", source, tags.names[i]) >= sizeof(path) ||
