@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import far  # noqa: F401
 import report
 import rows
 

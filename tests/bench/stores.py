@@ -92,6 +92,14 @@ def many(tag, count):
     write_meta(tag)
 
 
+def each(tag, count):
+    """A model of COUNT tensors of 16 KiB, each in a record of its own."""
+    os.makedirs(tag)
+    value = {"layer.%05d.weight" % i: handmade.tensor(i, (4096,)) for i in range(count)}
+    handmade.write(paths(tag)[0], value, {str(i): 16384 for i in range(count)})
+    write_meta(tag)
+
+
 def forest(root, tags, steps):
     """TAGS tags of STEPS steps each: one small checkpoint under many names."""
     small = os.path.join(root, "small.pt")
