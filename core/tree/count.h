@@ -11,7 +11,8 @@
 #define COUNT_UNKNOWN ((nlink_t)-1)
 
 /* How many subdirectories a directory shows, for its link count (tree/count.c), or COUNT_UNKNOWN. A stored file that
-   nobody has opened yet, and that ends as a zip does, is taken for one that can be shown. ST: the node's (node_stat). */
+   nobody has opened yet, and that ends as a zip does, is taken for one that can be shown. ST: the attributes of N's
+   path. */
 int tree_count_subdirs(struct ck_tree *tree, struct node *n, uint32_t local, const struct stat *st, nlink_t *count,
 		       struct ck_error *err);
 
