@@ -10,6 +10,7 @@
 #include "core/draft/file.h"
 #include "core/draft/links.h"
 #include "core/draft/numbers.h"
+#include "core/file/ahead.h"
 #include "core/tree/tree.h"
 #include "buffers.h"
 #include "log.h"
@@ -37,6 +38,7 @@ struct fs {
 	struct ck_drafts *drafts;
 	bool read_only;                 /* drafts are shown, and nothing is written */
 	struct ck_scratch *scratch;     /* temporary space */
+	struct ck_ahead *ahead;         /* reads ahead of streams */
 	struct log *log;
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;

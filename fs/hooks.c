@@ -23,5 +23,6 @@ void fs_tick(void *arg)
 	struct fs *fs = arg;
 
 	ck_scratch_tidy(fs->scratch);
+	ck_ahead_tidy(fs->ahead);
 	ck_tree_tidy(fs->tree);
 }

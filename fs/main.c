@@ -234,8 +234,9 @@ static int run(struct options *o)
 	int rc = -1;
 
 	tree.scratch = fs.scratch = ck_scratch_new(o->tmp_max_size);
+	tree.ahead = fs.ahead = ck_ahead_new();
 	fs.log = fuse_log_target = log_new(false);
-	if (!fs.log || !fs.scratch) {
+	if (!fs.log || !fs.scratch || !fs.ahead) {
 		fprintf(stderr, "ckptfs: out of memory\n");
 		goto out;
 	}
@@ -257,6 +258,7 @@ static int run(struct options *o)
 	else
 		rc = serve(&fs, o, tree.read_only);
 out:
+	ck_ahead_free(fs.ahead);
 	ck_drafts_free(fs.drafts);
 	ck_tree_free(fs.tree);
 	ck_scratch_free(fs.scratch);

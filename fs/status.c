@@ -84,6 +84,22 @@ static void put_daemon(struct ck_json_out *o, const struct fs *fs)
 	ck_json_close(o, '}');
 }
 
+static void put_ahead(struct ck_json_out *o, const struct fs *fs)
+{
+	struct ck_ahead_status ahead;
+
+	ck_ahead_status(fs->ahead, &ahead);
+	open_object(o, "ahead");
+	put_number(o, "streams", ahead.streams);
+	put_number(o, "threads", ahead.threads);
+	put_number(o, "side_by_side", ahead.side_by_side);
+	put_number(o, "bytes", ahead.bytes);
+	put_number(o, "most_bytes", ahead.most_bytes);
+	put_number(o, "max_bytes", CK_AHEAD_MAX);
+	put_number(o, "read_bytes", ahead.read_bytes);
+	ck_json_close(o, '}');
+}
+
 static void put_requests(struct ck_json_out *o, struct fs *fs)
 {
 	struct loop_status loop;
@@ -100,6 +116,7 @@ static void put_requests(struct ck_json_out *o, struct fs *fs)
 	put_number(o, "bytes", fs->counts.read_bytes);
 	put_number(o, "readahead_bytes", fs->readahead);
 	ck_json_close(o, '}');
+	put_ahead(o, fs);
 	open_object(o, "writes");
 	put_number(o, "count", fs->counts.writes);
 	put_number(o, "bytes", fs->counts.written_bytes);

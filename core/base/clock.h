@@ -16,6 +16,15 @@ static inline int64_t ck_now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Nanoseconds of it, as exact as they come: to measure with. */
+static inline int64_t ck_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* A caller that waits for another thread looks this often whether the program behind it has given up. */
 #define CK_LOOK_NS 50000000
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 struct ck_ident {
 	uint64_t dev, ino, size;
@@ -20,6 +21,16 @@ static inline struct ck_ident ck_ident_of(const struct stat *st)
 		.ino = st->st_ino,
 		.size = (uint64_t)st->st_size,
 		.mtime_ns = (int64_t)((uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000)) + st->st_mtim.tv_nsec,
+	};
+}
+
+static inline struct ck_ident ck_ident_of_statx(const struct statx *st)
+{
+	return (struct ck_ident){
+		.dev = makedev(st->stx_dev_major, st->stx_dev_minor),
+		.ino = st->stx_ino,
+		.size = st->stx_size,
+		.mtime_ns = (int64_t)((uint64_t)st->stx_mtime.tv_sec * UINT64_C(1000000000)) + st->stx_mtime.tv_nsec,
 	};
 }
 

@@ -12,12 +12,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Whether the file system tells what is in memory. */
+enum sight { SIGHT_UNKNOWN, SIGHT_CLEAR, SIGHT_NONE };
+
 struct ck_file {
 	atomic_uint refs;
 	int fd;
 	bool ours;              /* nobody else can change it, and it may grow */
 	struct ck_ident ident;
 	struct ck_moves *moves; /* borrowed; NULL: times count as they are */
+	struct ck_ahead *ahead; /* borrowed; NULL: nothing is read ahead */
+	atomic_uchar sight;     /* enum sight */
 	char name[];
 };
 
@@ -45,6 +50,8 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 	file->ours = false;
 	file->ident = ck_ident_of(&st);
 	file->moves = NULL;
+	file->ahead = NULL;
+	atomic_init(&file->sight, SIGHT_UNKNOWN);
 	strcpy(file->name, name);
 	*out = file;
 	return CK_OK;
@@ -93,20 +100,34 @@ struct ck_file *ck_file_unref(struct ck_file *file)
 	return NULL;
 }
 
-void ck_file_mind(struct ck_file *file, struct ck_moves *moves)
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead)
 {
 	file->moves = moves;
+	file->ahead = ahead;
 	ck_moves_ident(moves, &file->ident);
+}
+
+static bool sees_memory(struct ck_file *file)
+{
+	enum sight sight = (enum sight)atomic_load_explicit(&file->sight, memory_order_relaxed);
+	char byte;
+	struct iovec to = { &byte, 1 };
+
+	if (sight == SIGHT_UNKNOWN) {
+		sight = preadv2(file->fd, &to, 1, 0, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP ? SIGHT_NONE : SIGHT_CLEAR;
+		atomic_store_explicit(&file->sight, (unsigned char)sight, memory_order_relaxed);
+	}
+	return sight == SIGHT_CLEAR;
+}
+
+struct ck_ahead *ck_file_ahead(struct ck_file *file)
+{
+	return file->ahead && !sees_memory(file) ? file->ahead : NULL;
 }
 
 int ck_file_fd(const struct ck_file *file)
 {
 	return file->fd;
-}
-
-uint64_t ck_file_size(const struct ck_file *file)
-{
-	return file->ident.size;
 }
 
 const char *ck_file_name(const struct ck_file *file)
@@ -152,31 +173,28 @@ fail:
 	return rc;
 }
 
-int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err)
+int ck_file_read_now(const struct ck_file *file, uint64_t offset, void *buf, size_t len)
 {
 	struct iovec to = { buf, len };
 
-	if (!origin->now)
-		return ck_file_read(origin->file, origin->byte + offset, buf, len, err);
 	/* A short read has many causes: the call that may wait finds out which. */
-	if (preadv2(origin->file->fd, &to, 1, (off_t)(origin->byte + offset), RWF_NOWAIT) == (ssize_t)len)
-		return CK_OK;
-	return CK_ERR_AGAIN;
+	return preadv2(file->fd, &to, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len ? CK_OK : CK_ERR_AGAIN;
 }
 
 int ck_file_verify(const struct ck_file *file, struct ck_error *err)
 {
 	struct ck_ident now;
-	struct stat st;
+	struct statx st;
 	int rc;
 
 	if (file->ours)
 		return CK_OK;
-	if (fstat(file->fd, &st) < 0) {
+	/* A read makes FUSE ask for the time of access again, which an fstat would wait for. */
+	if (statx(file->fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME, &st) < 0) {
 		rc = ck_fail_sys(err, "fstat");
 		goto fail;
 	}
-	now = ck_ident_of(&st);
+	now = ck_ident_of_statx(&st);
 	if (!ck_ident_equal(&now, &file->ident) && file->moves)
 		ck_moves_ident(file->moves, &now);
 	if (ck_ident_equal(&now, &file->ident))

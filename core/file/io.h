@@ -33,31 +33,28 @@ int ck_file_own(int fd, const char *name, struct ck_file **out, struct ck_error 
 struct ck_file *ck_file_ref(struct ck_file *file);
 struct ck_file *ck_file_unref(struct ck_file *file);    /* returns NULL; NULL is allowed */
 
-/* Times of files that this mount has set count as if they hadn't been: see moves.h. Before FILE is shared. */
+/* For a file of a mount, before it is shared. MOVES: times of files that this mount has set count as if they hadn't
+   been (moves.h). AHEAD: reads ahead of its streams (ahead.h). Both outlive FILE, and may be NULL. */
 struct ck_moves;
-void ck_file_mind(struct ck_file *file, struct ck_moves *moves);
+struct ck_ahead;
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead);
+
+/* What reads ahead of FILE's streams. NULL: nothing does, and for a file whose system can tell what is in memory
+   (RWF_NOWAIT): there the kernel's own readahead does well. sshfs, rclone and GlusterFS can't tell. */
+struct ck_ahead *ck_file_ahead(struct ck_file *file);
 
 int ck_file_fd(const struct ck_file *file);             /* borrowed */
 
-uint64_t ck_file_size(const struct ck_file *file);      /* bytes, at open */
 const char *ck_file_name(const struct ck_file *file);   /* as opened */
 const struct ck_ident *ck_file_ident(const struct ck_file *file);
+static inline uint64_t ck_file_size(const struct ck_file *file) { return ck_file_ident(file)->size; }  /* at open */
 
 /* Reads exactly LEN bytes at OFFSET. CK_ERR_CORRUPT when the file ends before, CK_ERR_SYS from
    pread. */
 int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 
-/* A place in a stored file, and how to read from there. */
-struct ck_origin {
-	struct ck_file *file;   /* borrowed */
-	uint64_t byte;
-	struct ck_block *block; /* of temporary space, held (scratch.h), if it lies there */
-	bool now;               /* reads only what is in memory; else CK_ERR_AGAIN, and ERR is left alone */
-};
-
-/* Reads exactly LEN bytes, OFFSET bytes behind the place. Errors as ck_file_read, and CK_ERR_AGAIN:
-   at once, from a place that is to be read now, and always where the file system can't tell. */
-int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err);
+/* Reads what is in memory, at once: CK_ERR_AGAIN when it isn't all there, and where the file's system can't tell. */
+int ck_file_read_now(const struct ck_file *file, uint64_t offset, void *buf, size_t len);
 
 /* CK_ERR_CHANGED when the open file is no longer what it was at open (size or mtime moved). */
 int ck_file_verify(const struct ck_file *file, struct ck_error *err);

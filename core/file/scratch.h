@@ -11,7 +11,7 @@
 #ifndef CK_SCRATCH_H
 #define CK_SCRATCH_H
 
-#include "core/file/io.h"
+#include "core/file/origin.h"
 
 struct ck_scratch;
 

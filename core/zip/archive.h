@@ -9,7 +9,7 @@
 #ifndef CK_ARCHIVE_H
 #define CK_ARCHIVE_H
 
-#include "core/file/io.h"
+#include "core/file/origin.h"
 
 struct ck_archive;
 struct ck_scratch;

@@ -399,16 +399,16 @@ static int compare_local(const struct ck_ziprecord *local, const struct ck_zipre
 		       rec->header_offset, what);
 }
 
-int ck_zipbytes_read(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
+int ck_zipbytes_read(struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
 		     struct ck_error *err)
 {
 	if (!ck_zipbytes_have(seen, offset, len))
-		return ck_file_read(file, offset, to, len, err);
+		return ck_stream_read(file, offset, to, len, err);
 	memcpy(to, seen->bytes + (offset - seen->offset), len);
 	return CK_OK;
 }
 
-int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
+int ck_zipdir_local(struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
 		    uint64_t *data, struct ck_error *err)
 {
 	size_t len = CK_ZIP_LOCAL_SIZE + rec->name_len, extra_len;

@@ -16,7 +16,7 @@
 #define CK_ZIPDIR_H
 
 #include "core/base/cursor.h"
-#include "core/file/io.h"
+#include "core/file/origin.h"
 
 #define CK_ZIP_STORED 0
 #define CK_ZIP_DEFLATED 8
@@ -103,12 +103,12 @@ static inline bool ck_zipbytes_have(const struct ck_zipbytes *seen, uint64_t off
 	       len <= seen->len - (offset - seen->offset);
 }
 /* ck_file_read() of what SEEN hasn't; bytes that it has are copied. */
-int ck_zipbytes_read(const struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
+int ck_zipbytes_read(struct ck_file *file, const struct ck_zipbytes *seen, uint64_t offset, void *to, size_t len,
 		     struct ck_error *err);
 
 /* Reads the local header of REC, whose record lies in FILE as a whole, and compares the two (CK_ERR_CORRUPT).
    *DATA is where the entry's bytes start. What is in SEEN (NULL: nothing) isn't read again. */
-int ck_zipdir_local(const struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
+int ck_zipdir_local(struct ck_file *file, const struct ck_ziprecord *rec, const struct ck_zipbytes *seen,
 		    uint64_t *data, struct ck_error *err);
 
 #endif

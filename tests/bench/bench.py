@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import far  # noqa: F401
+import network  # noqa: F401
 import report
 import rows
 

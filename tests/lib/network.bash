@@ -141,7 +141,7 @@ teardown() {
 		within 5000 ended "${CLIENT_PIDS[i]}" 2>/dev/null || true
 	done
 	end_of "${CLIENT_PIDS[@]}" "${SERVERS[@]}" "${LINES_HELD[@]}"
-	grep -hE " [EC] |ERROR|rror:" "$NET"/*.log | tail -n 20
+	[[ -z $NET ]] || grep -hE " [EC] |ERROR|rror:" "$NET"/*.log | tail -n 20
 	return "$status"
 }
 

@@ -1,0 +1,73 @@
+"""Rows of the table for stores behind a network: a group of rows.py."""
+import concurrent.futures
+import os
+import shutil
+import sys
+
+import mounts
+import rows
+import stores
+
+SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+PIECE = 1 << 20
+
+
+def side_by_side(path, readers):
+    """MB/s of READERS threads that read PATH, a MiB each in turn."""
+    size = os.path.getsize(path)
+    offsets = iter(range(0, size, PIECE))
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(readers) as pool:
+            return size / mounts.timed(lambda: list(pool.map(lambda o: len(os.pread(fd, PIECE, o)), offsets))) / 1e6
+    finally:
+        os.close(fd)
+
+
+class Sshfs(mounts.Mount):
+    """The directory STORE through sshfs, without an sshd: the server's bytes go through a delay line, MS to and fro."""
+
+    def __init__(self, bench, store, ms):
+        line = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "delay.py")
+        script = bench.path("ssh")
+        with open(script, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nexec %s %s %s run %s\n" % (sys.executable, os.path.abspath(line), ms / 2, SFTP_SERVER))
+        os.chmod(script, 0o755)
+        super().__init__(["sshfs", "-f", "-o", "ssh_command=" + script, "x:" + store], bench.path("remote"))
+
+
+class Rclone(mounts.Mount):
+    def __init__(self, bench, store):
+        super().__init__(["rclone", "mount", ":local:" + store], bench.path("remote"))
+
+
+def through(bench, engine, name, memory):
+    """MB/s of cat of NAME on a mount of a store that ENGINE has just mounted: nothing of it is in memory."""
+    with engine() as remote, rows.ckptfs(bench, remote.directory) as m:
+        path = m.path(*rows.MODEL, name)
+        value = mounts.rate(path) * 1e3
+        memory[:] = m.memory()
+        return value
+
+
+def beside(engine, pt, read):
+    with engine() as remote:
+        return read(remote.path(pt))
+
+
+@rows.group
+def network(bench):
+    """Streams through stores with a delay, each from a mount of its own, against 16 preads of 1 MiB side by side on the store itself, or cat."""
+    if not shutil.which("sshfs") or not os.path.exists(SFTP_SERVER):
+        raise rows.Skip("no sshfs, or no " + SFTP_SERVER)
+    root = bench.make("remote.store", lambda d: stores.model(os.path.join(d, "base_checkpoints", "d12"), 100_000_000))
+    pt = os.path.relpath(rows.stored(root, "d12"), root)
+    engines = [("sshfs, %d ms" % ms, lambda ms=ms: Sshfs(bench, root, ms), "16 preads",
+                lambda path: side_by_side(path, 16)) for ms in (20, 100)]
+    if shutil.which("rclone"):
+        engines.append(("rclone", lambda: Rclone(bench, root), "cat", lambda path: mounts.rate(path) * 1e3))
+    for what, engine, against, read in engines:
+        for name in ("model.pt", "model.safetensors", "model"):
+            memory = []
+            ours, theirs = bench.turns(lambda n=name: through(bench, engine, n, memory), lambda: beside(engine, pt, read))
+            bench.add("%s: %s, first" % (what, name + "/*.npy" * (name == "model")), "MB/s", ours, theirs, against, memory)
