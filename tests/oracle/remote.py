@@ -168,6 +168,7 @@ def cut_at(stage, make, how, nth, seconds):
     ask("mend")
     writer.join(120)
     check(not writer.is_alive(), "the writer never came back")
+    eventually(lambda: os.listdir(stage.tag), "the client doesn't come back")
     if told or not scenario.whole(stage.tag):
         check(told, "nobody was told of an error, and the step isn't there")
         eventually(lambda: os.listdir(stage.seen()), "the mount doesn't come back")
