@@ -341,6 +341,7 @@ int ck_checkpoint_open(struct ck_file *file, const struct ck_patch *patch, struc
 	}
 	atomic_init(&c->refs, 1);
 	c->model = patch->model;
+	c->config_file = patch->config_file ? ck_file_ref(patch->config_file) : NULL;
 	c->hash_key = ck_hash_key_new();
 	c->budget.left = CK_OPEN_BYTES;
 	c->arena = ck_arena_new_within(&c->budget);
@@ -382,6 +383,7 @@ struct ck_checkpoint *ck_checkpoint_unref(struct ck_checkpoint *c)
 		ck_checkpoint_unref(c->sources[i]);
 	free(c->sources);
 	ck_archive_unref(c->archive);
+	ck_file_unref(c->config_file);
 	ck_arena_free(c->arena);
 	ck_buf_free(&c->outline);
 	ck_hf_free(c->hf);

@@ -25,6 +25,9 @@ struct ck_patch {
 	int64_t n_layer;        /* n_layer of meta.json, for adding missing lambdas; -1: add none */
 	/* What meta.json says else, for transformers' form of the model, borrowed for the call; NULL: no such form. */
 	const struct ck_model_config *config;
+	/* meta.json, which stays open as long as the checkpoint: FUSE forgets the inode number of a file that isn't,
+	   and with another number of it the model would be another one, opened again. NULL: not needed. */
+	struct ck_file *config_file;
 	struct ck_scratch *scratch;     /* where deflated entries are unpacked (archive.h), or NULL */
 };
 

@@ -23,6 +23,7 @@ struct ck_checkpoint {
 	struct ck_archive *archive;     /* NULL: the tensors are those of SOURCES, joined or cut */
 	struct ck_checkpoint **sources; /* a reference to each */
 	size_t source_count;
+	struct ck_file *config_file;    /* a reference; NULL: none is kept open */
 	struct ck_budget budget;        /* pays for opening: what is kept, and what is freed before open returns */
 	struct ck_arena *arena;         /* keys, shapes, strides */
 	struct ck_tensor *tensors;

@@ -87,9 +87,10 @@ static int node_open(struct ck_tree *tree, const struct node *n, struct ck_file 
 
 /*
  * What the step's meta.json says, n_layer -1 without a usable one: then nothing is patched. A failure of the moment
- * (EIO, too many open files) fails the load instead, since the content would be kept.
+ * (EIO, too many open files) fails the load instead, since the content would be kept. *HELD: config_file, or NULL.
  */
-static int read_config(struct ck_tree *tree, const struct node *n, struct ck_meta_info *info, struct ck_error *err)
+static int read_config(struct ck_tree *tree, const struct node *n, struct ck_meta_info *info, struct ck_file **held,
+		       struct ck_error *err)
 {
 	struct ck_file_name name = { .kind = CK_FILE_META, .step = n->name.step };
 	struct ck_error why = CK_ERROR_INIT;
@@ -104,6 +105,7 @@ static int read_config(struct ck_tree *tree, const struct node *n, struct ck_met
 	rc = open_same(tree, path, &n->meta, &file, &why);
 	if (!rc) {
 		rc = ck_meta_read(file, NULL, info, &why);
+		*held = ck_file_ahead(file) ? ck_file_ref(file) : NULL;
 		ck_file_unref(file);
 	}
 	if (!rc || (node_error_is_shown(&why) && (rc != CK_ERR_SYS || why.sys == EACCES)))
@@ -130,15 +132,13 @@ static int load_checkpoint(struct ck_tree *tree, struct node *n, struct ck_error
 	if (n->type == NODE_MODEL) {
 		/* A store that is far away sends both ends of the file while meta.json is read. */
 		ck_archive_prefetch(file);
-		rc = read_config(tree, n, &info, err);
-		if (rc) {
-			ck_file_unref(file);
-			return rc;
-		}
+		rc = read_config(tree, n, &info, &patch.config_file, err);
 		patch.n_layer = info.n_layer;
 		patch.config = &info.config;
 	}
-	rc = ck_checkpoint_open(file, &patch, &c, err);
+	if (!rc)
+		rc = ck_checkpoint_open(file, &patch, &c, err);
+	ck_file_unref(patch.config_file);
 	ck_file_unref(file);
 	if (rc)
 		return rc;

@@ -38,6 +38,32 @@ new_step_shows() {
 	within $(((KEPT + 2) * 1000)) points_to "$MNT/base/d12/latest" 000003
 	within $(((KEPT + 2) * 1000)) cmp "$MNT/base/d12/000003/model.pt" "$BATS_TEST_TMPDIR/model_000003.pt"
 }
+# loaded_once ENGINE - the kernel forgets what isn't open, and with it FUSE file systems forget inode numbers: a reader goes on, and the model that is
+# in memory is the one that is found again.
+loaded_once() {
+	local i number file step
+	[[ -w /proc/sys/vm/drop_caches ]] || skip "only root has the kernel drop its caches"
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	small_pt "$BEHIND/base_checkpoints/d12/model_000001.pt"
+	touch -d "1 hour ago" "$BEHIND"/base_checkpoints/d12/*
+	client
+	mount_store "$REMOTE"
+	step=$MNT/base/d12/000001
+	file=$(printf '%s\n' "$step"/model/*.npy | head -n 1)
+	exec 5<"$file"
+	number=$(stat -c %i "$step/model" "$file" "$step/model.safetensors")
+	[[ $("$CKPTFS" --status --json "$MNT" | jq .checkpoints.loaded) == 1 ]]
+	for i in 1 2 3; do
+		echo 2 >/proc/sys/vm/drop_caches
+		sleep $((KEPT + 1))
+		ls -lR "$MNT" >/dev/null
+		[[ $(stat -c %i "$step/model" "$file" "$step/model.safetensors") == "$number" ]]
+	done
+	cmp "$file" <(cat <&5)
+	exec 5<&-
+	[[ $("$CKPTFS" --status --json "$MNT" | jq .checkpoints.loaded) == 1 ]]
+}
+
 points_to() { [[ $(readlink "$1") == "$2" ]]; }
 
 # remote CASE ARG... - tests/oracle/remote.py's case, on a store that has nothing yet.

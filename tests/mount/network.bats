@@ -9,6 +9,7 @@ load ../lib/network_cases
 
 @test "sshfs, 2 ms each way: every view is right" { every_view_is_right sshfs 2; }
 @test "sshfs: a step that another machine wrote shows" { new_step_shows sshfs; }
+@test "sshfs: a model is loaded once, also when the client forgets its inode numbers" { loaded_once sshfs; }
 @test "sshfs: each door publishes" { every_door_publishes sshfs; }
 @test "sshfs: the daemon is killed" { killed sshfs 4 ByMeta Shard; }
 @test "sshfs: two clients publish one draft at once" { CKPTFS_ROUNDS=4 two_publish_at_once sshfs; }
