@@ -22,6 +22,7 @@ struct ck_file {
 	struct ck_ident ident;
 	struct ck_moves *moves; /* borrowed; NULL: times count as they are */
 	struct ck_ahead *ahead; /* borrowed; NULL: nothing is read ahead */
+	ck_stat_name *by_name;  /* asked as well whether the file changed; NULL: it isn't */
 	atomic_uchar sight;     /* enum sight */
 	char name[];
 };
@@ -51,6 +52,7 @@ int ck_file_from_fd(int fd, const char *name, struct ck_file **out, struct ck_er
 	file->ident = ck_ident_of(&st);
 	file->moves = NULL;
 	file->ahead = NULL;
+	file->by_name = NULL;
 	atomic_init(&file->sight, SIGHT_UNKNOWN);
 	strcpy(file->name, name);
 	*out = file;
@@ -100,13 +102,6 @@ struct ck_file *ck_file_unref(struct ck_file *file)
 	return NULL;
 }
 
-void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead)
-{
-	file->moves = moves;
-	file->ahead = ahead;
-	ck_moves_ident(moves, &file->ident);
-}
-
 static bool sees_memory(struct ck_file *file)
 {
 	enum sight sight = (enum sight)atomic_load_explicit(&file->sight, memory_order_relaxed);
@@ -118,6 +113,16 @@ static bool sees_memory(struct ck_file *file)
 		atomic_store_explicit(&file->sight, (unsigned char)sight, memory_order_relaxed);
 	}
 	return sight == SIGHT_CLEAR;
+}
+
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead, ck_stat_name *by_name)
+{
+	file->moves = moves;
+	file->ahead = ahead;
+	/* A network's client keeps attributes, for each descriptor and each name. fstatfs would tell it, too, with a
+	   round trip. */
+	file->by_name = sees_memory(file) ? NULL : by_name;
+	ck_moves_ident(moves, &file->ident);
 }
 
 struct ck_ahead *ck_file_ahead(struct ck_file *file)
@@ -181,9 +186,29 @@ int ck_file_read_now(const struct ck_file *file, uint64_t offset, void *buf, siz
 	return preadv2(file->fd, &to, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)len ? CK_OK : CK_ERR_AGAIN;
 }
 
+/* Whether NOW, which was found just now, is the file as it was opened. */
+static bool is_same(const struct ck_file *file, struct ck_ident now)
+{
+	if (!ck_ident_equal(&now, &file->ident) && file->moves)
+		ck_moves_ident(file->moves, &now);
+	return ck_ident_equal(&now, &file->ident);
+}
+
+/*
+ * Whether the file's name has the same inode number and other attributes. rclone has one number for a name, whatever
+ * file is there; a descriptor keeps the attributes of the file that it was opened for and gives the bytes of the new
+ * one. Where the number is another, the descriptor has the old file (sshfs, GlusterFS, NFS), and its bytes are right.
+ */
+static bool is_other_by_name(const struct ck_file *file)
+{
+	struct stat st;
+
+	return file->by_name && file->by_name(file->name, &st) == 0 && st.st_dev == file->ident.dev &&
+	       st.st_ino == file->ident.ino && !is_same(file, ck_ident_of(&st));
+}
+
 int ck_file_verify(const struct ck_file *file, struct ck_error *err)
 {
-	struct ck_ident now;
 	struct statx st;
 	int rc;
 
@@ -194,10 +219,7 @@ int ck_file_verify(const struct ck_file *file, struct ck_error *err)
 		rc = ck_fail_sys(err, "fstat");
 		goto fail;
 	}
-	now = ck_ident_of_statx(&st);
-	if (!ck_ident_equal(&now, &file->ident) && file->moves)
-		ck_moves_ident(file->moves, &now);
-	if (ck_ident_equal(&now, &file->ident))
+	if (is_same(file, ck_ident_of_statx(&st)) && !is_other_by_name(file))
 		return CK_OK;
 	rc = ck_fail(err, CK_ERR_CHANGED, "the file was rewritten while it was in use");
 fail:

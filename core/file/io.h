@@ -34,10 +34,12 @@ struct ck_file *ck_file_ref(struct ck_file *file);
 struct ck_file *ck_file_unref(struct ck_file *file);    /* returns NULL; NULL is allowed */
 
 /* For a file of a mount, before it is shared. MOVES: times of files that this mount has set count as if they hadn't
-   been (moves.h). AHEAD: reads ahead of its streams (ahead.h). Both outlive FILE, and may be NULL. */
+   been (moves.h). AHEAD: reads ahead of its streams (ahead.h). Both outlive FILE, and may be NULL. BY_NAME: finds the
+   attributes of what has the file's name now, as stat(2) does. */
 struct ck_moves;
 struct ck_ahead;
-void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead);
+typedef int ck_stat_name(const char *path, struct stat *st);
+void ck_file_mind(struct ck_file *file, struct ck_moves *moves, struct ck_ahead *ahead, ck_stat_name *by_name);
 
 /* What reads ahead of FILE's streams. NULL: nothing does, and for a file whose system can tell what is in memory
    (RWF_NOWAIT): there the kernel's own readahead does well. sshfs, rclone and GlusterFS can't tell. */
@@ -56,7 +58,8 @@ int ck_file_read(const struct ck_file *file, uint64_t offset, void *buf, size_t 
 /* Reads what is in memory, at once: CK_ERR_AGAIN when it isn't all there, and where the file's system can't tell. */
 int ck_file_read_now(const struct ck_file *file, uint64_t offset, void *buf, size_t len);
 
-/* CK_ERR_CHANGED when the open file is no longer what it was at open (size or mtime moved). */
+/* CK_ERR_CHANGED when the open file is no longer what it was at open (size or mtime moved). On a network's file system
+   the file's name is asked, too, once ck_file_mind() was called. */
 int ck_file_verify(const struct ck_file *file, struct ck_error *err);
 
 /* Reads the whole file of at most MAX bytes. *OUT is malloc'ed (free()) and ends with a NUL that

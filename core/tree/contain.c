@@ -81,7 +81,7 @@ int tree_open(const struct ck_tree *tree, const char *path, struct ck_file **out
 	int rc = open_any(tree, path, out, err);
 
 	if (!rc)
-		ck_file_mind(*out, tree->moves, tree->options.ahead);
+		ck_file_mind(*out, tree->moves, tree->options.ahead, ck_follow_stat);
 	return rc;
 }
 
