@@ -52,7 +52,7 @@ static int append(struct ck_intent *in, const struct ck_intended *file, struct c
 
 int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct ck_error *err)
 {
-	struct ck_intended file = { .name = *name };
+	struct ck_intended file = { .name = *name, .is_new = true };
 	char path[PATH_MAX];
 
 	if (!place_of(in->made, name, path) || !ident_at(path, &file.ident))
@@ -191,7 +191,7 @@ static int rename_new(const char *from, const char *to, bool by_link, struct ck_
 			       : ck_fail_sys(err, "rename");
 }
 
-static int carry_out_one(const struct ck_intent *in, const struct ck_intended *file, struct ck_error *err)
+static int carry_out_one(const struct ck_intent *in, struct ck_intended *file, struct ck_error *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	struct stat st;
@@ -203,8 +203,12 @@ static int carry_out_one(const struct ck_intent *in, const struct ck_intended *f
 	rc = is_at(in->made, file, from, &there, err);
 	if (rc)
 		return rc;
-	if (there)
-		return rename_new(from, to, true, err);
+	if (there) {
+		/* A call that fails behind a network may have been done all the same. */
+		rc = rename_new(from, to, true, err);
+		file->tried = rc != CK_ERR_EXIST;
+		return rc;
+	}
 	/* It was in place, and another has been saved there since. */
 	if (ck_real_stat(to, &st) == 0)
 		return CK_OK;
@@ -220,6 +224,27 @@ int ck_intent_carry_out(const struct ck_intent *in, struct ck_error *err)
 	return rc ? rc : ck_real_sync(in->tag, err);
 }
 
+/*
+ * Whether file I is in the tag, at PATH, by this publication's doing: *YES. Another may have saved the same bytes there,
+ * which marks don't tell apart; then this publication's own file is still where it was made. After a crash only the
+ * first that is still there may have got its second name.
+ */
+static int is_ours(const struct ck_intent *in, size_t i, char *path, bool *yes, struct ck_error *err)
+{
+	const struct ck_intended *file = &in->files[i];
+	bool made = false, earlier = file->is_new;
+	char other[PATH_MAX];
+	int rc = is_at(in->tag, file, path, yes, err);
+
+	if (rc || !*yes || !file->has_mark || file->tried)
+		return rc;
+	rc = is_at(in->made, file, other, &made, err);
+	for (size_t k = 0; k < i && !rc && made && !earlier; k++)
+		rc = is_at(in->made, &in->files[k], other, &earlier, err);
+	*yes = !made || !earlier;
+	return rc;
+}
+
 int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 {
 	char path[PATH_MAX];
@@ -227,7 +252,7 @@ int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 	bool there;
 
 	for (size_t i = in->count; i-- > 0 && !rc;) {
-		rc = is_at(in->tag, &in->files[i], path, &there, err);
+		rc = is_ours(in, i, path, &there, err);
 		if (!rc && there && ck_real_unlink(path) < 0)
 			rc = ck_fail_sys(err, "unlink");
 	}

@@ -17,6 +17,7 @@
 struct ck_intended {
 	struct ck_ident ident;          /* dev is 0: it may be another after a remount */
 	struct ck_file_name name;
+	bool is_new, tried;             /* since this process added it: nothing was renamed before; its rename was tried */
 	bool has_mark;
 	uint32_t mark;                  /* ck_mark_of */
 };

@@ -135,6 +135,41 @@ static void another_file_of_the_name_stays(void)
 	ck_intent_free(&intent);
 }
 
+/* Neither taken for the publication's own when that fails at once, nor when the next mount takes it back. */
+static void the_same_bytes_of_another_stay(void)
+{
+	struct ck_file_name name;
+
+	for (int crash = 0; crash < 2; crash++) {
+		struct ck_intent read = begun(), in_memory = { .made = made, .tag = tag, .looked = true, .shared = shared };
+
+		for (size_t i = 0; i < COUNT; i++)
+			CHECK(ck_file_name_parse(names[i], &name) && ck_intent_add(&in_memory, &name, NULL) == CK_OK);
+		put(in(tag, names[1]), names[1]);
+		put(in(tag, names[2]), "another's");
+		if (!crash)
+			CHECK(ck_intent_carry_out(&in_memory, NULL) == CK_ERR_EXIST);
+		CHECK(ck_intent_take_back(crash ? &read : &in_memory, NULL) == CK_OK);
+		CHECK(has(in(tag, names[0]), NULL) && has(in(tag, names[1]), names[1]) && has(in(tag, names[2]), "another's"));
+		CHECK(has(in(made, names[1]), names[1]) && has(in(made, names[2]), names[2]));
+		ck_intent_free(&read);
+		ck_intent_free(&in_memory);
+	}
+}
+
+/* Between the link and the unlink that stand in for a rename. */
+static void a_crash_with_two_names(void)
+{
+	struct ck_intent intent = begun();
+	char to[160];
+
+	strcpy(to, in(tag, names[0]));
+	CHECK(link(in(made, names[0]), to) == 0);
+	CHECK(ck_intent_take_back(&intent, NULL) == CK_OK);
+	CHECK(has(in(tag, names[0]), NULL) && has(in(made, names[0]), names[0]));
+	ck_intent_free(&intent);
+}
+
 static void a_file_that_is_nowhere(void)
 {
 	struct ck_intent intent = begun();
@@ -195,6 +230,8 @@ int main(void)
 		RUN(all_are_renamed);
 		RUN(a_crash_between_two_renames);
 		RUN(another_file_of_the_name_stays);
+		RUN(the_same_bytes_of_another_stay);
+		RUN(a_crash_with_two_names);
 		RUN(a_file_that_is_nowhere);
 		RUN(a_note_that_was_cut);
 	}
