@@ -221,10 +221,17 @@ int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err)
 int ck_real_sync(const char *path, struct ck_error *err)
 {
 	int fd = ck_real_open(path, O_RDONLY, 0), rc;
+	struct ck_error why = CK_ERROR_INIT;
+	struct stat st;
 
 	if (fd < 0)
 		return ck_fail_sys(err, "open");
-	rc = ck_sync_fd(fd, err);
+	rc = ck_sync_fd(fd, &why);
+	/* SMB's clients, as some others, sync no directories: there is nothing to wait for. */
+	if (rc && (why.sys != EINVAL || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode)))
+		ck_error_copy(err, &why);
+	else
+		rc = CK_OK;
 	close(fd);
 	return rc;
 }

@@ -47,7 +47,7 @@ DIR *ck_real_opendir(const char *path);
 /* As ck_file_open. */
 int ck_real_file(const char *path, struct ck_file **out, struct ck_error *err);
 
-/* fsync of the file or directory at PATH. CK_ERR_SYS. */
+/* fsync of the file or directory at PATH; of a directory where its file system has that. CK_ERR_SYS. */
 int ck_real_sync(const char *path, struct ck_error *err);
 
 #endif

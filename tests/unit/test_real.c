@@ -164,6 +164,15 @@ static void a_tree_goes_and_no_link_is_followed(void)
 	CHECK(lstat(in(0, "tree"), &st) < 0 && errno == ENOENT);
 }
 
+/* /proc syncs neither; of a file that is told. */
+static void a_sync_of_a_directory(void)
+{
+	struct ck_error err = CK_ERROR_INIT;
+
+	CHECK(ck_real_sync("/proc", NULL) == CK_OK);
+	CHECK(ck_real_sync("/proc/version", &err) == CK_ERR_SYS && err.sys == EINVAL);
+}
+
 static void run_all(void)
 {
 	RUN(a_link_at_the_end);
@@ -171,6 +180,7 @@ static void run_all(void)
 	RUN(no_link);
 	RUN(a_tree_goes_and_no_link_is_followed);
 	RUN(outside_is_untouched);
+	RUN(a_sync_of_a_directory);
 }
 
 /* As a kernel before 5.6 answers. */
