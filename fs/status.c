@@ -153,7 +153,11 @@ static void put_drafts(struct ck_json_out *o, struct fs *fs)
 {
 	struct ck_draft_status drafts[DRAFTS_SHOWN];
 	size_t count = ck_drafts_status(fs->drafts, drafts, DRAFTS_SHOWN);
+	char why[288];
 
+	ck_drafts_unable(fs->drafts, why, sizeof(why));
+	if (why[0])
+		put_string(o, "read_only", why);
 	put_number(o, "drafts_in_use", count);
 	open_list(o, "drafts");
 	for (size_t i = 0; i < count && i < DRAFTS_SHOWN; i++) {

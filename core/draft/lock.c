@@ -221,6 +221,13 @@ static void say_lacks(const struct ck_lock *lock, const char *lacks)
 		log_store(lock, "several machines may write here, so steps are published under a lease", lacks);
 }
 
+void ck_locks_unable(struct ck_locks *all, char *why, size_t size)
+{
+	pthread_mutex_lock(&all->mutex);
+	snprintf(why, size, "%s", all->unable);
+	pthread_mutex_unlock(&all->mutex);
+}
+
 /* Whether it is known that nothing can be written on the device of FD: CK_ERR_ROFS. */
 static int is_unable(const struct ck_lock *lock, int fd, struct ck_error *err)
 {

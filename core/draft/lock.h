@@ -57,6 +57,9 @@ struct ck_step_lock {
 int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, struct ck_step_lock *out, struct ck_error *err);
 void ck_unlock_step(struct ck_step_lock *held);         /* one that isn't had is allowed */
 
+/* WHY, of SIZE bytes: why nothing can be written where it was tried last that nothing can; "" if that was nowhere. */
+void ck_locks_unable(struct ck_locks *locks, char *why, size_t size);
+
 /* The tag is being removed, and its directory HOME, which holds nothing but the lock. */
 void ck_lock_remove(const char *home);
 

@@ -10,6 +10,7 @@
 #include "core/draft/open.h"
 #include "core/draft/remove.h"
 #include "core/draft/report.h"
+#include "core/draft/shared.h"
 #include "core/draft/table.h"
 #include "core/draft/trash.h"
 #include "core/draft/trigger.h"
@@ -24,6 +25,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* renameat2(2), FLAGS 0 or RENAME_NOREPLACE. Where the store lacks that flag, the files may be open: no link stands in. */
+static int rename_by(const char *from, const char *to, unsigned flags)
+{
+	return flags ? ck_rename_new(from, to, false) : ck_real_rename(from, to, 0);
+}
 
 /* Within one draft, as rename(2); then a commit record may have arrived. */
 static int rename_at(struct ck_drafts *d, struct where *from, const char *name, struct where *to, const char *new_name,
@@ -41,7 +48,7 @@ static int rename_at(struct ck_drafts *d, struct where *from, const char *name, 
 		return ck_fail_sys(err, "rename");
 	if (ck_real_stat(new_path, &replaced) == 0 && replaced.st_ino != moved.st_ino)
 		node = dnode_kill(d, &replaced);
-	if (ck_real_rename(old_path, new_path, flags) < 0) {
+	if (rename_by(old_path, new_path, flags) < 0) {
 		int rc = ck_fail_sys(err, "rename");
 
 		dnode_revive(d, node);
@@ -236,7 +243,7 @@ static int rename_stored(struct ck_drafts *d, const struct ck_place *place, cons
 		rc = ck_fail_sys(err, "rename");
 	} else {
 		rc = where_allows(d, new_parent, &to, new_name, err);
-		if (!rc && ck_real_rename(from, path, flags) < 0)
+		if (!rc && rename_by(from, path, flags) < 0)
 			rc = ck_fail_sys(err, "rename");
 	}
 	where_put(d, &to);

@@ -23,4 +23,7 @@ struct ck_draft_status {
  */
 size_t ck_drafts_status(struct ck_drafts *d, struct ck_draft_status *out, size_t max);
 
+/* WHY, of SIZE bytes: why the store can't be written to, as far as it was tried; else "". */
+void ck_drafts_unable(struct ck_drafts *d, char *why, size_t size);
+
 #endif

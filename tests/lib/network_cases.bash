@@ -160,4 +160,30 @@ is_read_only() {
 	refuses 'Read-only file system' mkdir "$MNT/base/d12/000600"
 	refuses 'Read-only file system' cp "$MNT/base/d12/000001/model.pt" "$MNT/base/d12/model_000002.pt"
 	[[ $(grep -c 'read-only' "$LOG") -eq 1 ]]
+	[[ $("$CKPTFS" --status "$MNT") == *$'\nread only      this store can\'t be written to: '* ]]
+}
+
+# mv_n_replaces_nothing ENGINE - renameat2's RENAME_NOREPLACE on the mount, of a draft's files and of ordinary ones, whatever the store has.
+mv_n_replaces_nothing() {
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	small_pt "$BEHIND/base_checkpoints/d12/model_000001.pt"
+	client
+	mount_store "$REMOTE"
+	mkdir "$MNT/base/d12/000600"
+	local at
+	for at in "$MNT/base/d12/000600/model.pt" "$MNT/base/d12/notes.txt"; do
+		echo one >"$at.one"
+		echo two >"$at.two"
+		renamed_new "$at.one" "$at"
+		[[ ! -e $at.one && $(<"$at") == one ]]
+		run renamed_new "$at.two" "$at"
+		[[ $status -eq 17 && $(<"$at") == one && $(<"$at.two") == two ]]
+	done
+}
+
+# renamed_new FROM TO - its status is the errno.
+renamed_new() {
+	"$PYTHON" -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+sys.exit(libc.renameat2(-100, os.fsencode(sys.argv[1]), -100, os.fsencode(sys.argv[2]), 1) and ctypes.get_errno())' "$@"
 }

@@ -16,3 +16,4 @@ load ../lib/network_cases
 @test "rclone: every view is right" { every_view_is_right rclone-webdav; }
 @test "rclone with its cache of files: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }
 @test "rclone as it is by default is mounted read-only, and the log says why" { is_read_only rclone-webdav; }
+@test "sshfs: a rename that must replace nothing, where the store has none" { mv_n_replaces_nothing sshfs; }
