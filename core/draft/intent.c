@@ -225,9 +225,9 @@ int ck_intent_carry_out(const struct ck_intent *in, struct ck_error *err)
 }
 
 /*
- * Whether file I is in the tag, at PATH, by this publication's doing: *YES. Another may have saved the same bytes there,
- * which marks don't tell apart; then this publication's own file is still where it was made. After a crash only the
- * first that is still there may have got its second name.
+ * Whether file I is in the tag, at PATH, by this publication's doing: *YES. Another may have saved the same bytes
+ * there, which marks don't tell apart; then this publication's own file is still where it was made. After a crash only
+ * the first that is still there may have got its second name.
  */
 static int is_ours(const struct ck_intent *in, size_t i, char *path, bool *yes, struct ck_error *err)
 {

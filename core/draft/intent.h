@@ -17,7 +17,8 @@
 struct ck_intended {
 	struct ck_ident ident;          /* dev is 0: it may be another after a remount */
 	struct ck_file_name name;
-	bool is_new, tried;             /* since this process added it: nothing was renamed before; its rename was tried */
+	bool is_new;                    /* this process added it: nothing was renamed before */
+	bool tried;                     /* its rename was */
 	bool has_mark;
 	uint32_t mark;                  /* ck_mark_of */
 };

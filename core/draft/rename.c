@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* renameat2(2), FLAGS 0 or RENAME_NOREPLACE. Where the store lacks that flag, the files may be open: no link stands in. */
+/* renameat2(2), FLAGS 0 or RENAME_NOREPLACE. FROM may be open: no link stands in for the flag. */
 static int rename_by(const char *from, const char *to, unsigned flags)
 {
 	return flags ? ck_rename_new(from, to, false) : ck_real_rename(from, to, 0);
