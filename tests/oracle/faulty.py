@@ -209,8 +209,8 @@ def trash_leftovers(trash):
     return bad
 
 
-def leftovers(tag):
-    """What is in TAG/.ckptfs but the lock and whole drafts."""
+def leftovers(tag, may_stay=()):
+    """What is in TAG/.ckptfs but the lock and whole drafts. MAY_STAY: beginnings of names that the next mount may leave for later."""
     home, bad = os.path.join(tag, ".ckptfs"), []
     if not os.path.isdir(home):
         return bad
@@ -219,6 +219,8 @@ def leftovers(tag):
         step, _, kind = name.partition(".")
         if name == "trash":
             bad += trash_leftovers(path)
+            continue
+        if name.startswith(tuple(may_stay)):
             continue
         if name == "writers" or (name == "staged" and not os.listdir(path)):
             continue

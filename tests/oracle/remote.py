@@ -62,7 +62,7 @@ class Stage(crash.Stage):
     def settle(self):
         """A file that is deleted while it is open has another name until then. Of a retired step the next mount takes the rest away."""
         time.sleep(0.3)
-        left = faulty.leftovers(self.tag)
+        left = faulty.leftovers(self.tag, self.may_stay)
         if left and all(name.startswith("trash") for name in left):
             faulty.Daemon(self.store, self.mnt).unmount()
 
@@ -82,7 +82,7 @@ def makers(names, local):
 
 def arrives(stage, scenario):
     eventually(lambda: scenario.whole(stage.there()), "the other side has no step")
-    eventually(lambda: not faulty.leftovers(stage.there()), "leftovers on the other side")
+    eventually(lambda: not faulty.leftovers(stage.there(), stage.may_stay), "leftovers on the other side")
 
 
 def each(stage, names, one):
@@ -128,6 +128,9 @@ def moments_of(stage, make, count):
 
 
 def killed(stage, count, *names):
+    # A native save may be another machine's, so it stays for a day.
+    stage.may_stay = ("staged",)
+
     def one(make):
         moments, calls = moments_of(stage, make, int(count))
         there = 0
@@ -177,6 +180,8 @@ def cut_at(stage, make, how, nth, seconds):
             scenario.write(stage.seen())
             check(scenario.whole(stage.tag), "not published when the network was back, after", told)
     daemon.unmount()
+    # What could not be removed goes at the next mount.
+    faulty.Daemon(stage.store, stage.mnt).unmount()
     stage.settle()
     crash.no_leftovers(stage, "the cut")
     arrives(stage, scenario)
@@ -185,6 +190,9 @@ def cut_at(stage, make, how, nth, seconds):
 
 
 def severed(stage, how, count, *names):
+    # The lease that could not be removed goes when it is a minute old, or somebody wants it.
+    stage.may_stay = ("lease-",)
+
     def one(make):
         moments, calls = moments_of(stage, make, int(count))
         told = 0
