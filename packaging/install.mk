@@ -18,7 +18,7 @@ $(COMPLETION): packaging/completion.awk fs/options.c fs/help.c
 	$(Q)awk -v shell=$(shell) -f packaging/completion.awk fs/options.c fs/help.c >$@.new && mv $@.new $@
 
 # What a program needs that opens a .pt and reads its tensors. A test asks the compiler whether the list is closed.
-LIB_HEADERS := $(addprefix core/,base/error.h base/buf.h base/arena.h base/value.h file/io.h file/ident.h zip/archive.h \
+LIB_HEADERS := $(addprefix core/,base/error.h base/buf.h base/arena.h base/value.h file/io.h file/ident.h file/origin.h zip/archive.h \
 	tensor/convert.h tensor/dtype.h tensor/tensor.h tensor/view.h format/npy.h pt/content.h pt/checkpoint.h)
 
 INSTALL_SCRIPTS := $(addprefix examples/,tour.sh read_numpy.py read_safetensors.py)

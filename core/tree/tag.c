@@ -19,14 +19,25 @@
 
 static bool is_coarse(const struct stat *st) { return st->st_mtim.tv_nsec == 0; }
 
-/* Whether a directory with the attributes ST could change unseen: it did so just now. */
+static int64_t age_ns(const struct timespec *now, const struct timespec *then)
+{
+	return (now->tv_sec - then->tv_sec) * INT64_C(1000000000) + now->tv_nsec - then->tv_nsec;
+}
+
+/* Whether a directory with the attributes ST could change unseen: it did so just now. Its mtime may have been set to an
+   old one since, as rsync -a does; its ctime can't. */
 static bool just_changed(const struct stat *st)
 {
 	const int64_t tick = is_coarse(st) ? COARSE_TICK_NS : TICK_NS;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (now.tv_sec - st->st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st->st_mtim.tv_nsec < tick;
+	return age_ns(&now, &st->st_mtim) < tick || age_ns(&now, &st->st_ctim) < tick;
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 /* The lock is held. */
@@ -39,7 +50,7 @@ static bool is_known(struct ck_tree *tree, const char *tag, const struct stat *s
 		return false;
 	return memo->tag && strcmp(memo->tag, tag) == 0 && now - memo->seen_ms < KEPT_MS &&
 	       memo->st.st_dev == st->st_dev && memo->st.st_ino == st->st_ino &&
-	       memo->st.st_mtim.tv_sec == st->st_mtim.tv_sec && memo->st.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+	       is_same_time(&memo->st.st_mtim, &st->st_mtim) && is_same_time(&memo->st.st_ctim, &st->st_ctim);
 }
 
 static void memo_free(struct tag_memo *memo)

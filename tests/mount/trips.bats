@@ -74,6 +74,8 @@ step() {
 		mount_store "$S"
 		ls "$MNT/00000$i" >"$BATS_TEST_TMPDIR/names"
 		grep -q model.raw "$BATS_TEST_TMPDIR/names"
+		# Of one byte that is asked for if it is in memory a store hears nothing.
+		sed -i '/RWF_NOWAIT/d' "$BATS_TEST_TMPDIR/trace"
 		echo "# $(grep -c "<$S/" "$BATS_TEST_TMPDIR/trace") reads" >&3
 		[[ $(grep -c "<$S/" "$BATS_TEST_TMPDIR/trace") -le 6 ]] || { cat "$BATS_TEST_TMPDIR/trace"; return 1; }
 		unmount $((${#MOUNTS[@]} - 1))

@@ -11,9 +11,9 @@ unfit() {
 	before=$(cd "$TAG/$1" && find . ! -name DRAFT.error -type f -exec cksum {} + | sort)
 	refuses "Invalid argument" sync "$TAG/$1"
 	is_error "$TAG/$1/DRAFT.error" "${@:2}" || return 1
-	# The log has a line once.
+	# The log has the reason, with the store's path of what is meant; DRAFT.error has its place in the draft.
 	after=$(<"$TAG/$1/DRAFT.error")
-	while read -r _ line; do
+	while read -r _ _ line; do
 		[[ $after != *"$line"* ]] || break
 	done <"$LOG"
 	[[ -n $line && $after == *"$line"* ]] || { cat "$LOG"; echo "$after"; return 1; }
@@ -26,7 +26,7 @@ unfit() {
 	writable
 	local draft=$TAG/000600 good=$TAG/000500
 	mkdir "$draft"
-	unfit 000600 000600 'meta\.json|model'
+	unfit 000600 'meta\.json: it is missing'
 	cp "$good/meta.json" "$draft/"
 	unfit 000600 model
 	mkdir "$draft/model"

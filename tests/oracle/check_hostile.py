@@ -15,7 +15,8 @@ import zipfile
 import zlib
 
 HEALTHY_EVERY = 20
-SECONDS, BYTES, BYTES_ALL = 1, 144 << 20, 176 << 20
+# A second here; a machine that is busy, or gives memory slowly, takes up to twice that.
+SECONDS, BYTES, BYTES_ALL = 2, 144 << 20, 176 << 20
 FLOATS = struct.pack("<6f", *range(6))
 WALKED = 1 << 20
 FILES_READ, BYTES_READ = 100, 32 << 20
