@@ -262,7 +262,7 @@ int ck_intent_take_back(const struct ck_intent *in, struct ck_error *err)
 static int move_one(const char *from, const char *to, const struct ck_intended *file, struct ck_error *err)
 {
 	char old_path[PATH_MAX], new_path[PATH_MAX];
-	bool was, is;
+	bool was = false, is;
 	int rc = is_at(to, file, new_path, &is, err);
 
 	if (!rc)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+# shellcheck disable=SC2034,SC2030,SC2031,SC2153,SC2154
 # How often the store is asked: a store behind a network answers each call late. Counted where the calls arrive, in the log of OpenSSH's sftp-server
 # behind sshfs with its own defaults, and by strace.
 
