@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2153,SC2154
-# Checkpoints made to attack their reader: each is refused by name or shown, within a second of the processor and 144 MiB, and nothing else is touched.
+# Checkpoints made to attack their reader: each is refused by name or shown, within two seconds of the processor and 144 MiB, and nothing else is touched.
 
 load ../lib/helpers
 
