@@ -54,6 +54,7 @@ int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct 
 {
 	struct ck_intended file = { .name = *name, .is_new = true };
 	char path[PATH_MAX];
+	int rc = CK_OK;
 
 	if (!place_of(in->made, name, path) || !ident_at(path, &file.ident))
 		return ck_fail_sys(err, "stat");
@@ -61,9 +62,9 @@ int ck_intent_add(struct ck_intent *in, const struct ck_file_name *name, struct 
 		in->shared = ck_is_shared(in->tag);
 	in->looked = true;
 	file.has_mark = in->shared;
-	if (in->shared && !ck_mark_of(path, &file.mark))
-		return ck_fail_sys(err, "read");
-	return append(in, &file, err);
+	if (in->shared)
+		rc = ck_mark_of(path, &file.mark, err);
+	return rc ? rc : append(in, &file, err);
 }
 
 /* ---- on disk ---- */
@@ -156,8 +157,10 @@ void ck_intent_free(struct ck_intent *in)
 /* Whether FILE is in DIR, where its place is PATH: *YES. */
 static int is_at(const char *dir, const struct ck_intended *file, char *path, bool *yes, struct ck_error *err)
 {
+	struct ck_error why = CK_ERROR_INIT;
 	struct ck_ident now;
 	uint32_t mark;
+	int rc;
 
 	*yes = false;
 	if (!place_of(dir, &file->name, path))
@@ -170,10 +173,12 @@ static int is_at(const char *dir, const struct ck_intended *file, char *path, bo
 	}
 	if (now.size != file->ident.size)
 		return CK_OK;
-	if (!ck_mark_of(path, &mark))
-		return errno == ENOENT ? CK_OK : ck_fail_sys(err, "read");
-	*yes = mark == file->mark;
-	return CK_OK;
+	rc = ck_mark_of(path, &mark, &why);
+	*yes = !rc && mark == file->mark;
+	if (!rc || why.sys == ENOENT)
+		return CK_OK;
+	ck_error_copy(err, &why);
+	return rc;
 }
 
 int ck_intent_in_place(const struct ck_intent *in, size_t i, bool *yes, struct ck_error *err)

@@ -57,14 +57,27 @@ void ck_lease_introduce(struct ck_lease_self *self)
 		 pids[0] ? pids : "-");
 }
 
+const char *ck_lease_name(enum ck_draft_kind kind, uint64_t step, char name[CK_LEASE_NAME])
+{
+	char draft[64];
+
+	snprintf(name, CK_LEASE_NAME, CK_LEASE_PREFIX "%s", ck_draft_format(kind, step, draft, sizeof(draft)));
+	return name;
+}
+
+static int random_number(uint64_t *number, struct ck_error *err)
+{
+	return getrandom(number, sizeof(*number), 0) == sizeof(*number) ? CK_OK : ck_fail_sys(err, "getrandom");
+}
+
 int ck_lease_text(const struct ck_lease_self *self, char text[CK_LEASE_TEXT], struct ck_error *err)
 {
 	uint64_t number;
+	int rc = random_number(&number, err);
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return ck_fail_sys(err, "getrandom");
-	snprintf(text, CK_LEASE_TEXT, "%s %ld %016" PRIx64 "\n", self->text, (long)getpid(), number);
-	return CK_OK;
+	if (!rc)
+		snprintf(text, CK_LEASE_TEXT, "%s %ld %016" PRIx64 "\n", self->text, (long)getpid(), number);
+	return rc;
 }
 
 /* ---- the file ---- */
@@ -73,9 +86,10 @@ static int random_suffix(char *path, size_t size, struct ck_error *err)
 {
 	size_t len = strlen(path);
 	uint64_t number;
+	int rc = random_number(&number, err);
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return ck_fail_sys(err, "getrandom");
+	if (rc)
+		return rc;
 	return (size_t)snprintf(path + len, size - len, ".%016" PRIx64, number) < size - len ? CK_OK
 											     : ck_fail_long_path(err);
 }

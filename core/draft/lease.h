@@ -14,6 +14,7 @@
 #define CK_LEASE_H
 
 #include "core/base/error.h"
+#include "core/tree/names.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,10 @@ void ck_lease_introduce(struct ck_lease_self *self);
 /* What is in a lease of this process. A file of a name with CK_LEASE_PREFIX that holds it is dealt with as a lease. */
 #define CK_LEASE_TEXT 256
 int ck_lease_text(const struct ck_lease_self *self, char text[CK_LEASE_TEXT], struct ck_error *err);
+
+/* The name of the lease for publishing STEP, a draft of that kind. */
+#define CK_LEASE_NAME 80
+const char *ck_lease_name(enum ck_draft_kind kind, uint64_t step, char name[CK_LEASE_NAME]);
 
 /* The lease HOME/NAME, HOME a real path; waits up to SECONDS while another has it: CK_ERR_SYS EBUSY. *OUT is the
    caller's. */

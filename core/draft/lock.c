@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -159,14 +158,22 @@ static int set(int fd, short type, off_t byte)
 	return rc;
 }
 
-static void say(const struct ck_lock *lock, const char *what)
+/* "TAG: WHAT: WHICH"; WHICH may be "". */
+static void log_store(const struct ck_lock *lock, const char *what, const char *which)
 {
-	char line[PATH_MAX + 128];
+	char line[PATH_MAX + 512];
 
-	snprintf(line, sizeof(line), "%s: waiting up to %d seconds for another mount %s", lock->tag, CK_LOCK_SECONDS,
-		 what);
+	snprintf(line, sizeof(line), "%s: %s%s%s", lock->tag, what, which[0] ? ": " : "", which);
 	if (lock->all->self.log)
 		lock->all->self.log(lock->all->self.log_arg, line);
+}
+
+static void say(const struct ck_lock *lock, const char *what)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "waiting up to %d seconds for another mount %s", CK_LOCK_SECONDS, what);
+	log_store(lock, line, "");
 }
 
 /* Takes the byte; while another mount has it, tries again. WHAT says what the other does. A file system without locks
@@ -197,15 +204,6 @@ static bool is_current(int fd, const char *home)
 
 	return fd >= 0 && fstat(fd, &held) == 0 && ck_path_join(path, home, CK_LOCK_NAME) &&
 	       ck_real_stat(path, &found) == 0 && found.st_dev == held.st_dev && found.st_ino == held.st_ino;
-}
-
-static void log_store(const struct ck_lock *lock, const char *what, const char *which)
-{
-	char line[PATH_MAX + 512];
-
-	snprintf(line, sizeof(line), "%s: %s%s%s", lock->tag, what, which[0] ? ": " : "", which);
-	if (lock->all->self.log)
-		lock->all->self.log(lock->all->self.log_arg, line);
 }
 
 /* One line for a mount: a store's tags are alike. */
@@ -398,7 +396,7 @@ int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, struct ck_ste
 {
 	/* Byte 0 is the tag's. Two steps of one byte would only wait for each other. */
 	off_t byte = 1 + (off_t)((step * 2 + shards) & (INT64_MAX >> 1));
-	char home[PATH_MAX], name[64];
+	char home[PATH_MAX], name[CK_LEASE_NAME];
 	int rc;
 
 	*out = (struct ck_step_lock){ .fd = -1 };
@@ -408,10 +406,10 @@ int ck_lock_step(struct ck_lock *lock, uint64_t step, bool shards, struct ck_ste
 	if (out->fd < 0)
 		return CK_ERR_SYS;
 	rc = wait_for(lock, out->fd, F_WRLCK, byte, "that publishes the same step", err);
-	if (!rc && lock->shared) {
-		snprintf(name, sizeof(name), CK_LEASE_PREFIX "%06" PRIu64 "%s", step, shards ? ".optim" : "");
-		rc = ck_lease_take(&lock->all->self, home, name, CK_LOCK_SECONDS, &out->lease, err);
-	}
+	if (!rc && lock->shared)
+		rc = ck_lease_take(&lock->all->self, home,
+				   ck_lease_name(shards ? CK_DRAFT_OPTIM : CK_DRAFT_STEP, step, name), CK_LOCK_SECONDS,
+				   &out->lease, err);
 	if (rc)
 		ck_unlock_step(out);
 	return rc;

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,7 +116,7 @@ static void remove_left(const struct draft *draft)
 {
 	char path[PATH_MAX];
 
-	if (draft->left && (size_t)snprintf(path, sizeof(path), "%s.trash", draft->dir) < sizeof(path))
+	if (draft->left && ck_discarded_path(path, draft->dir))
 		ck_remove_tree(path);
 }
 

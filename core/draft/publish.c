@@ -127,12 +127,17 @@ void ck_remove_tree(const char *path)
 		remove_tree(strcpy(at, path));
 }
 
+bool ck_discarded_path(char path[PATH_MAX], const char *dir)
+{
+	return (size_t)snprintf(path, PATH_MAX, "%s.trash", dir) < PATH_MAX;
+}
+
 int ck_discard_tree(const char *dir, struct ck_error *err)
 {
 	char trash[PATH_MAX], home[PATH_MAX];
 	int rc;
 
-	if ((size_t)snprintf(trash, sizeof(trash), "%s.trash", dir) >= sizeof(trash))
+	if (!ck_discarded_path(trash, dir))
 		return ck_fail_long_path(err);
 	snprintf(home, sizeof(home), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
 	ck_remove_tree(trash);
@@ -149,9 +154,10 @@ int ck_discard_tree(const char *dir, struct ck_error *err)
 void ck_remove_draft(const char *dir)
 {
 	static const char *const first[] = { "files", "publish", "order", "intent" };
+	const size_t count = ck_is_shared(dir) ? sizeof(first) / sizeof(*first) : 0;
 	char path[PATH_MAX];
 
-	for (size_t i = 0; i < sizeof(first) / sizeof(*first) && ck_is_shared(dir); i++)
+	for (size_t i = 0; i < count; i++)
 		if (ck_path_join(path, dir, first[i]))
 			ck_remove_tree(path);
 	ck_discard_tree(dir, NULL);

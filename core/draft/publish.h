@@ -15,6 +15,8 @@
 #include "core/base/error.h"
 #include "core/tree/names.h"
 
+#include <limits.h>
+
 struct ck_lease;
 
 /* Paths are real (real.h). */
@@ -39,6 +41,8 @@ void ck_remove_tree(const char *path);
 /* The same of DIR, which is first renamed to DIR.trash: no crash leaves one with files missing, and the next mount
    removes what is left. CK_ERR_NOENT, CK_ERR_SYS: it is as it was. */
 int ck_discard_tree(const char *dir, struct ck_error *err);
+/* DIR.trash, into PATH; false: it is too long. */
+bool ck_discarded_path(char path[PATH_MAX], const char *dir);
 /* The draft DIR is published: removes it as ck_discard_tree. In a store of several machines what was just written may
    still be on its way, by its path (rclone): there its files go before it is renamed, the intent last. */
 void ck_remove_draft(const char *dir);

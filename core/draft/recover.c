@@ -11,7 +11,6 @@
 #include "core/tree/store.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,11 +50,14 @@ static bool is_left(struct recovery *r, const char *path)
 /* The right to finish or take back what was begun with the step KIND, STEP. False: another machine is at it. */
 static bool begin_step(const struct recovery *r, enum ck_draft_kind kind, uint64_t step, struct ck_lease **lease)
 {
-	char name[64];
+	char name[CK_LEASE_NAME];
 
+	/* A .partial is one draft of its step. */
+	if (kind == CK_DRAFT_PARTIAL)
+		kind = CK_DRAFT_STEP;
 	*lease = NULL;
-	snprintf(name, sizeof(name), CK_LEASE_PREFIX "%06" PRIu64 "%s", step, kind == CK_DRAFT_OPTIM ? ".optim" : "");
-	return !r->shared || ck_lease_take(r->self, r->home, name, 0, lease, NULL) == CK_OK;
+	return !r->shared ||
+	       ck_lease_take(r->self, r->home, ck_lease_name(kind, step, name), 0, lease, NULL) == CK_OK;
 }
 
 /* A draft whose step came to be by another way gets a name by which it can be reached. */

@@ -4,14 +4,12 @@
 #include "core/file/real.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #define MARK_BYTES ((size_t)64 << 10)
@@ -60,53 +58,33 @@ bool ck_is_hidden_open(const char *name)
 	return strncmp(name, ".fuse_hidden", strlen(".fuse_hidden")) == 0 || strncmp(name, ".nfs", strlen(".nfs")) == 0;
 }
 
-/* Reads LEN bytes at OFFSET into BUF. */
-static bool read_all(int fd, uint8_t *buf, size_t len, off_t offset)
+static int mark_of(const struct ck_file *file, uint8_t *buf, uint32_t *mark, struct ck_error *err)
 {
-	ssize_t n;
+	const uint64_t size = ck_file_size(file);
+	const size_t len = size < MARK_BYTES ? (size_t)size : MARK_BYTES;
+	const uint64_t places[] = { 0, size - len };
+	int rc = CK_OK;
 
-	for (size_t got = 0; got < len; got += (size_t)n) {
-		do
-			n = pread(fd, buf + got, len - got, offset + (off_t)got);
-		while (n < 0 && errno == EINTR);
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return false;
-	}
-	return true;
-}
-
-static bool mark_of(int fd, uint8_t *buf, uint32_t *mark)
-{
-	struct stat st;
-	uint64_t size;
-	size_t len;
-
-	if (fstat(fd, &st) < 0)
-		return false;
-	size = (uint64_t)st.st_size;
-	len = size < MARK_BYTES ? (size_t)size : MARK_BYTES;
 	*mark = (uint32_t)crc32_z(0, (const uint8_t *)&size, sizeof(size));
-	if (!read_all(fd, buf, len, 0))
-		return false;
-	*mark = (uint32_t)crc32_z(*mark, buf, len);
-	if (!read_all(fd, buf, len, (off_t)(size - len)))
-		return false;
-	*mark = (uint32_t)crc32_z(*mark, buf, len);
-	return true;
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places) && !rc; i++) {
+		rc = ck_file_read(file, places[i], buf, len, err);
+		if (!rc)
+			*mark = (uint32_t)crc32_z(*mark, buf, len);
+	}
+	return rc;
 }
 
-bool ck_mark_of(const char *path, uint32_t *mark)
+int ck_mark_of(const char *path, uint32_t *mark, struct ck_error *err)
 {
-	int fd = ck_real_open(path, O_RDONLY, 0), error;
-	uint8_t *buf = fd < 0 ? NULL : malloc(MARK_BYTES);
-	bool done = buf && mark_of(fd, buf, mark);
+	struct ck_file *file;
+	uint8_t *buf;
+	int rc = ck_real_file(path, &file, err);
 
-	error = errno;
+	if (rc)
+		return rc;
+	buf = malloc(MARK_BYTES);
+	rc = buf ? mark_of(file, buf, mark, err) : ck_fail_nomem(err);
 	free(buf);
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-	return done;
+	ck_file_unref(file);
+	return rc;
 }

@@ -5,6 +5,8 @@
 #ifndef CK_SHARED_H
 #define CK_SHARED_H
 
+#include "core/base/error.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,8 +26,8 @@ bool ck_is_hidden_open(const char *name);
 
 /*
  * What tells a file from others of its name where inode numbers and times don't: a checksum of its size, its first 64
- * KiB and its last. (A file that is equal in these may pass for it.) False with errno.
+ * KiB and its last. (A file that is equal in these may pass for it.) Errors as ck_real_file and ck_file_read.
  */
-bool ck_mark_of(const char *path, uint32_t *mark);
+int ck_mark_of(const char *path, uint32_t *mark, struct ck_error *err);
 
 #endif

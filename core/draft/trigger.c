@@ -145,8 +145,7 @@ static void note_left(struct draft *draft)
 	char path[PATH_MAX];
 	struct stat st;
 
-	draft->left = (size_t)snprintf(path, sizeof(path), "%s.trash", draft->dir) < sizeof(path) &&
-		      ck_real_stat(path, &st) == 0;
+	draft->left = ck_discarded_path(path, draft->dir) && ck_real_stat(path, &st) == 0;
 }
 
 /* draft_publish, while the draft stands still for the caller alone. Until the step's lock is closed, no other mount
