@@ -15,6 +15,8 @@
 #define FAST_FILLS 4            /* reads ahead in a row that came from memory: they gain nothing */
 #define IDLE_MS 2000            /* a stream that has not read for so long has stopped */
 #define THREAD_IDLE_S 5
+/* Readers for themselves wait for one another from so many bytes on: what is smaller is seldom part of a stream. */
+#define LARGE ((size_t)64 << 10)
 #define END_NS 900000000        /* how long ck_ahead_free() waits for reads in flight */
 
 _Static_assert(CHUNKS * CHUNK == CK_AHEAD_MAX, "the buffers are as large as promised");
@@ -177,13 +179,13 @@ static size_t take(struct ck_ahead *a, const struct ck_file *file, uint64_t offs
 	return len;
 }
 
-/* Whether what is at OFFSET comes if the reader waits. S is the reader's stream, or NULL. */
+/* Whether what is at OFFSET comes if the reader waits: S, the reader's stream or NULL, is read ahead, and some read is
+   under way whose end brings it on. */
 static bool comes(struct ck_ahead *a, const struct ck_file *file, const struct stream *s, uint64_t offset)
 {
 	if (chunk_at(a, file, offset))
 		return true;
-	return s && s->file == file && s->active && offset >= s->ahead && offset < stream_goal(s) &&
-	       chunks_flying(a, file) > 0;
+	return s && stream_covers(s, offset) && streams_reads_of(a, file, true) > 0;
 }
 
 /* The reader's own read, of at most LEN bytes, up to what is read ahead; *GOT of them. */
@@ -200,21 +202,62 @@ static int read_own(struct ck_ahead *a, struct ck_file *file, struct stream *s, 
 	rc = ck_file_read(file, offset, buf, len, &found);
 	took += ck_now_ns();
 	pthread_mutex_lock(&a->lock);
+	*got = len;
 	if (rc && found.sys == EINVAL && streams_store(a, file)->direct) {
+		/* It reads once more. */
 		refuse_direct(streams_store(a, file), file);
-		rc = ck_file_read(file, offset, buf, len, &found);
+		*got = 0;
+		rc = CK_OK;
 	}
 	if (rc)
 		ck_error_copy(err, &found);
-	else if (s && s->file == file && !is_from_memory(len, took))
+	else if (s && !is_from_memory(len, took))
 		s->waits = true;
-	*got = len;
 	return rc;
+}
+
+/* Reads what ME wants next, at most LEN bytes: *GOT of them, perhaps 0, when something has changed. */
+static int read_next(struct ck_ahead *a, struct ck_file *file, struct stream *s, struct reader *me, void *buf,
+		     size_t len, size_t *got, struct ck_error *err)
+{
+	bool waits;
+	int rc;
+
+	*got = take(a, file, me->offset, buf, len);
+	if (*got)
+		return CK_OK;
+	/* Else it would be in its own way. */
+	me->queued = me->queued && !stream_covers(s, me->offset);
+	advance(a);
+	waits = comes(a, file, s, me->offset);
+	me->queued = s && !waits && len >= LARGE;
+	if (waits || (me->queued && !stream_is_turn(a, s, me))) {
+		pthread_cond_wait(&a->done, &a->lock);
+		return CK_OK;
+	}
+	me->reads = me->queued;
+	me->queued = false;
+	pthread_cond_broadcast(&a->done);
+	rc = read_own(a, file, s, me->offset, buf, len, got, err);
+	me->reads = false;
+	advance(a);
+	pthread_cond_broadcast(&a->done);
+	return rc;
+}
+
+static void leave(struct stream *s, const struct reader *me)
+{
+	struct reader **at = &s->readers;
+
+	while (*at != me)
+		at = &(*at)->next;
+	*at = me->next;
 }
 
 int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, void *buf, size_t len,
 		  struct ck_error *err)
 {
+	struct reader me = { .offset = offset };
 	struct stream *s;
 	char *to = buf;
 	size_t got;
@@ -228,23 +271,21 @@ int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, voi
 		stream_go_on(s, offset, len);
 	else
 		s = stream_begin(a, file, offset, len);
-	advance(a);
+	if (s) {
+		me.number = a->number++;
+		me.next = s->readers;
+		s->readers = &me;
+	}
 	while (len && !rc) {
-		got = take(a, file, offset, to, len);
-		if (!got && comes(a, file, s, offset)) {
-			if (s)
-				s->waiting++;
-			pthread_cond_wait(&a->done, &a->lock);
-			if (s)
-				s->waiting--;
-			continue;
-		}
-		if (!got)
-			rc = read_own(a, file, s, offset, to, len, &got, err);
+		if (s)
+			stream_activate(s, me.offset);
+		rc = read_next(a, file, s, &me, to, len, &got, err);
 		to += got;
-		offset += got;
+		me.offset += got;
 		len -= got;
 	}
+	if (s)
+		leave(s, &me);
 	chunks_unlock(a);
 	return rc;
 }

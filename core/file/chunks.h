@@ -26,6 +26,15 @@ struct store {
 	struct ck_pace pace;
 };
 
+/* A call of ck_ahead_read(), on the caller's stack while it lasts. */
+struct reader {
+	uint64_t offset;        /* what it wants next */
+	uint64_t number;        /* the order in which readers came */
+	bool queued;            /* it waits until it may read for itself: stream_is_turn() */
+	bool reads;             /* it reads for itself */
+	struct reader *next;
+};
+
 struct stream {
 	struct ck_file *file;   /* NULL: free. Held while it is active: else just a number */
 	struct store *store;
@@ -35,7 +44,7 @@ struct stream {
 	uint64_t ahead;         /* the end of what was asked for */
 	int64_t used_ms;
 	unsigned fast;          /* reads ahead in a row that came from memory */
-	unsigned waiting;       /* its readers that wait for what is read ahead */
+	struct reader *readers; /* in no order; with any it is not given to another file */
 	bool waits;             /* a read had to wait for the store */
 	bool active;            /* it is read ahead */
 };

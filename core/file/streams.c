@@ -8,6 +8,9 @@
 #define GAP ((uint64_t)64 << 10)
 /* Bytes in order that make a reader a stream. */
 #define ENOUGH ((uint64_t)256 << 10)
+/* What is rather read than skipped, where one read at a time is best: such a store may take as long to begin elsewhere
+   (rclone waits 20 ms), and a reader in the order of names comes back for it. */
+#define PATIENCE ((uint64_t)8 << 20)
 /* A reader that has not read for so long doesn't count when buffers are shared out, and later loses its own. */
 #define PAUSED_MS 300
 #define STALLED_MS 1000
@@ -29,8 +32,13 @@ void stream_stop(struct ck_ahead *a, struct stream *s)
 void streams_stop_idle(struct ck_ahead *a, int64_t ms)
 {
 	FOR_STREAMS(a, s)
-		if (s->active && (ms < 0 || (s->waiting == 0 && ck_now_ms() - s->used_ms > ms)))
+		if (s->active && (ms < 0 || (!s->readers && ck_now_ms() - s->used_ms > ms)))
 			stream_stop(a, s);
+}
+
+static uint64_t skipped_at_most(const struct stream *s)
+{
+	return s->active && s->store->pace.width == 1 && s->store->pace.state == CK_PACE_SETTLED ? PATIENCE : 0;
 }
 
 /* Whether a reader of S may have asked for these bytes next: reads that the kernel sends at once arrive in any order,
@@ -39,7 +47,7 @@ static bool is_near(const struct stream *s, uint64_t offset, uint64_t len)
 {
 	const uint64_t reach = GAP + (len > s->len ? len : s->len);
 
-	return offset <= s->next + reach && s->next <= offset + len + reach;
+	return offset <= s->next + reach + skipped_at_most(s) && s->next <= offset + len + reach;
 }
 
 struct stream *stream_find(struct ck_ahead *a, const struct ck_file *file, uint64_t offset, size_t len)
@@ -64,12 +72,75 @@ void stream_go_on(struct stream *s, uint64_t offset, size_t len)
 		s->next = end;
 	}
 	s->used_ms = ck_now_ms();
+}
+
+bool stream_covers(const struct stream *s, uint64_t offset)
+{
+	return s->active && offset >= s->ahead && offset < stream_goal(s);
+}
+
+void stream_activate(struct stream *s, uint64_t offset)
+{
 	if (s->active || !s->waits || s->run < ENOUGH)
 		return;
+	/* None of its readers has to read for himself now. */
+	for (struct reader *r = s->readers; r; r = r->next) {
+		if (r->queued && r->offset < offset)
+			offset = r->offset;
+		r->queued = false;
+	}
 	ck_file_ref(s->file);
 	s->active = true;
 	s->ahead = offset;
 	ck_pace_disturb(&s->store->pace, ck_now_ns());
+}
+
+unsigned streams_reads_of(struct ck_ahead *a, const struct ck_file *file, bool queued)
+{
+	unsigned n = chunks_flying(a, file);
+
+	FOR_STREAMS(a, s)
+		for (const struct reader *r = s->file == file ? s->readers : NULL; r; r = r->next)
+			n += r->reads || (queued && r->queued);
+	return n;
+}
+
+/* Who of S waits for longest. NULL: nobody waits. */
+static const struct reader *longest_queued(const struct stream *s)
+{
+	const struct reader *first = NULL;
+
+	for (const struct reader *r = s->readers; r; r = r->next)
+		if (r->queued && (!first || r->number < first->number))
+			first = r;
+	return first;
+}
+
+/* The stream of FILE whose turn it is: each in the order in which it came. */
+static const struct stream *first_queued(struct ck_ahead *a, const struct ck_file *file)
+{
+	const struct stream *first = NULL;
+	uint64_t least = UINT64_MAX;
+
+	FOR_STREAMS(a, s) {
+		const struct reader *r = s->file == file ? longest_queued(s) : NULL;
+
+		if (r && r->number < least) {
+			first = s;
+			least = r->number;
+		}
+	}
+	return first;
+}
+
+bool stream_is_turn(struct ck_ahead *a, const struct stream *s, const struct reader *me)
+{
+	if (streams_reads_of(a, s->file, false) >= s->store->pace.width || first_queued(a, s->file) != s)
+		return false;
+	for (const struct reader *r = s->readers; r; r = r->next)
+		if (r->queued && r->offset < me->offset)
+			return false;
+	return true;
 }
 
 struct store *streams_store(struct ck_ahead *a, const struct ck_file *file)
@@ -95,7 +166,7 @@ struct stream *stream_begin(struct ck_ahead *a, struct ck_file *file, uint64_t o
 	unsigned of_file = 0;
 
 	FOR_STREAMS(a, s) {
-		if (s->active || s->waiting)
+		if (s->active || s->readers)
 			continue;
 		if (!oldest || !s->file || (oldest->file && s->used_ms < oldest->used_ms))
 			oldest = s;
@@ -130,6 +201,18 @@ uint64_t stream_goal(const struct stream *s)
 	if (window < CHUNK)
 		window = CHUNK;
 	return s->next < size && window < size - s->next ? s->next + window : size;
+}
+
+/* What S's readers have jumped over isn't read ahead. */
+static void skip(struct stream *s)
+{
+	uint64_t wanted = s->next - s->len;
+
+	for (const struct reader *r = s->readers; r; r = r->next)
+		if (r->offset < wanted)
+			wanted = r->offset;
+	if (s->ahead + skipped_at_most(s) < wanted)
+		s->ahead = wanted;
 }
 
 /* Gives back what the reader of S has read. What it has skipped it may come back for: tensors of a .safetensors are in
@@ -175,10 +258,19 @@ static bool ask(struct ck_ahead *a, struct stream *s)
 	return true;
 }
 
+/* Whether there are as many reads of S's file as the store serves best. One that serves one at a time is not asked for
+   what nobody reads just now: a reader that has gone elsewhere in the file would have to wait for it. */
+static bool is_busy(struct ck_ahead *a, const struct stream *s)
+{
+	FOR_STREAMS(a, other)
+		if (s->store->pace.width == 1 && other->file == s->file && other->used_ms > s->used_ms)
+			return true;
+	return streams_reads_of(a, s->file, true) >= s->store->pace.width;
+}
+
 static bool wants(struct ck_ahead *a, const struct stream *s, unsigned share)
 {
-	return s->active && s->ahead < stream_goal(s) && chunks_of(a, s) < share &&
-	       chunks_flying(a, s->file) < s->store->pace.width;
+	return s->active && s->ahead < stream_goal(s) && chunks_of(a, s) < share && !is_busy(a, s);
 }
 
 /* A width is measured while it is used, and no other file of the store is read. */
@@ -210,8 +302,7 @@ void streams_schedule(struct ck_ahead *a)
 	FOR_STREAMS(a, s) {
 		if (!s->active)
 			continue;
-		if (s->ahead < s->next - s->len)
-			s->ahead = s->next - s->len;
+		skip(s);
 		trim(a, s, share);
 	}
 	do {
