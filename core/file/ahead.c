@@ -319,6 +319,18 @@ int ck_ahead_read_now(struct ck_ahead *a, struct ck_file *file, uint64_t offset,
 	return offset == end ? CK_OK : CK_ERR_AGAIN;
 }
 
+bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t offset, size_t len)
+{
+	const struct stream *s;
+	bool by;
+
+	pthread_mutex_lock(&a->lock);
+	s = stream_find(a, file, offset, len);
+	by = s && s->active;
+	pthread_mutex_unlock(&a->lock);
+	return by;
+}
+
 /* ---- the whole ---- */
 
 struct ck_ahead *ck_ahead_new(void)

@@ -41,6 +41,9 @@ int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, voi
 /* The same if all of it is in buffers, else CK_ERR_AGAIN. */
 int ck_ahead_read_now(struct ck_ahead *a, struct ck_file *file, uint64_t offset, void *buf, size_t len);
 
+/* Whether a stream comes by at these bytes: who wants them soon need not ask the kernel for them. */
+bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t offset, size_t len);
+
 /* Gives back what stopped readers have left: to be called now and then. */
 void ck_ahead_tidy(struct ck_ahead *a);
 

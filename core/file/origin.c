@@ -10,6 +10,14 @@ int ck_stream_read(struct ck_file *file, uint64_t offset, void *buf, size_t len,
 	return ahead ? ck_ahead_read(ahead, file, offset, buf, len, err) : ck_file_read(file, offset, buf, len, err);
 }
 
+void ck_stream_prefetch(struct ck_file *file, uint64_t offset, uint64_t len)
+{
+	struct ck_ahead *ahead = ck_file_ahead(file);
+
+	if (!ahead || !ck_ahead_comes_by(ahead, file, offset, (size_t)len))
+		posix_fadvise(ck_file_fd(file), (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err)
 {
 	struct ck_ahead *ahead;

@@ -18,6 +18,9 @@ struct ck_origin {
    place that is to be read now. */
 int ck_origin_read(const struct ck_origin *origin, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 
+/* These bytes will be read soon: the kernel may begin with it, unless they are read ahead. */
+void ck_stream_prefetch(struct ck_file *file, uint64_t offset, uint64_t len);
+
 /* As ck_file_read, for what a reader of tensors meets on its way: it may have been read ahead. */
 int ck_stream_read(struct ck_file *file, uint64_t offset, void *buf, size_t len, struct ck_error *err);
 

@@ -38,7 +38,7 @@ void streams_stop_idle(struct ck_ahead *a, int64_t ms)
 
 static uint64_t skipped_at_most(const struct stream *s)
 {
-	return s->active && s->store->pace.width == 1 && s->store->pace.state == CK_PACE_SETTLED ? PATIENCE : 0;
+	return s->active && s->store->pace.width == 1 ? PATIENCE : 0;
 }
 
 /* Whether a reader of S may have asked for these bytes next: reads that the kernel sends at once arrive in any order,

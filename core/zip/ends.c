@@ -1,6 +1,7 @@
 /* What is known of a .pt without a read for each of its entries. Implements ends.h. */
 #include "core/zip/ends.h"
 
+#include "core/file/origin.h"
 #include "core/zip/impl.h"
 
 #include <fcntl.h>
@@ -54,8 +55,7 @@ void ck_archive_prefetch_entry(const struct ck_archive *archive, size_t i)
 
 	if (slot->entry.method == CK_ZIP_STORED &&
 	    atomic_load_explicit(&slot->offset, memory_order_relaxed) == CK_UNPLACED)
-		posix_fadvise(ck_file_fd(archive->file), (off_t)start, (off_t)(len < FIRST ? len : FIRST),
-			      POSIX_FADV_WILLNEED);
+		ck_stream_prefetch(archive->file, start, len < FIRST ? len : FIRST);
 }
 
 int ck_archive_read_beginning(struct ck_archive *archive, size_t pickle, struct ck_error *err)

@@ -12,8 +12,16 @@ SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 PIECE = 1 << 20
 
 
+def fastest(path):
+    """MB/s of 16 or of 64 threads that read PATH, a MiB each in turn: of the faster."""
+    rates = []
+    for readers in (16, 64):
+        mounts.forget(path)
+        rates.append(side_by_side(path, readers))
+    return max(rates)
+
+
 def side_by_side(path, readers):
-    """MB/s of READERS threads that read PATH, a MiB each in turn."""
     size = os.path.getsize(path)
     offsets = iter(range(0, size, PIECE))
     fd = os.open(path, os.O_RDONLY)
@@ -57,13 +65,12 @@ def beside(engine, pt, read):
 
 @rows.group
 def network(bench):
-    """Streams through stores with a delay, each from a mount of its own, against 16 preads of 1 MiB side by side on the store itself, or cat."""
+    """Streams through stores with a delay, each from a mount of its own, against 16 or 64 preads of 1 MiB side by side on the store itself, or cat."""
     if not shutil.which("sshfs") or not os.path.exists(SFTP_SERVER):
         raise rows.Skip("no sshfs, or no " + SFTP_SERVER)
     root = bench.make("remote.store", lambda d: stores.model(os.path.join(d, "base_checkpoints", "d12"), 100_000_000))
     pt = os.path.relpath(rows.stored(root, "d12"), root)
-    engines = [("sshfs, %d ms" % ms, lambda ms=ms: Sshfs(bench, root, ms), "16 preads",
-                lambda path: side_by_side(path, 16)) for ms in (20, 100)]
+    engines = [("sshfs, %d ms" % ms, lambda ms=ms: Sshfs(bench, root, ms), "16 or 64 preads", fastest) for ms in (20, 100)]
     if shutil.which("rclone"):
         engines.append(("rclone", lambda: Rclone(bench, root), "cat", lambda path: mounts.rate(path) * 1e3))
     for what, engine, against, read in engines:
