@@ -188,6 +188,28 @@ for i in sorted(range(24), key=str):
 	cat "$MNT"/base/d1/000001/model.raw/w.{0..23} | cmp - <("$PYTHON" -c 'import random, sys; sys.stdout.buffer.write(random.Random(1).randbytes(96 << 20))')
 }
 
+# seeks - how often rclone, which has one stream for each open file, had to begin elsewhere in one: in its log.
+seeks() { grep -c "ReadFileHandle.seek" "$NET/client0.log"; }
+
+@test "through a real rclone: it seeks to open the file, and where the reader's order is another than the file's; not between reads of a stream" {
+	large_store 1 24 4
+	serve rclone-webdav "$STORE"
+	client -vv
+	mount_store "$REMOTE"
+	# Faster than cmp.
+	cat "$MNT/base/d1/000001/model.pt" >"$BATS_TEST_TMPDIR/model.pt"
+	cmp "$BATS_TEST_TMPDIR/model.pt" "$STORE/base_checkpoints/d1/model_000001.pt"
+	# The directory of the zip and the pickle were read before.
+	[[ $(seeks) -le 10 ]]
+	tail -c $((96 << 20)) "$MNT/base/d1/000001/model.safetensors" | cmp - <(
+		"$PYTHON" -c 'import random, sys
+data = random.Random(1).randbytes(96 << 20)
+for i in sorted(range(24), key=str):
+    sys.stdout.buffer.write(data[i * 4 << 20:(i + 1) * 4 << 20])')
+	# 24 tensors in the order 0, 1, 10 to 19, 2, 20 to 23, 3.
+	[[ $(seeks) -le 40 ]]
+}
+
 @test "reads ahead that never come back don't hold the daemon" {
 	large_store 1 12 8
 	remote parallel 10
