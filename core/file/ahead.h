@@ -6,7 +6,9 @@
  * in flight before it, in the file's order, into buffers. How many side by side, of each file: as many as this store
  * serves faster (pace.h). How far: twice that, and never farther than the stream has come already; all streams share
  * CK_AHEAD_MAX bytes in equal parts. Where reads ahead are answered from memory, they end. A reader that asks for other
- * places causes no read of ours, and one that stops gives its buffers back within seconds.
+ * places causes no read of ours, and one that stops gives its buffers back within seconds. What isn't read ahead its
+ * reader reads himself; from 64 KiB on such reads of a file count among those that are side by side, and wait their
+ * turn.
  *
  * Why buffers, and not the page cache of the store. On FUSE (sshfs, rclone) the kernel fills pages by requests of at
  * most 128 KiB, 12 at a time, of which libfuse's programs serve 10. Reads that bypass the page cache carry 1 MiB. sshfs

@@ -74,9 +74,20 @@ void stream_go_on(struct stream *s, uint64_t offset, size_t len)
 	s->used_ms = ck_now_ms();
 }
 
+/* Where S is read ahead to, for now. */
+static uint64_t goal_of(const struct stream *s)
+{
+	const uint64_t size = ck_file_size(s->file), most = (2 * (uint64_t)s->store->pace.width + 2) * CHUNK;
+	uint64_t window = 2 * s->run < most ? 2 * s->run : most;
+
+	if (window < CHUNK)
+		window = CHUNK;
+	return s->next < size && window < size - s->next ? s->next + window : size;
+}
+
 bool stream_covers(const struct stream *s, uint64_t offset)
 {
-	return s->active && offset >= s->ahead && offset < stream_goal(s);
+	return s->active && offset >= s->ahead && offset < goal_of(s);
 }
 
 void stream_activate(struct stream *s, uint64_t offset)
@@ -193,16 +204,6 @@ unsigned streams_active(struct ck_ahead *a)
 	return n;
 }
 
-uint64_t stream_goal(const struct stream *s)
-{
-	const uint64_t size = ck_file_size(s->file), most = (2 * (uint64_t)s->store->pace.width + 2) * CHUNK;
-	uint64_t window = 2 * s->run < most ? 2 * s->run : most;
-
-	if (window < CHUNK)
-		window = CHUNK;
-	return s->next < size && window < size - s->next ? s->next + window : size;
-}
-
 /* What S's readers have jumped over isn't read ahead. */
 static void skip(struct stream *s)
 {
@@ -270,7 +271,7 @@ static bool is_busy(struct ck_ahead *a, const struct stream *s)
 
 static bool wants(struct ck_ahead *a, const struct stream *s, unsigned share)
 {
-	return s->active && s->ahead < stream_goal(s) && chunks_of(a, s) < share && !is_busy(a, s);
+	return s->active && s->ahead < goal_of(s) && chunks_of(a, s) < share && !is_busy(a, s);
 }
 
 /* A width is measured while it is used, and no other file of the store is read. */

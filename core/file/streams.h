@@ -14,8 +14,8 @@ struct stream *stream_find(struct ck_ahead *a, const struct ck_file *file, uint6
 struct stream *stream_begin(struct ck_ahead *a, struct ck_file *file, uint64_t offset, size_t len);
 /* Its reader asks for these bytes. */
 void stream_go_on(struct stream *s, uint64_t offset, size_t len);
-/* It is read ahead from now on, if it is long enough and had to wait: from OFFSET, or from what a reader in front of
-   that still wants. */
+/* It is read ahead from now on, if it is long enough and had to wait: from OFFSET, or from where a reader before that
+   still waits. */
 void stream_activate(struct stream *s, uint64_t offset);
 /* Whether what is at OFFSET is to be read ahead of it now. */
 bool stream_covers(const struct stream *s, uint64_t offset);
@@ -24,8 +24,6 @@ bool stream_covers(const struct stream *s, uint64_t offset);
 bool stream_is_turn(struct ck_ahead *a, const struct stream *s, const struct reader *me);
 /* It is not read ahead any more. */
 void stream_stop(struct ck_ahead *a, struct stream *s);
-/* Where it is read ahead to, for now. */
-uint64_t stream_goal(const struct stream *s);
 
 /* Stops those that have not read for MS, and for which nobody waits; below 0: all. */
 void streams_stop_idle(struct ck_ahead *a, int64_t ms);
