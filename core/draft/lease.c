@@ -20,6 +20,8 @@
 #define POLL_MS 200
 /* Nobody takes a lease over that was renewed since. */
 #define SURE_MS (2 * CK_LEASE_RENEW * INT64_C(1000))
+/* 2020, in seconds since 1970. */
+#define FIRST_TIME 1577836800
 
 struct ck_lease {
 	char path[PATH_MAX];
@@ -119,20 +121,67 @@ static bool read_text(const char *path, char *text, size_t size)
 	return n >= 0;
 }
 
+/* ---- the store's time ---- */
+
+bool ck_lease_is_time(time_t t)
+{
+	return t >= FIRST_TIME;
+}
+
+/* What is made and learned while a lease is waited for. */
+struct wait {
+	const char *home;
+	char own[PATH_MAX];     /* a file that has the lease's text already; "": it isn't made yet */
+	bool no_links;          /* this store makes no hard links */
+	char clock[PATH_MAX];   /* the file that is to tell the store's time; "": it isn't made yet */
+	time_t now;             /* the store's time at LEARNED_MS; 0: not known yet */
+	int64_t learned_ms;
+	int64_t empty_ms;       /* since when the lease is empty; 0: it wasn't when it was last read */
+};
+
+/* Asks for the store's time. Where a client sends what is written later, it is known once the file was sent. */
+static int ask_time(struct wait *w, struct ck_error *err)
+{
+	struct stat st;
+	int rc = CK_OK;
+
+	if (!w->clock[0]) {
+		rc = ck_path_join(w->clock, w->home, CK_LEASE_PREFIX "clock")
+			     ? random_suffix(w->clock, sizeof(w->clock), err)
+			     : ck_fail_long_path(err);
+		if (rc) {
+			w->clock[0] = '\0';
+			return rc;
+		}
+		rc = write_text(w->clock, O_CREAT | O_EXCL, "?", err);
+	}
+	if (!rc && ck_real_stat(w->clock, &st) < 0)
+		rc = ck_fail_sys(err, "stat");
+	if (!rc && ck_lease_is_time(st.st_mtim.tv_sec)) {
+		w->now = st.st_mtim.tv_sec;
+		w->learned_ms = ck_now_ms();
+	}
+	return rc;
+}
+
+static void end_wait(struct wait *w)
+{
+	if (w->own[0])
+		ck_real_unlink(w->own);
+	if (w->clock[0])
+		ck_real_unlink(w->clock);
+}
+
 int ck_lease_now(const char *home, time_t *now, struct ck_error *err)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int rc = ck_path_join(path, home, CK_LEASE_PREFIX "clock") ? random_suffix(path, sizeof(path), err)
-								   : ck_fail_long_path(err);
+	struct wait w = { .home = home };
+	int rc = ask_time(&w, err);
 
-	if (!rc)
-		rc = write_text(path, O_CREAT | O_EXCL, "?", err);
-	if (!rc && ck_real_stat(path, &st) < 0)
-		rc = ck_fail_sys(err, "stat");
-	if (!rc)
-		*now = st.st_mtim.tv_sec;
-	ck_real_unlink(path);
+	end_wait(&w);
+	errno = EAGAIN;
+	if (!rc && !w.now)
+		rc = ck_fail_sys(err, "the store's time");
+	*now = w.now;
 	return rc;
 }
 
@@ -164,9 +213,11 @@ static void say(const struct ck_lease_self *self, const char *path, const char *
 	if (age < 0)
 		snprintf(line, sizeof(line), "%s: took over the lease of process %.*s, which has ended", path,
 			 (int)strcspn(pid, " "), pid);
+	else if (!text[0])
+		snprintf(line, sizeof(line), "%s: took over a lease that doesn't say whose it is", path);
 	else
 		snprintf(line, sizeof(line), "%s: took over the lease of %.*s, not renewed for %lld seconds", path,
-			 (int)strcspn(text, " \n"), text[0] ? text : "-", (long long)age);
+			 (int)strcspn(text, " \n"), text, (long long)age);
 	if (self->log)
 		self->log(self->log_arg, line);
 }
@@ -189,19 +240,30 @@ static int take_away(const char *path, const char *text, struct ck_error *err)
 	return CK_OK;
 }
 
-/* What is known of another's lease while it is waited for. */
-struct wait {
-	int64_t began_ms;
-	time_t now;             /* the store's time when the wait began */
-};
+/* How long the lease at PATH, which holds TEXT and was written at MTIME, wasn't renewed, in seconds; -1: not known. */
+static int ask_age(struct wait *w, const char *text, time_t mtime, int64_t *age, struct ck_error *err)
+{
+	int rc = w->now ? CK_OK : ask_time(w, err);
+
+	if (text[0])
+		w->empty_ms = 0;
+	else if (!w->empty_ms)
+		w->empty_ms = ck_now_ms();
+	*age = -1;
+	if (w->now && ck_lease_is_time(mtime))
+		*age = w->now + (ck_now_ms() - w->learned_ms) / 1000 - mtime;
+	if (w->empty_ms && *age < (ck_now_ms() - w->empty_ms) / 1000)
+		*age = (ck_now_ms() - w->empty_ms) / 1000;
+	return rc;
+}
 
 /* The lease at PATH is another's: takes it away if it is stale. *GONE: it isn't there any more. */
-static int look(const struct ck_lease_self *self, const char *home, const char *path, struct wait *w, bool *gone,
-		struct ck_error *err)
+static int look(const struct ck_lease_self *self, const char *path, struct wait *w, bool *gone, struct ck_error *err)
 {
 	char text[CK_LEASE_TEXT];
+	bool ended, is_read;
 	struct stat st;
-	int64_t age;
+	int64_t age = -1;
 	int rc = CK_OK;
 
 	*gone = false;
@@ -209,19 +271,11 @@ static int look(const struct ck_lease_self *self, const char *home, const char *
 		*gone = errno == ENOENT;
 		return *gone ? CK_OK : ck_fail_sys(err, "stat");
 	}
-	if (!read_text(path, text, sizeof(text)))
-		return CK_OK;
-	if (has_ended(self, text)) {
-		say(self, path, text, -1);
-		*gone = true;
-		return take_away(path, text, err);
-	}
-	if (!w->now) {
-		rc = ck_lease_now(home, &w->now, err);
-		w->began_ms = ck_now_ms();
-	}
-	age = w->now + (ck_now_ms() - w->began_ms) / 1000 - st.st_mtim.tv_sec;
-	if (rc || age <= (text[0] ? CK_LEASE_SECONDS : CK_LEASE_EMPTY))
+	is_read = read_text(path, text, sizeof(text));
+	ended = has_ended(self, text);
+	if (!ended)
+		rc = ask_age(w, is_read ? text : "?", st.st_mtim.tv_sec, &age, err);
+	if (!ended && (rc || age <= (text[0] || !is_read ? CK_LEASE_SECONDS : CK_LEASE_EMPTY)))
 		return rc;
 	*gone = true;
 	say(self, path, text, age);
@@ -294,31 +348,91 @@ static void free_lease(struct ck_lease *lease)
 	free(lease);
 }
 
-/* Makes the file, once nobody has it. */
-static int make(const struct ck_lease_self *self, const char *home, struct ck_lease *lease, unsigned seconds,
+/* Makes the file, which is empty for a moment then. */
+static int make_empty(struct ck_lease *lease, struct ck_error *err)
+{
+	int rc;
+
+	lease->renewed_ms = ck_now_ms();
+	rc = write_text(lease->path, O_CREAT | O_EXCL, lease->text, err);
+	/* Written late, it may have been taken for one whose maker was killed. */
+	if (!rc && ck_now_ms() - lease->renewed_ms >= CK_LEASE_EMPTY * INT64_C(500) && !is_mine(lease)) {
+		errno = EEXIST;
+		rc = ck_fail_sys(err, "a lease");
+	}
+	return rc;
+}
+
+/* Writes the file that is to become the lease, or writes it again where that was long ago. */
+static int write_own(struct ck_lease *lease, struct wait *w, struct ck_error *err)
+{
+	bool is_new = !w->own[0];
+	int64_t now = ck_now_ms();
+	int rc = CK_OK;
+
+	if (!is_new && now - lease->renewed_ms < CK_LEASE_RENEW * INT64_C(1000))
+		return CK_OK;
+	if (is_new) {
+		snprintf(w->own, sizeof(w->own), "%s", lease->path);
+		rc = random_suffix(w->own, sizeof(w->own), err);
+		if (rc) {
+			w->own[0] = '\0';
+			return rc;
+		}
+	}
+	rc = write_text(w->own, is_new ? O_CREAT | O_EXCL : 0, lease->text, err);
+	lease->renewed_ms = now;
+	return rc;
+}
+
+/*
+ * Makes the lease, if nobody has it; EEXIST: somebody has. Where there are hard links its name is given to a file that
+ * has its text already, so that no kill leaves an empty lease, of which nobody knows whose it was.
+ */
+static int make_new(struct ck_lease *lease, struct wait *w, struct ck_error *err)
+{
+	struct stat st;
+	int rc = w->no_links ? CK_OK : write_own(lease, w, err);
+
+	if (rc)
+		return rc;
+	if (w->no_links)
+		return make_empty(lease, err);
+	if (ck_real_link(w->own, lease->path) == 0)
+		return CK_OK;
+	/* Servers of sftp don't say why, and an answer may have been lost. */
+	if (errno == EEXIST || ck_real_stat(lease->path, &st) == 0) {
+		if (is_mine(lease))
+			return CK_OK;
+		errno = EEXIST;
+		return ck_fail_sys(err, "a lease");
+	}
+	w->no_links = true;
+	ck_real_unlink(w->own);
+	w->own[0] = '\0';
+	return make_empty(lease, err);
+}
+
+/* Makes the lease, once nobody has it. */
+static int make(const struct ck_lease_self *self, struct ck_lease *lease, unsigned seconds, struct wait *w,
 		struct ck_error *err)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	int64_t began = ck_now_ms();
-	struct wait w = { 0 };
 	bool gone;
 	int rc;
 
 	for (int again = 0;;) {
 		struct ck_error why = CK_ERROR_INIT;
 
-		lease->renewed_ms = ck_now_ms();
-		rc = write_text(lease->path, O_CREAT | O_EXCL, lease->text, &why);
-		/* Written late, it may have been taken for an empty one. */
-		if (!rc && ck_now_ms() - lease->renewed_ms < CK_LEASE_EMPTY * INT64_C(500))
+		rc = make_new(lease, w, &why);
+		if (!rc)
 			return CK_OK;
-		if (!rc && is_mine(lease))
-			return CK_OK;
-		if (rc && why.sys != EEXIST) {
+		if (why.sys != EEXIST) {
 			ck_error_copy(err, &why);
 			return rc;
 		}
-		rc = look(self, home, lease->path, &w, &gone, err);
+		rc = look(self, lease->path, w, &gone, err);
 		if (rc)
 			return rc;
 		/* Names that a client keeps may be of before. */
@@ -335,13 +449,15 @@ static int make(const struct ck_lease_self *self, const char *home, struct ck_le
 int ck_lease_take(const struct ck_lease_self *self, const char *home, const char *name, unsigned seconds,
 		  struct ck_lease **out, struct ck_error *err)
 {
+	struct wait w = { .home = home };
 	struct ck_lease *lease;
 	char path[PATH_MAX];
 	int rc = ck_path_join(path, home, name) ? new_lease(self, path, &lease, err) : ck_fail_long_path(err);
 
 	if (rc)
 		return rc;
-	rc = make(self, home, lease, seconds, err);
+	rc = make(self, lease, seconds, &w, err);
+	end_wait(&w);
 	if (!rc) {
 		errno = pthread_create(&lease->thread, NULL, renew, lease);
 		if (errno) {

@@ -1,12 +1,12 @@
 /*
  * lease - the right to publish a step in a store of several machines, whose locks may end at each machine.
  *
- * It is a file made with O_EXCL, TAG/.ckptfs/lease-000600, or lease-000600.optim for shards, that says who has it:
- * host, boot, namespace of process numbers, process, and a number of its own. It is written again every CK_LEASE_RENEW
- * seconds, by a thread that lives as long as the lease. One that wasn't for CK_LEASE_SECONDS by the store's clock, or
- * whose process has ended on this machine, is taken over, and logged; so is one that is empty for CK_LEASE_EMPTY
- * seconds, whose maker was killed before it wrote. So the holder of a lease asks ck_lease_check before what can't be
- * taken back.
+ * It is a file that only one can make, TAG/.ckptfs/lease-000600, or lease-000600.optim for shards. It says who has it:
+ * host, boot, namespace of process numbers, process, and a number of its own. That is in the file when it gets its name
+ * (link), or a moment later where a store has no hard links. A thread that lives as long as the lease writes it again
+ * every CK_LEASE_RENEW seconds. A lease is taken over, and that is logged, when by the store's clock it wasn't renewed
+ * for CK_LEASE_SECONDS, when its process has ended on this machine, or when it is empty for CK_LEASE_EMPTY seconds: its
+ * maker was killed before it wrote. So the holder of a lease asks ck_lease_check before what can't be taken back.
  *
  * Clients that keep attributes longer than CK_LEASE_SECONDS - 2 * CK_LEASE_RENEW see no renewals in time.
  */
@@ -50,7 +50,11 @@ int ck_lease_take(const struct ck_lease_self *self, const char *home, const char
 int ck_lease_check(struct ck_lease *lease, struct ck_error *err);
 void ck_lease_drop(struct ck_lease *lease);     /* NULL is allowed */
 
-/* The time by the store's clock: that of a file which is written in HOME and removed again. */
+/* The time by the store's clock: that of a file which is written in HOME and removed again. CK_ERR_SYS EAGAIN: the
+   client doesn't tell it before it has sent the file. */
 int ck_lease_now(const char *home, time_t *now, struct ck_error *err);
+/* Whether T may be when a file was written. rclone shows files that it hasn't sent yet as of 1999 or 2000, where the
+   server keeps no times for its clients. */
+bool ck_lease_is_time(time_t t);
 
 #endif

@@ -44,7 +44,8 @@ static bool is_left(struct recovery *r, const char *path)
 		return true;
 	if (!r->now && ck_lease_now(r->home, &r->now, NULL))
 		return false;
-	return ck_real_stat(path, &st) == 0 && r->now - st.st_mtim.tv_sec > LEFT_SECONDS;
+	return ck_real_stat(path, &st) == 0 && ck_lease_is_time(st.st_mtim.tv_sec) &&
+	       r->now - st.st_mtim.tv_sec > LEFT_SECONDS;
 }
 
 /* The right to finish or take back what was begun with the step KIND, STEP. False: another machine is at it. */

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,15 +44,15 @@ static void put(const char *text, time_t age)
 	close(fd);
 }
 
-/* Whether the lease can be had at once; it is dropped then. */
-static bool can_take(void)
+/* Whether the lease can be had within SECONDS; it is dropped then. */
+static bool can_take_within(unsigned seconds)
 {
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_lease *lease;
 	int rc;
 
 	said[0] = '\0';
-	rc = ck_lease_take(&self, home, NAME, 0, &lease, &err);
+	rc = ck_lease_take(&self, home, NAME, seconds, &lease, &err);
 	CHECK(rc == CK_OK || (err.code == CK_ERR_SYS && err.sys == EBUSY));
 	if (!rc) {
 		CHECK(ck_lease_check(lease, NULL) == CK_OK && access(path(), F_OK) == 0);
@@ -58,6 +60,11 @@ static bool can_take(void)
 		CHECK(access(path(), F_OK) < 0);
 	}
 	return rc == CK_OK;
+}
+
+static bool can_take(void)
+{
+	return can_take_within(0);
 }
 
 static void one_has_it(void)
@@ -110,8 +117,57 @@ static void its_maker_was_killed_before_it_wrote(void)
 	CHECK(!can_take());
 	put("", CK_LEASE_EMPTY + 2);
 	CHECK(can_take());
+	CHECK(strstr(said, "doesn't say whose it is"));
 	put("something else", 0);
 	CHECK(!can_take() && unlink(path()) == 0);
+	/* The store's clock doesn't matter where it is watched. */
+	put("", -1000);
+	CHECK(!can_take());
+	CHECK(can_take_within(CK_LEASE_EMPTY + 5));
+}
+
+/* rclone shows a file that it hasn't sent yet as one of 1999, renewed or not. */
+static void its_time_is_none(void)
+{
+	put("elsewhere boot pid:[1] 17 0123\n", time(NULL) - 936403200);
+	CHECK(!can_take() && unlink(path()) == 0);
+	put("", time(NULL) - 936403200);
+	CHECK(!can_take() && unlink(path()) == 0);
+	CHECK(ck_lease_is_time(time(NULL)) && !ck_lease_is_time(936403200) && !ck_lease_is_time(0));
+}
+
+static void it_cannot_be_read(void)
+{
+	struct timespec times[2] = { { .tv_sec = time(NULL) - CK_LEASE_SECONDS + 5 } };
+
+	CHECK(symlink("nowhere", path()) == 0);
+	times[1] = times[0];
+	CHECK(utimensat(AT_FDCWD, path(), times, AT_SYMLINK_NOFOLLOW) == 0 && !can_take());
+	times[1].tv_sec -= 10;
+	CHECK(utimensat(AT_FDCWD, path(), times, AT_SYMLINK_NOFOLLOW) == 0 && can_take());
+}
+
+/* Its name is given to a file that says already whose it is: nothing is written under that name. */
+static void it_is_never_empty(void)
+{
+	char events[16 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), made = 0, written = 0;
+	const struct inotify_event *e;
+	struct ck_lease *lease;
+	ssize_t len;
+
+	CHECK(fd >= 0 && inotify_add_watch(fd, home, IN_CREATE | IN_MODIFY) >= 0);
+	CHECK(ck_lease_take(&self, home, NAME, 0, &lease, NULL) == CK_OK);
+	while ((len = read(fd, events, sizeof(events))) > 0) {
+		for (char *at = events; at < events + len; at += sizeof(*e) + e->len) {
+			e = (const struct inotify_event *)(void *)at;
+			made += strcmp(e->name, NAME) == 0 && (e->mask & IN_CREATE);
+			written += strcmp(e->name, NAME) == 0 && (e->mask & IN_MODIFY);
+		}
+	}
+	CHECK(made == 1 && written == 0);
+	close(fd);
+	ck_lease_drop(lease);
 }
 
 static atomic_int inside, most;
@@ -165,6 +221,9 @@ int main(void)
 	RUN(another_machine_renews_it_or_does_not);
 	RUN(its_process_has_ended);
 	RUN(its_maker_was_killed_before_it_wrote);
+	RUN(its_time_is_none);
+	RUN(it_cannot_be_read);
+	RUN(it_is_never_empty);
 	RUN(many_want_it);
 	RUN(the_clock_is_the_stores);
 	CHECK(rmdir(home) == 0);
