@@ -158,6 +158,8 @@ static void put_drafts(struct ck_json_out *o, struct fs *fs)
 	ck_drafts_unable(fs->drafts, why, sizeof(why));
 	if (why[0])
 		put_string(o, "read_only", why);
+	if (ck_drafts_alone(fs->drafts))
+		put_string(o, "one_machine", ck_drafts_alone(fs->drafts));
 	put_number(o, "drafts_in_use", count);
 	open_list(o, "drafts");
 	for (size_t i = 0; i < count && i < DRAFTS_SHOWN; i++) {

@@ -25,6 +25,9 @@
 
 #define MOST_IDLE 64            /* descriptors of locks that nobody uses */
 #define POLL_MS 20
+#define ALONE_TEXT \
+	"write to this store from one machine alone: rclone's caches know nothing of each other, and a lease keeps " \
+	"no other machine away"
 
 struct ck_lock {
 	UT_hash_handle hh;              /* by tag */
@@ -41,9 +44,10 @@ struct ck_lock {
 
 struct ck_locks {
 	struct ck_lease_self self;
-	/* Under MUTEX: whether it was said what a store lacks; the device on which nothing can be written, and why; ""
-	   where there is none */
-	bool said;
+	struct ck_alone known;          /* mounts whose leases exclude no other machine */
+	/* Under MUTEX: whether it was said what a store lacks; whether a store is one of these mounts; the device on
+	   which nothing can be written, and why; "" where there is none */
+	bool said, alone;
 	dev_t unable_dev;
 	char unable[288];
 	/* Guards the locks and all that is in them. Never held during a system call that may wait. */
@@ -62,6 +66,7 @@ struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *lo
 	all->self.log = log;
 	all->self.log_arg = log_arg;
 	ck_lease_introduce(&all->self);
+	ck_alone_find(&all->known);
 	pthread_mutex_init(&all->mutex, NULL);
 	pthread_cond_init(&all->changed, NULL);
 	return all;
@@ -206,17 +211,33 @@ static bool is_current(int fd, const char *home)
 	       ck_real_stat(path, &found) == 0 && found.st_dev == held.st_dev && found.st_ino == held.st_ino;
 }
 
-/* One line for a mount: a store's tags are alike. */
-static void say_lacks(const struct ck_lock *lock, const char *lacks)
+/* One line for a mount: a store's tags are alike. FD: of the lock's file. */
+static void say_lacks(const struct ck_lock *lock, int fd, const char *lacks)
 {
-	bool said;
+	bool alone, said, said_alone;
+	struct stat st;
 
+	alone = fstat(fd, &st) == 0 && ck_alone_has(&lock->all->known, st.st_dev);
 	pthread_mutex_lock(&lock->all->mutex);
 	said = lock->all->said;
+	said_alone = lock->all->alone;
 	lock->all->said = true;
+	lock->all->alone |= alone;
 	pthread_mutex_unlock(&lock->all->mutex);
 	if (!said)
 		log_store(lock, "several machines may write here, so steps are published under a lease", lacks);
+	if (alone && !said_alone)
+		log_store(lock, ALONE_TEXT, "");
+}
+
+const char *ck_locks_alone(struct ck_locks *all)
+{
+	bool alone;
+
+	pthread_mutex_lock(&all->mutex);
+	alone = all->alone;
+	pthread_mutex_unlock(&all->mutex);
+	return alone ? ALONE_TEXT : NULL;
 }
 
 void ck_locks_unable(struct ck_locks *all, char *why, size_t size)
@@ -276,7 +297,7 @@ static int ask_store(struct ck_lock *lock, const char *home, int fd, struct ck_e
 		ck_error_copy(err, &why);
 		if (rc)
 			return rc;
-		say_lacks(lock, lacks);
+		say_lacks(lock, fd, lacks);
 	}
 	lock->asked = true;
 	return CK_OK;

@@ -60,6 +60,9 @@ void ck_unlock_step(struct ck_step_lock *held);         /* one that isn't had is
 /* WHY, of SIZE bytes: why nothing can be written where it was tried last that nothing can; "" if that was nowhere. */
 void ck_locks_unable(struct ck_locks *locks, char *why, size_t size);
 
+/* Why only one machine should write to a store that was written to; NULL: several may. */
+const char *ck_locks_alone(struct ck_locks *locks);
+
 /* The tag is being removed, and its directory HOME, which holds nothing but the lock. */
 void ck_lock_remove(const char *home);
 

@@ -23,6 +23,9 @@ struct ck_draft_status {
  */
 size_t ck_drafts_status(struct ck_drafts *d, struct ck_draft_status *out, size_t max);
 
+/* Why only one machine should write to the store, as far as it was tried; NULL: several may. */
+const char *ck_drafts_alone(struct ck_drafts *d);
+
 /* WHY, of SIZE bytes: why the store can't be written to, as far as it was tried; else "". */
 void ck_drafts_unable(struct ck_drafts *d, char *why, size_t size);
 

@@ -182,6 +182,11 @@ size_t ck_drafts_status(struct ck_drafts *d, struct ck_draft_status *out, size_t
 	return count;
 }
 
+const char *ck_drafts_alone(struct ck_drafts *d)
+{
+	return ck_locks_alone(d->locks);
+}
+
 void ck_drafts_unable(struct ck_drafts *d, char *why, size_t size)
 {
 	ck_locks_unable(d->locks, why, size);

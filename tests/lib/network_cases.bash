@@ -107,6 +107,12 @@ two_publish_at_once() {
 	remote two "$other"
 }
 
+# two_mounts_publish_at_once ENGINE - the same of two mounts on one client.
+two_mounts_publish_at_once() {
+	empty_store "$1"
+	remote two "$REMOTE"
+}
+
 no_mixed_bytes() {
 	empty_store "$1"
 	remote replaced "$KEPT"
@@ -161,6 +167,20 @@ is_read_only() {
 	refuses 'Read-only file system' cp "$MNT/base/d12/000001/model.pt" "$MNT/base/d12/model_000002.pt"
 	[[ $(grep -c 'read-only' "$LOG") -eq 1 ]]
 	[[ $("$CKPTFS" --status "$MNT") == *$'\nread only      this store can\'t be written to: '* ]]
+}
+
+# says_one_machine ENGINE COUNT - so often the log says that only one machine should write to the store; --status says it, too, or doesn't.
+says_one_machine() {
+	serve "$1" "$BATS_TEST_TMPDIR/served"
+	small_pt "$BEHIND/base_checkpoints/d12/model_000001.pt"
+	small_pt "$BEHIND/base_checkpoints/d13/model_000001.pt"
+	client
+	mount_store "$REMOTE"
+	within $(((KEPT + 2) * 1000)) test -d "$MNT/base/d13/000001/model"
+	[[ $(grep -c 'from one machine alone' "$LOG") -eq 0 ]]
+	mkdir "$MNT/base/d12/000600" "$MNT/base/d13/000600"
+	[[ $(grep -c 'from one machine alone' "$LOG") -eq $2 ]]
+	[[ $("$CKPTFS" --status "$MNT" | grep -c '^one machine    write to this store from one machine alone: ') -eq $2 ]]
 }
 
 # mv_n_replaces_nothing ENGINE - renameat2's RENAME_NOREPLACE on the mount, of a draft's files and of ordinary ones, whatever the store has.

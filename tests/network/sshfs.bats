@@ -15,6 +15,7 @@ load ../lib/network_cases
 @test "sshfs: each door publishes" { every_door_publishes sshfs; }
 @test "sshfs: the daemon is killed" { killed sshfs "$MOMENTS"; }
 @test "sshfs: two clients publish one draft at once" { two_publish_at_once sshfs; }
+@test "sshfs: nothing says that one machine alone should write" { says_one_machine sshfs 0; }
 @test "sshfs: the server stops, and goes on" { severed sshfs stop "$MOMENTS"; }
 @test "sshfs: the server is killed, and comes back" { severed sshfs kill "$MOMENTS"; }
 @test "sshfs: a storm" { storm sshfs; }

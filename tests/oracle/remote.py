@@ -57,7 +57,14 @@ class Stage(crash.Stage):
         # Two runs may have one remote directory, one after the other.
         while os.path.exists(os.path.join(self.base, "store%d" % (self.runs + 1))):
             self.runs += 1
-        return super().fresh(scenario, record)
+        daemon = super().fresh(scenario, record)
+        # rclone sends files some seconds later, which changes them under who reads them. Until then some of its stores say that they are of 1999.
+        eventually(lambda: all(t > 1577836800 for t in self.times(scenario)), "the client doesn't send what it was given")
+        return daemon
+
+    def times(self, scenario):
+        """When the files were written that SCENARIO put there before the mount."""
+        return [os.stat(os.path.join(d, n)).st_mtime for d, _, names in os.walk(self.tag) for n in names if n in getattr(scenario, "files", ())]
 
     def settle(self):
         """A file that is deleted while it is open has another name until then. Of a retired step the next mount takes the rest away."""
