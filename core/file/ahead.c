@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/file/streams.h"
+#include "core/file/turns.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -15,8 +16,6 @@
 #define FAST_FILLS 4            /* reads ahead in a row that came from memory: they gain nothing */
 #define IDLE_MS 2000            /* a stream that has not read for so long has stopped */
 #define THREAD_IDLE_S 5
-/* Readers for themselves wait for one another from so many bytes on: what is smaller is seldom part of a stream. */
-#define LARGE ((size_t)64 << 10)
 #define END_NS 900000000        /* how long ck_ahead_free() waits for reads in flight */
 
 _Static_assert(CHUNKS * CHUNK == CK_AHEAD_MAX, "the buffers are as large as promised");
@@ -185,7 +184,7 @@ static bool comes(struct ck_ahead *a, const struct ck_file *file, const struct s
 {
 	if (chunk_at(a, file, offset))
 		return true;
-	return s && stream_covers(s, offset) && streams_reads_of(a, file, true) > 0;
+	return s && stream_covers(s, offset) && turns_any(a, file);
 }
 
 /* The reader's own read, of at most LEN bytes, up to what is read ahead; *GOT of them. */
@@ -208,12 +207,20 @@ static int read_own(struct ck_ahead *a, struct ck_file *file, struct stream *s, 
 		refuse_direct(streams_store(a, file), file);
 		*got = 0;
 		rc = CK_OK;
-	}
-	if (rc)
+	} else if (rc) {
 		ck_error_copy(err, &found);
-	else if (s && !is_from_memory(len, took))
+	} else if (s && !is_from_memory(len, took)) {
 		s->waits = true;
+	}
 	return rc;
+}
+
+/* ME waits for his turn, or no longer. Others may wait for him to. */
+static void set_queued(struct ck_ahead *a, struct reader *me, bool queued)
+{
+	if (me->queued && !queued)
+		pthread_cond_broadcast(&a->done);
+	me->queued = queued;
 }
 
 /* Reads what ME wants next, at most LEN bytes: *GOT of them, perhaps 0, when something has changed. */
@@ -224,20 +231,22 @@ static int read_next(struct ck_ahead *a, struct ck_file *file, struct stream *s,
 	int rc;
 
 	*got = take(a, file, me->offset, buf, len);
-	if (*got)
+	if (*got) {
+		set_queued(a, me, false);
 		return CK_OK;
-	/* Else it would be in its own way. */
-	me->queued = me->queued && !stream_covers(s, me->offset);
+	}
+	/* Who waits for what is to be read ahead is not in its way. */
+	if (s && stream_covers(s, me->offset))
+		set_queued(a, me, false);
 	advance(a);
 	waits = comes(a, file, s, me->offset);
-	me->queued = s && !waits && len >= LARGE;
-	if (waits || (me->queued && !stream_is_turn(a, s, me))) {
+	set_queued(a, me, s && !waits && len >= TURNS_LARGE);
+	if (waits || (me->queued && !turns_is_mine(a, s, me))) {
 		pthread_cond_wait(&a->done, &a->lock);
 		return CK_OK;
 	}
 	me->reads = me->queued;
-	me->queued = false;
-	pthread_cond_broadcast(&a->done);
+	set_queued(a, me, false);
 	rc = read_own(a, file, s, me->offset, buf, len, got, err);
 	me->reads = false;
 	advance(a);

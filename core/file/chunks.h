@@ -30,7 +30,7 @@ struct store {
 struct reader {
 	uint64_t offset;        /* what it wants next */
 	uint64_t number;        /* the order in which readers came */
-	bool queued;            /* it waits until it may read for itself: stream_is_turn() */
+	bool queued;            /* it waits until it may read for itself: turns_is_mine() */
 	bool reads;             /* it reads for itself */
 	struct reader *next;
 };

@@ -2,14 +2,15 @@
 #include "core/file/streams.h"
 
 #include "core/base/clock.h"
+#include "core/file/turns.h"
 
 #define STREAMS_OF_FILE 4       /* readers of one file that are told apart while nothing is read ahead of them */
 /* What a stream skips between two tensors: a local header and its padding. */
 #define GAP ((uint64_t)64 << 10)
 /* Bytes in order that make a reader a stream. */
 #define ENOUGH ((uint64_t)256 << 10)
-/* What is rather read than skipped, where one read at a time is best: such a store may take as long to begin elsewhere
-   (rclone waits 20 ms), and a reader in the order of names comes back for it. */
+/* What is rather read than skipped, where one read at a time is best: such a store may take as long to begin elsewhere.
+   A reader in the order of names comes back for it. */
 #define PATIENCE ((uint64_t)8 << 20)
 /* A reader that has not read for so long doesn't count when buffers are shared out, and later loses its own. */
 #define PAUSED_MS 300
@@ -104,54 +105,6 @@ void stream_activate(struct stream *s, uint64_t offset)
 	s->active = true;
 	s->ahead = offset;
 	ck_pace_disturb(&s->store->pace, ck_now_ns());
-}
-
-unsigned streams_reads_of(struct ck_ahead *a, const struct ck_file *file, bool queued)
-{
-	unsigned n = chunks_flying(a, file);
-
-	FOR_STREAMS(a, s)
-		for (const struct reader *r = s->file == file ? s->readers : NULL; r; r = r->next)
-			n += r->reads || (queued && r->queued);
-	return n;
-}
-
-/* Who of S waits for longest. NULL: nobody waits. */
-static const struct reader *longest_queued(const struct stream *s)
-{
-	const struct reader *first = NULL;
-
-	for (const struct reader *r = s->readers; r; r = r->next)
-		if (r->queued && (!first || r->number < first->number))
-			first = r;
-	return first;
-}
-
-/* The stream of FILE whose turn it is: each in the order in which it came. */
-static const struct stream *first_queued(struct ck_ahead *a, const struct ck_file *file)
-{
-	const struct stream *first = NULL;
-	uint64_t least = UINT64_MAX;
-
-	FOR_STREAMS(a, s) {
-		const struct reader *r = s->file == file ? longest_queued(s) : NULL;
-
-		if (r && r->number < least) {
-			first = s;
-			least = r->number;
-		}
-	}
-	return first;
-}
-
-bool stream_is_turn(struct ck_ahead *a, const struct stream *s, const struct reader *me)
-{
-	if (streams_reads_of(a, s->file, false) >= s->store->pace.width || first_queued(a, s->file) != s)
-		return false;
-	for (const struct reader *r = s->readers; r; r = r->next)
-		if (r->queued && r->offset < me->offset)
-			return false;
-	return true;
 }
 
 struct store *streams_store(struct ck_ahead *a, const struct ck_file *file)
@@ -259,19 +212,9 @@ static bool ask(struct ck_ahead *a, struct stream *s)
 	return true;
 }
 
-/* Whether there are as many reads of S's file as the store serves best. One that serves one at a time is not asked for
-   what nobody reads just now: a reader that has gone elsewhere in the file would have to wait for it. */
-static bool is_busy(struct ck_ahead *a, const struct stream *s)
-{
-	FOR_STREAMS(a, other)
-		if (s->store->pace.width == 1 && other->file == s->file && other->used_ms > s->used_ms)
-			return true;
-	return streams_reads_of(a, s->file, true) >= s->store->pace.width;
-}
-
 static bool wants(struct ck_ahead *a, const struct stream *s, unsigned share)
 {
-	return s->active && s->ahead < goal_of(s) && chunks_of(a, s) < share && !is_busy(a, s);
+	return s->active && s->ahead < goal_of(s) && chunks_of(a, s) < share && !turns_is_busy(a, s);
 }
 
 /* A width is measured while it is used, and no other file of the store is read. */

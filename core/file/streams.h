@@ -19,16 +19,11 @@ void stream_go_on(struct stream *s, uint64_t offset, size_t len);
 void stream_activate(struct stream *s, uint64_t offset);
 /* Whether what is at OFFSET is to be read ahead of it now. */
 bool stream_covers(const struct stream *s, uint64_t offset);
-/* Whether its reader ME, who is queued, may read for itself: a store that has one stream for each open file would seek
-   for each read beside another. The readers of a stream go in the file's order, streams as they came. */
-bool stream_is_turn(struct ck_ahead *a, const struct stream *s, const struct reader *me);
 /* It is not read ahead any more. */
 void stream_stop(struct ck_ahead *a, struct stream *s);
 
 /* Stops those that have not read for MS, and for which nobody waits; below 0: all. */
 void streams_stop_idle(struct ck_ahead *a, int64_t ms);
-/* How many reads of FILE are under way, and with QUEUED those that wait for their turn. */
-unsigned streams_reads_of(struct ck_ahead *a, const struct ck_file *file, bool queued);
 unsigned streams_active(struct ck_ahead *a);
 /* Asks for what is to be read ahead now: the stream that has the least comes first. */
 void streams_schedule(struct ck_ahead *a);

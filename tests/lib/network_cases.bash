@@ -113,9 +113,10 @@ two_mounts_publish_at_once() {
 	remote two "$REMOTE"
 }
 
+# no_mixed_bytes ENGINE [late] - late: an open file of the engine follows the one that takes its name, and until its attributes are old it tells nobody.
 no_mixed_bytes() {
 	empty_store "$1"
-	remote replaced "$KEPT"
+	remote replaced "$KEPT" "${@:2}"
 }
 
 # steered COMMAND... - what the command asks for by its descriptor 5, "sever stop" or "mend", is done here; it is answered on 6.

@@ -275,8 +275,8 @@ def put(path, content):
 NAMES = {"model": "model_%06d.pt", "meta": "meta_%06d.json", "optim": "optim_%06d_rank0.pt"}
 
 
-def replaced(stage, kept):
-    """By a file of the same size, and by one of another; the rest is read at once, or when the client's cache is old."""
+def replaced(stage, kept, when="both"):
+    """By a file of the same size, and by one of another; the rest is read at once, or when the client's cache is old; WHEN "late", only then."""
     kept, counts = float(kept), {}
     tag = os.path.join(stage.behind, "base_checkpoints/d12")
     os.makedirs(tag)
@@ -288,7 +288,7 @@ def replaced(stage, kept):
     eventually(lambda: os.listdir(step + "/model"), "the mount shows no step")
     versions, failures = {kind: 1 for kind in NAMES}, []
     for turn in range(ROUNDS):
-        wait = (0, kept + 1.5)[turn % 2]
+        wait = (0 if when == "both" else kept + 1.5, kept + 1.5)[turn % 2]
         files = {}
         for name, (kind, version_of) in data.FILES.items():
             eventually(lambda: is_version(version_of(read(step + "/" + name)), versions[kind]), name)

@@ -352,13 +352,17 @@ def calm(shared, mount, client, report):
     except (Wrong, OSError) as e:
         report("afterwards: %s" % e)
     for step in STABLE + RENAMED + BROKEN[1:]:
+        unread = set()
         for kind in data.STORED:
             try:
                 read_all(os.path.join(client, "base_checkpoints/d12", name_of(kind, step)), reader.rng)
             except OSError:
-                lost += 1
-                continue
-            for name, version_of in ((n, v) for n, (k, v) in data.FILES.items() if k == kind):
+                unread.add(kind)
+        lost += len(unread)
+        # How a model is shown is in its metadata.
+        unread |= {"model"} if "meta" in unread else set()
+        for name, (kind, version_of) in data.FILES.items():
+            if kind not in unread:
                 place = "d12/%06d" % step
                 try:
                     reader.judge(step, version_of(read_all("%s/%s/%s" % (reader.base, place, name), reader.rng)), now(), kind)
