@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #define RELEASE_SECONDS 1
+#define MOST_CHANGES 5          /* of a draft's files while it is published */
 
 /* The step was made in another way. The draft is kept, under a name by which it can still be reached. */
 static void rename_partial(struct ck_drafts *d, struct draft *draft)
@@ -148,6 +149,48 @@ static void note_left(struct draft *draft)
 	draft->left = ck_discarded_path(path, draft->dir) && ck_real_stat(path, &st) == 0;
 }
 
+/* Reads a byte of each file in DIR and in so many LEVELS below it, and has the kernel ask for its attributes then. */
+static void read_each(const char *dir, unsigned levels)
+{
+	struct ck_names names;
+	char path[PATH_MAX], byte;
+	struct stat st;
+	int fd;
+
+	if (ck_list_real_dir(dir, &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		fd = ck_path_join(path, dir, names.names[i]) ? ck_real_open(path, O_RDONLY, 0) : -1;
+		if (fd < 0)
+			continue;
+		if (pread(fd, &byte, 1, 0) < 0 && errno == EISDIR && levels)
+			read_each(path, levels - 1);
+		fstat(fd, &st);
+		close(fd);
+	}
+	ck_names_free(&names);
+}
+
+/*
+ * ck_publish, which reads the draft's files and fails if they change. rclone moves the time of a file that it hasn't
+ * sent yet when it is first read, and back when it is sent. So another try, once all were read, finds them at rest.
+ * LEASE: NULL where the store is of one machine.
+ */
+static int publish_at_rest(const struct draft *draft, int64_t only_rank, unsigned flags, struct ck_lease *lease,
+			   struct ck_error *err)
+{
+	int rc;
+
+	for (int tries = 0;; tries++) {
+		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, lease, err);
+		if (rc != CK_ERR_CHANGED || !lease || tries == MOST_CHANGES)
+			return rc;
+		ck_error_clear(err);
+		/* files, files/optim, files/optim/rank0 */
+		read_each(draft->dir, 3);
+	}
+}
+
 /* draft_publish, while the draft stands still for the caller alone. Until the step's lock is closed, no other mount
    publishes the draft. */
 static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_rank, unsigned own_writers,
@@ -166,7 +209,7 @@ static int publish_alone(struct ck_drafts *d, struct draft *draft, int64_t only_
 		errno = EBUSY;
 		rc = ck_fail_sys(err, "files of the draft are still open for writing");
 	} else {
-		rc = ck_publish(draft->tag, draft->dir, draft->kind, draft->step, only_rank, flags, lock.lease, err);
+		rc = publish_at_rest(draft, only_rank, flags, lock.lease, err);
 		ck_tree_renamed(d->tree);
 		if (!rc)
 			successor_add(d, draft);

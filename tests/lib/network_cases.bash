@@ -90,6 +90,14 @@ every_door_publishes() {
 	remote doors "${@:2}"
 }
 
+# files_come_slowly ENGINE - more than a second lies between the files of a draft. The shim asks for their attributes while they are read, which without
+# it happens where that takes longer than the client keeps them.
+files_come_slowly() {
+	shim faults
+	empty_store "$1"
+	remote slow ByModel ByRename BySync
+}
+
 # killed ENGINE MOMENTS [NAME...]
 killed() {
 	shim faults

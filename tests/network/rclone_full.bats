@@ -17,6 +17,7 @@ load ../lib/network_cases
 @test "rclone on WebDAV: a step that another machine wrote shows" { new_step_shows rclone-webdav-full; }
 @test "rclone on WebDAV: files that are replaced under readers" { no_mixed_bytes rclone-webdav-full; }
 @test "rclone on WebDAV: each door publishes" { every_door_publishes rclone-webdav-full; }
+@test "rclone on WebDAV: a draft whose files come slowly is published" { files_come_slowly rclone-webdav-full; }
 @test "rclone on WebDAV: the daemon is killed" { killed rclone-webdav-full "$MOMENTS"; }
 @test "rclone on WebDAV: the log and --status say that one machine alone should write" { says_one_machine rclone-webdav-full 1; }
 @test "rclone on WebDAV: two mounts on one client publish one draft at once" { two_mounts_publish_at_once rclone-webdav-full; }
@@ -28,6 +29,7 @@ load ../lib/network_cases
 @test "rclone on sftp: a step that another machine wrote shows" { new_step_shows rclone-sftp-full; }
 @test "rclone on sftp: files that are replaced under readers" { no_mixed_bytes rclone-sftp-full; }
 @test "rclone on sftp: each door publishes" { every_door_publishes rclone-sftp-full; }
+@test "rclone on sftp: a draft whose files come slowly is published" { files_come_slowly rclone-sftp-full; }
 @test "rclone on sftp: the daemon is killed" { killed rclone-sftp-full "$MOMENTS"; }
 @test "rclone on sftp: the log and --status say that one machine alone should write" { says_one_machine rclone-sftp-full 1; }
 @test "rclone on sftp: two mounts on one client publish one draft at once" { two_mounts_publish_at_once rclone-sftp-full; }

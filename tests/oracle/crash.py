@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 
 import faulty
 from faulty import check
@@ -28,6 +29,7 @@ class Scenario:
     native = False
     publishes = True
     piece = 4000
+    pause = 0               # seconds after each file
     pages = 1               # by so many goes the space that is left on a full disk
 
     def __init__(self):
@@ -46,6 +48,7 @@ class Scenario:
                 with open(full, "wb", buffering=0) as f:
                     for at in range(0, len(data), self.piece):
                         f.write(data[at:at + self.piece])
+                time.sleep(self.pause)
             self.done.add(path)
         self.door(tag)
 

@@ -5,6 +5,7 @@ REMOTE: the store's directory as this machine's client mounts it. BEHIND: the sa
 the mounts of ckptfs. The ways of writing a step, and what is asked of the store then, are those of crash.py.
 
 doors [NAME...]                 each way of writing publishes, and the store's other side has the step
+slow [NAME...]                  the same, with more than a second between the draft's files
 killed MOMENTS [NAME...]        the daemon is killed at so many moments of each; what crash.py asks holds at the next mount
 severed stop|kill MOMENTS [NAME...]
                                 at these moments the network is cut, and comes back after some time: the step is whole or absent, the writer was told
@@ -125,6 +126,12 @@ def doors(stage, *names):
         stage.drop()
         return "published"
     each(stage, names, one)
+
+
+def slow(stage, *names):
+    """rclone changes a file's time when it is first read, until it was sent; its times are whole seconds."""
+    crash.Scenario.pause = 1.2
+    doors(stage, *names)
 
 
 def moments_of(stage, make, count):
@@ -339,7 +346,7 @@ def main():
     case, remote, behind, local, *args = sys.argv[1:]
     os.makedirs(local, exist_ok=True)
     stage = Stage(remote, behind, local)
-    {"doors": doors, "killed": killed, "severed": severed, "two": two, "replaced": replaced}[case](stage, *args)
+    {"doors": doors, "slow": slow, "killed": killed, "severed": severed, "two": two, "replaced": replaced}[case](stage, *args)
 
 
 if __name__ == "__main__":
