@@ -287,7 +287,7 @@ int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, voi
 	}
 	while (len && !rc) {
 		if (s)
-			stream_activate(s, me.offset);
+			stream_activate(a, s, me.offset);
 		rc = read_next(a, file, s, &me, to, len, &got, err);
 		to += got;
 		me.offset += got;

@@ -41,6 +41,7 @@ struct stream {
 	uint64_t next;          /* where its reader goes on */
 	uint64_t len;           /* of its last read */
 	uint64_t run;           /* bytes that were read in order */
+	unsigned steps;         /* reads that went on in order */
 	uint64_t ahead;         /* the end of what was asked for */
 	int64_t used_ms;
 	unsigned fast;          /* reads ahead in a row that came from memory */

@@ -70,6 +70,7 @@ void stream_go_on(struct stream *s, uint64_t offset, size_t len)
 	s->len = len;
 	if (end > s->next) {
 		s->run += end - s->next;
+		s->steps++;
 		s->next = end;
 	}
 	s->used_ms = ck_now_ms();
@@ -91,11 +92,12 @@ bool stream_covers(const struct stream *s, uint64_t offset)
 	return s->active && offset >= s->ahead && offset < goal_of(s);
 }
 
-void stream_activate(struct stream *s, uint64_t offset)
+void stream_activate(struct ck_ahead *a, struct stream *s, uint64_t offset)
 {
 	if (s->active || !s->waits || s->run < ENOUGH)
 		return;
-	/* None of its readers has to read for himself now. */
+	/* None of its readers has to read for himself now: whose turn comes after theirs goes on. */
+	pthread_cond_broadcast(&a->done);
 	for (struct reader *r = s->readers; r; r = r->next) {
 		if (r->queued && r->offset < offset)
 			offset = r->offset;

@@ -16,7 +16,7 @@ struct stream *stream_begin(struct ck_ahead *a, struct ck_file *file, uint64_t o
 void stream_go_on(struct stream *s, uint64_t offset, size_t len);
 /* It is read ahead from now on, if it is long enough and had to wait: from OFFSET, or from where a reader before that
    still waits. */
-void stream_activate(struct stream *s, uint64_t offset);
+void stream_activate(struct ck_ahead *a, struct stream *s, uint64_t offset);
 /* Whether what is at OFFSET is to be read ahead of it now. */
 bool stream_covers(const struct stream *s, uint64_t offset);
 /* It is not read ahead any more. */

@@ -3,7 +3,8 @@
 
 #include "core/base/clock.h"
 
-/* A reader that has paused for so long doesn't count. */
+/* So many reads in order are more than chance. A reader that has paused for so long doesn't count. */
+#define STEPS 4
 #define PAUSED_MS 1000
 
 /* Whether somebody reads FILE in order. */
@@ -12,7 +13,7 @@ static bool has_stream(struct ck_ahead *a, const struct ck_file *file)
 	const int64_t now = ck_now_ms();
 
 	FOR_STREAMS(a, s)
-		if (s->file == file && (s->active || (s->run > s->len && now - s->used_ms <= PAUSED_MS)))
+		if (s->file == file && (s->active || (s->steps >= STEPS && now - s->used_ms <= PAUSED_MS)))
 			return true;
 	return false;
 }
@@ -71,12 +72,14 @@ static const struct stream *first_queued(struct ck_ahead *a, const struct ck_fil
 
 bool turns_is_mine(struct ck_ahead *a, const struct stream *s, const struct reader *me)
 {
-	if (!has_stream(a, s->file))
-		return true;
-	if (reads_of(a, s->file, false) >= s->store->pace.width || first_queued(a, s->file) != s)
-		return false;
-	for (const struct reader *r = s->readers; r; r = r->next)
+	unsigned n = 0;
+
+	for (const struct reader *r = s->readers; r; r = r->next) {
 		if (r->queued && r->offset < me->offset)
 			return false;
-	return true;
+		n += r->reads;
+	}
+	if (!has_stream(a, s->file))
+		return n < s->store->pace.width;
+	return reads_of(a, s->file, false) < s->store->pace.width && first_queued(a, s->file) == s;
 }

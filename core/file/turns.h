@@ -6,8 +6,10 @@
  * which the kernel sends in pieces, each piece does (rclone 1.60 waits 20 ms before each, --vfs-read-wait). So as long
  * as somebody reads a file in order, as many read it side by side as the store serves best (pace.h), one to begin with:
  * streams as they came, the readers of a stream in the file's order. The kernel sends two or more requests of one
- * reader at once, and of a view that has the tensors in another order they are at two places. Of a file that all read
- * here and there nobody waits for others.
+ * reader at once, and of a view that has the tensors in another order they are at two places. In a file that all read
+ * here and there only those wait for each other who read at the same place.
+ *
+ * Who waits is woken by CK_AHEAD's done, whenever a read ends and whenever somebody no longer waits for his turn.
  */
 #ifndef CK_TURNS_H
 #define CK_TURNS_H
