@@ -131,14 +131,14 @@ no_mixed_bytes() {
 steered() {
 	local pid words status=0
 	mkfifo "$NET/ask" "$NET/answer"
-	"$@" 5<>"$NET/ask" 6<>"$NET/answer" &
+	"$@" 5>"$NET/ask" 6<"$NET/answer" &
 	pid=$!
-	exec 7<>"$NET/ask" 8<>"$NET/answer"
-	until ended "$pid"; do
-		read -r -t 0.5 -u 7 -a words || continue
+	# In the order in which the command opens them; it asks until it ends.
+	exec 7<"$NET/ask" 8>"$NET/answer"
+	while read -r -u 7 -a words; do
 		if "${words[@]}"; then echo "done" >&8; else echo "fail" >&8; fi
 	done
-	exec 7>&- 8>&-
+	exec 7<&- 8>&-
 	wait "$pid" || status=$?
 	return "$status"
 }
