@@ -18,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The lowest number of a descriptor that may be above all that libfuse has open after a mount. */
+#define ABOVE_THE_SOCKET 64
+
 /* libfuse's log function takes no argument: hence the only global of the program. */
 static struct log *fuse_log_target;
 
@@ -167,13 +170,24 @@ static void warn_without_mtab(struct log *log)
 			      "ln -s ../proc/self/mounts /etc/mtab");
 }
 
+/*
+ * With auto_unmount fusermount3 waits on a socket for the end of the daemon, and then looks once whether the mount is
+ * dead. A process that is killed gives its descriptors back from the highest down, and that socket has a higher number
+ * than the device. So the device gets one above: else fusermount3 may look while the mount still seems alive, and leave
+ * it for good. -1: there is no room for it.
+ */
+static int hold_device_last(struct fuse_session *se)
+{
+	return fcntl(fuse_session_fd(se), F_DUPFD_CLOEXEC, ABOVE_THE_SOCKET);
+}
+
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
 	const struct loop_hooks hooks = { .thing = fs_thing, .tick = fs_tick, .arg = fs };
 	struct unmounter unmounter = { 0 };
 	struct fuse_session *se;
-	int rc = -1;
+	int rc = -1, held;
 
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
@@ -185,6 +199,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
+	held = hold_device_last(se);
 	if (fs_use_device(se) < 0) {
 		log_failure(fs->log);
 		goto out_mount;
@@ -199,6 +214,8 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 			log_failure(fs->log);
 	}
 out_mount:
+	if (held >= 0)
+		close(held);
 	if (unmounter_finish(&unmounter, fuse_session_fd(se)) < 0)
 		log_line(fs->log, "the mount stays: it could not be unmounted");
 	fuse_session_unmount(se);

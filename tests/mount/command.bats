@@ -442,6 +442,7 @@ crippled() {
 }
 
 @test "a daemon that was killed: the dead mount is told, fusermount3 -u takes it away, auto_unmount does so itself" {
+	local i
 	mkdir "$BATS_TEST_TMPDIR/m2"
 	background "$S" "$BATS_TEST_TMPDIR/m"
 	kill -KILL "$DAEMON"
@@ -450,10 +451,13 @@ crippled() {
 	no_mount "fusermount3 -u it" "$CKPTFS" "$MNT" "$BATS_TEST_TMPDIR/m2"
 	fusermount3 -u "$MNT"
 	PIDS[0]=
-	background -o auto_unmount "$S" "$BATS_TEST_TMPDIR/m2"
-	kill -KILL "$DAEMON"
-	within 20000 eval '! mountpoint -q "$MNT" && ls "$MNT"'
-	PIDS[1]=
+	# Of the program that didn't keep the device for the last, one in twenty stayed.
+	for i in {1..40}; do
+		background -o auto_unmount "$S" "$BATS_TEST_TMPDIR/m2"
+		kill -KILL "$DAEMON"
+		within 20000 eval '! mountpoint -q "$MNT" && ls "$MNT"'
+		PIDS[i]=
+	done
 }
 
 @test "with -f the log goes to stderr, and a bad checkpoint is in it" {
