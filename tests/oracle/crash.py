@@ -369,10 +369,10 @@ class Delete(Retire):
     def door(self, tag):
         try:
             shutil.rmtree(os.path.join(tag, ".trash/000600"))
-        except FileNotFoundError:
-            # model.error was listed, and the fault is over.
-            shutil.rmtree(os.path.join(tag, ".trash/000600"))
         except OSError as e:
+            # model.error was listed, and the fault is over: what it stood for is there again.
+            if e.errno in (errno.ENOENT, errno.ENOTEMPTY):
+                return shutil.rmtree(os.path.join(tag, ".trash/000600"))
             self.interrupted = e.errno not in (errno.ENOTCONN, errno.ECONNABORTED)
             raise
 
