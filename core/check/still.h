@@ -22,7 +22,7 @@ enum ck_stillness { CK_STILL, CK_MOVED, CK_GONE };
 /* STILL: it is the same file as before, and nobody has written to it for SECONDS. GONE: the name has no file now. */
 enum ck_stillness ck_still_end(const struct ck_still *still, int seconds);
 
-#define CK_STILL_FILE 2         /* of a file that is written, the time stands still for less */
+#define CK_STILL_FILE 5         /* of a file that is written, the time stands still for less, on a busy disk too */
 #define CK_STILL_STEP 10        /* so long after a file of a step was written others may follow */
 
 #endif
