@@ -5,7 +5,7 @@
 
 /* So many reads in order are more than chance. A reader that has paused for so long doesn't count. */
 #define STEPS 4
-#define PAUSED_MS 1000
+#define RECENT_MS 1000
 
 /* Whether somebody reads FILE in order. */
 static bool has_stream(struct ck_ahead *a, const struct ck_file *file)
@@ -13,7 +13,7 @@ static bool has_stream(struct ck_ahead *a, const struct ck_file *file)
 	const int64_t now = ck_now_ms();
 
 	FOR_STREAMS(a, s)
-		if (s->file == file && (s->active || (s->steps >= STEPS && now - s->used_ms <= PAUSED_MS)))
+		if (s->file == file && (s->active || (s->steps >= STEPS && now - s->used_ms <= RECENT_MS)))
 			return true;
 	return false;
 }
@@ -36,9 +36,10 @@ bool turns_is_busy(struct ck_ahead *a, const struct stream *s)
 	const unsigned width = s->store->pace.width;
 
 	/* A reader that has gone elsewhere in the file would have to wait for what nobody reads just now. */
-	FOR_STREAMS(a, other)
-		if (width == 1 && other->file == s->file && other->used_ms > s->used_ms)
-			return true;
+	if (width == 1)
+		FOR_STREAMS(a, other)
+			if (other->file == s->file && other->used_ms > s->used_ms)
+				return true;
 	return reads_of(a, s->file, true) >= width;
 }
 

@@ -13,7 +13,7 @@ PIECE = 1 << 20
 
 
 def fastest(path):
-    """MB/s of 16 or of 64 threads that read PATH, a MiB each in turn: of the faster."""
+    """MB/s of 16 or of 64 threads that read PATH: of the faster."""
     rates = []
     for readers in (16, 64):
         mounts.forget(path)
@@ -22,6 +22,7 @@ def fastest(path):
 
 
 def side_by_side(path, readers):
+    """MB/s of READERS threads that read PATH, a MiB each in turn."""
     size = os.path.getsize(path)
     offsets = iter(range(0, size, PIECE))
     fd = os.open(path, os.O_RDONLY)

@@ -173,6 +173,12 @@ size_of() { stat -L -c %s "$@" | awk '{ n += $1 } END { print n }'; }
 	is_error "$MNT/base/d1/000001/model.error" truncated
 }
 
+# by_name - the bytes of large_store 1 24 4, its tensors in the order of their names.
+by_name() { "$PYTHON" -c 'import random, sys
+data = random.Random(1).randbytes(96 << 20)
+for i in sorted(range(24), key=str):
+    sys.stdout.buffer.write(data[i * 4 << 20:(i + 1) * 4 << 20])'; }
+
 @test "through a real sshfs with a delay: every view is whole, and many reads are side by side" {
 	large_store 1 24 4
 	serve sshfs "$STORE" 25
@@ -180,11 +186,7 @@ size_of() { stat -L -c %s "$@" | awk '{ n += $1 } END { print n }'; }
 	mount_store "$REMOTE"
 	cmp "$MNT/base/d1/000001/model.pt" "$STORE/base_checkpoints/d1/model_000001.pt"
 	[[ $(ahead side_by_side) -ge 2 && $(ahead read_bytes) -gt $((80 << 20)) ]]
-	tail -c $((96 << 20)) "$MNT/base/d1/000001/model.safetensors" | cmp - <(
-		"$PYTHON" -c 'import random, sys
-data = random.Random(1).randbytes(96 << 20)
-for i in sorted(range(24), key=str):
-    sys.stdout.buffer.write(data[i * 4 << 20:(i + 1) * 4 << 20])')
+	tail -c $((96 << 20)) "$MNT/base/d1/000001/model.safetensors" | cmp - <(by_name)
 	cat "$MNT"/base/d1/000001/model.raw/w.{0..23} | cmp - <("$PYTHON" -c 'import random, sys; sys.stdout.buffer.write(random.Random(1).randbytes(96 << 20))')
 }
 
@@ -201,11 +203,7 @@ seeks() { grep -c "ReadFileHandle.seek" "$NET/client0.log"; }
 	cmp "$BATS_TEST_TMPDIR/model.pt" "$STORE/base_checkpoints/d1/model_000001.pt"
 	# The directory of the zip and the pickle were read before; and rclone seeks where a busy machine has it wait 20 ms for the next piece.
 	[[ $(seeks) -le 80 ]]
-	tail -c $((96 << 20)) "$MNT/base/d1/000001/model.safetensors" | cmp - <(
-		"$PYTHON" -c 'import random, sys
-data = random.Random(1).randbytes(96 << 20)
-for i in sorted(range(24), key=str):
-    sys.stdout.buffer.write(data[i * 4 << 20:(i + 1) * 4 << 20])')
+	tail -c $((96 << 20)) "$MNT/base/d1/000001/model.safetensors" | cmp - <(by_name)
 	# 24 tensors in the order 0, 1, 10 to 19, 2, 20 to 23, 3.
 	[[ $(seeks) -le 100 ]]
 }

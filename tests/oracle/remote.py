@@ -295,7 +295,7 @@ def replaced(stage, kept, when="both"):
     eventually(lambda: os.listdir(step + "/model"), "the mount shows no step")
     versions, failures = {kind: 1 for kind in NAMES}, []
     for turn in range(ROUNDS):
-        wait = (0 if when == "both" else kept + 1.5, kept + 1.5)[turn % 2]
+        wait = 0 if when == "both" and turn % 2 == 0 else kept + 1.5
         files = {}
         for name, (kind, version_of) in data.FILES.items():
             eventually(lambda: is_version(version_of(read(step + "/" + name)), versions[kind]), name)
