@@ -6,7 +6,7 @@ storm.py run STORE MOUNT DAEMON SECONDS [READERS [SLACK [CLIENT]]]
     SLACK (default 1) stretches the limits of time, for a daemon that is slow (sanitizers). DAEMON: its pid, for memory and descriptors. CLIENT: the
     mount is of this directory, which shows STORE by a network, with names and attributes that may be old (NFS, sshfs). Then an errno is no fault while
     files are replaced; bytes of two versions are, unless CLIENT's own files are seen to have such, too; and afterwards everything is there, in its
-    newest version, unless CLIENT itself can't open it.
+    newest version, unless CLIENT itself can't open it. Where CLIENT counts whole seconds a file is replaced every 2.5 seconds at most.
 
 Steps by what happens to their stored files: 1 and 2 nothing; 3, 4 replaced by rename; 5 by rename, under nanochat's own names through the
 mount; 6, 7 come and go; 8 truncated, cut, overwritten with garbage, copied over; 9 overwritten in place, same size; the tag d4: new steps,
@@ -384,6 +384,12 @@ def plain(shared, client, _report):
         time.sleep(0.02)
 
 
+def counts_seconds(client):
+    """Whether no file there has a time with a part of a second: two versions of one size within one second are then the same to everybody."""
+    tag = os.path.join(client, "base_checkpoints/d12")
+    return all(os.stat(os.path.join(tag, name)).st_mtime_ns % 10**9 == 0 for name in os.listdir(tag))
+
+
 def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None):
     shared = Shared(readers, slack, client is not None)
     log = os.open(os.path.join(store, "..", "storm.log"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
@@ -391,6 +397,8 @@ def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None):
     def report(line):
         os.write(log, ("%.1f %s\n" % (now() - start, line)).encode())
 
+    if client and counts_seconds(client):
+        shared.apart = 2.5
     start = now()
     shared.born[1], shared.died[1] = start, float("inf")    # the first of each file, for as long as it may be there
     workers = [forked(f, shared, store, mount, i, report) for i, f in enumerate((write_stored, write_in_place, write_mounted))]
@@ -415,7 +423,8 @@ def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None):
     if client:
         lost = calm(shared, mount, client, report)
         mixed = int(sum(shared.mixed))
-        print("bytes of two versions: %d of %d reads; of the client's own files %d of %d. Afterwards the client can't read %d files"
+        apart = "whole seconds: versions at least %.1f s apart; " % shared.apart if shared.apart else ""
+        print(apart + "bytes of two versions: %d of %d reads; of the client's own files %d of %d. Afterwards the client can't read %d files"
               % (mixed, sum(shared.ops), shared.plain[1], shared.plain[0], lost))
         if mixed and not shared.plain[1]:
             report("bytes of two versions, %d times, and never by the client itself" % mixed)

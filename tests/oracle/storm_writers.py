@@ -18,6 +18,7 @@ class Shared:
 
     def __init__(self, readers, slack, cached=False):
         self.slack, self.readers, self.cached, self.stale_allowed = slack, readers, cached, cached
+        self.apart = 0          # so many seconds lie between two versions under one name
         self.memory = mmap.mmap(-1, 8 * (2 * data.LIMIT + 64 + 5 * readers + 64))
         cells = memoryview(self.memory).cast("d")
         self.born, self.died = cells[:data.LIMIT], cells[data.LIMIT:2 * data.LIMIT]
@@ -56,7 +57,11 @@ class Writer:
     def __init__(self, shared, store, mount, number):
         self.shared, self.mount, self.number, self.rng = shared, mount, number, random.Random(number)
         self.tags = {tag: os.path.join(store, "base_checkpoints", tag) for tag in ("d12", "d4")}
-        self.current = {}
+        self.current, self.written = {}, {}
+
+    def is_due(self, kind, step, tag="d12"):
+        """Whether the attributes of a next version would tell it from the one before."""
+        return now() - self.written.get((kind, step, tag), -float("inf")) >= self.shared.apart
 
     def path(self, kind, step, tag="d12"):
         return os.path.join(self.tags[tag], name_of(kind, step))
@@ -70,7 +75,7 @@ class Writer:
             with open(os.path.join(self.mount, "base", tag, name_of(kind, step)), "wb") as f:
                 f.write(data.STORED[kind](v))
         self.shared.replaced(self.current.get((kind, step, tag)))
-        self.current[kind, step, tag] = v
+        self.current[kind, step, tag], self.written[kind, step, tag] = v, now()
 
     def remove(self, kind, step, tag="d12"):
         os.unlink(self.path(kind, step, tag))
@@ -132,7 +137,7 @@ def write_stored(shared, store, mount, number, _report):
         step, kind = w.rng.choice(RENAMED[:2] + COMING), w.rng.choice(list(data.STORED))
         if step in COMING and (kind, step, "d12") in w.current and w.rng.random() < 0.5:
             w.remove(kind, step)
-        else:
+        elif w.is_due(kind, step):
             w.replace(kind, step)
         time.sleep(w.rng.random() * 0.08)
 
@@ -161,7 +166,9 @@ def write_mounted(shared, store, mount, number, _report):
         count += 1
         w.draft(step, w.rng.choice(["close", "rename"]))
         steps.append(step)
-        w.replace(w.rng.choice(list(data.STORED)), 5, direct=False)
+        kind = w.rng.choice(list(data.STORED))
+        if w.is_due(kind, 5):
+            w.replace(kind, 5, direct=False)
         if len(steps) > 6:
             old = steps.pop(0)
             w.remove("model", old, "d4")
