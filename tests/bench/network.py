@@ -1,14 +1,20 @@
 """Rows of the table for stores behind a network: a group of rows.py."""
 import concurrent.futures
+import contextlib
 import os
 import shutil
+import subprocess
 import sys
 
 import mounts
+import report
 import rows
 import stores
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
+ENGINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "engine.sh")
+ENGINES = (("GlusterFS, 2 replicas", "glusterfs"), ("sshfs by sshd", "sshd"), ("rclone, WebDAV", "rclone-webdav"),
+           ("rclone, WebDAV, cache full", "rclone-webdav-full"), ("rclone, sftp", "rclone-sftp"), ("rclone, sftp, cache full", "rclone-sftp-full"))
 PIECE = 1 << 20
 
 
@@ -50,6 +56,54 @@ class Rclone(mounts.Mount):
         super().__init__(["rclone", "mount", ":local:" + store], bench.path("remote"))
 
 
+class Engine:
+    """STORE on the server of one of the tests' engines, on this machine; each `with` of client() is a new mount of it."""
+
+    def __init__(self, bench, name, store):
+        self.bench, self.name = bench, name
+        self.process = subprocess.Popen([ENGINE, name, store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True, env=dict(os.environ, TMPDIR=bench.directory))
+
+    def answer(self):
+        line = self.process.stdout.readline().strip()
+        if line in ("", "failed") or line.startswith("skip "):
+            raise rows.Skip(line.removeprefix("skip ") or self.name + " ended")
+        return line
+
+    def ask(self, word):
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def __enter__(self):
+        try:
+            self.answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.process.stdin.close()
+        self.process.wait()
+
+    @contextlib.contextmanager
+    def client(self):
+        directory = self.ask("mount")
+        try:
+            yield Client(directory)
+        finally:
+            self.ask("unmount")
+
+
+class Client:
+    def __init__(self, directory):
+        self.directory = directory
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+
 def through(bench, engine, name, memory):
     """MB/s of cat of NAME on a mount of a store that ENGINE has just mounted: nothing of it is in memory."""
     with engine() as remote, rows.ckptfs(bench, remote.directory) as m:
@@ -75,7 +129,24 @@ def network(bench):
     if shutil.which("rclone"):
         engines.append(("rclone", lambda: Rclone(bench, root), "cat", lambda path: mounts.rate(path) * 1e3))
     for what, engine, against, read in engines:
-        for name in ("model.pt", "model.safetensors", "model"):
-            memory = []
-            ours, theirs = bench.turns(lambda n=name: through(bench, engine, n, memory), lambda: beside(engine, pt, read))
-            bench.add("%s: %s, first" % (what, name + "/*.npy" * (name == "model")), "MB/s", ours, theirs, against, memory)
+        streams(bench, what, engine, pt, against, read)
+
+
+def streams(bench, what, engine, pt, against, read):
+    for name in ("model.pt", "model.safetensors", "model"):
+        memory = []
+        ours, theirs = bench.turns(lambda n=name: through(bench, engine, n, memory), lambda: beside(engine, pt, read))
+        bench.add("%s: %s, first" % (what, name + "/*.npy" * (name == "model")), "MB/s", ours, theirs, against, memory)
+
+
+@rows.group
+def engines(bench):
+    """The same without a delay through each engine of `make test-network`, its server on this machine, against cat of the stored file."""
+    root = bench.make("engines.store", lambda d: stores.model(os.path.join(d, "base_checkpoints", "d12"), 400_000_000))
+    pt = os.path.relpath(rows.stored(root, "d12"), root)
+    for what, name in ENGINES:
+        try:
+            with Engine(bench, name, root) as engine:
+                streams(bench, what, engine.client, pt, "cat", lambda path: mounts.rate(path) * 1e3)
+        except rows.Skip as why:
+            report.skipped("engines", why)
