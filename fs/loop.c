@@ -34,6 +34,7 @@ struct worker {
 	bool called;
 	struct worker *below;   /* in the stack of resting ones */
 	bool serves;            /* a request of this thing and this number */
+	bool in_turn;           /* is_in_turn() of that request */
 	uint64_t thing, unique;
 	atomic_bool interrupted;        /* that request */
 };
@@ -152,13 +153,18 @@ static bool receive(struct worker *w)
 	return false;
 }
 
+static bool reads_much(const struct fuse_in_header *header)
+{
+	return header->opcode == FUSE_READ && ((const struct fuse_read_in *)(header + 1))->size >= STREAM;
+}
+
 /* Whether the request reads on where the one before it read. The lock is held. */
 static bool is_stream(struct loop *l, const struct fuse_in_header *header)
 {
 	const struct fuse_read_in *read = (const void *)(header + 1);
 	uint64_t last = l->stream;
 
-	if (header->opcode != FUSE_READ || read->size < STREAM)
+	if (!reads_much(header))
 		return false;
 	l->stream = read->fh;
 	return read->fh == last;
@@ -172,16 +178,24 @@ static bool is_forget(const struct fuse_in_header *header)
 
 /* ---- parking ---- */
 
-/* Whether one more worker may serve a request for THING. The lock is held. */
-static bool admits(const struct loop *l, uint64_t thing)
+/* Whether the request waits for those of its kind that came before it. */
+static bool is_in_turn(const struct loop *l, const struct fuse_in_header *header)
 {
-	unsigned free = l->served < MAX_SERVED ? MAX_SERVED - l->served : 0, of_thing = 0;
+	return l->hooks.reads_in_turn && reads_much(header);
+}
 
-	if (l->served <= free)
+/* Whether one more worker may serve the request HEADER, for THING. The lock is held. */
+static bool admits(const struct loop *l, uint64_t thing, const struct fuse_in_header *header)
+{
+	unsigned free = l->served < MAX_SERVED ? MAX_SERVED - l->served : 0, of_thing = 0, in_turn = 0;
+
+	if (l->served <= free && !l->hooks.reads_in_turn)
 		return true;
-	for (const struct worker *w = l->workers; w < l->workers + l->count; w++)
+	for (const struct worker *w = l->workers; w < l->workers + l->count; w++) {
 		of_thing += w->serves && w->thing == thing;
-	return of_thing < free;
+		in_turn += w->serves && w->thing == thing && w->in_turn;
+	}
+	return (l->served <= free || of_thing < free) && !(in_turn && is_in_turn(l, header));
 }
 
 /* The lock is held. */
@@ -192,6 +206,7 @@ static void begin(struct worker *w, uint64_t thing, const struct fuse_buf *reque
 	w->serves = true;
 	w->thing = thing;
 	w->unique = header->unique;
+	w->in_turn = is_in_turn(w->loop, header);
 	atomic_store(&w->interrupted, false);
 	w->loop->served++;
 }
@@ -247,7 +262,7 @@ static struct parked *next_parked(struct loop *l)
 		/* Thousands may be parked, most of them for one thing. */
 		if (at != &l->first && (*at)->thing == refused)
 			continue;
-		if (admits(l, (*at)->thing))
+		if (admits(l, (*at)->thing, (*at)->request.mem))
 			return take(l, at);
 		refused = (*at)->thing;
 	}
@@ -346,7 +361,7 @@ static void *work(void *arg)
 		}
 		thing = l->hooks.thing(l->hooks.arg, header);
 		pthread_mutex_lock(&l->lock);
-		if (!admits(l, thing) && !is_forget(header) && park(w, thing)) {
+		if (!admits(l, thing, header) && !is_forget(header) && park(w, thing)) {
 			pthread_mutex_unlock(&l->lock);
 			continue;
 		}

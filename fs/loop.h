@@ -30,6 +30,8 @@ struct loop_hooks {
 	uint64_t (*thing)(void *arg, const struct fuse_in_header *request);
 	/* Called every few seconds, by the thread that calls loop_run(): gives back what is idle. */
 	void (*tick)(void *arg);
+	/* Large reads of one thing are served one after another, as they came: its file is one stream. */
+	bool reads_in_turn;
 	void *arg;
 };
 

@@ -184,14 +184,16 @@ static int hold_device_last(struct fuse_session *se)
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
-	const struct loop_hooks hooks = { .thing = fs_thing, .tick = fs_tick, .arg = fs };
+	struct loop_hooks hooks = { .thing = fs_thing, .tick = fs_tick, .arg = fs };
 	struct unmounter unmounter = { 0 };
 	struct fuse_session *se;
+	struct stat st;
 	int rc = -1, held;
 
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
 		return -1;
+	hooks.reads_in_turn = stat(o->held ? o->held : o->store, &st) == 0 && ck_ahead_is_single(fs->ahead, st.st_dev);
 	fs->loop = loop_new(se, &hooks);
 	if (!fs->loop)
 		log_failure(fs->log);

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <zlib.h>
 
@@ -33,31 +32,6 @@ bool ck_is_shared(const char *path)
 		if ((uint32_t)st.f_type == local[i])
 			return false;
 	return true;
-}
-
-void ck_alone_find(struct ck_alone *out)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	unsigned major, minor;
-	char *line = NULL;
-	size_t size = 0;
-
-	out->count = 0;
-	/* Spaces in paths are written as numbers there. */
-	while (f && out->count < CK_MOST_ALONE && getline(&line, &size, f) >= 0)
-		if (strstr(line, " - fuse.rclone ") && sscanf(line, "%*s %*s %u:%u", &major, &minor) == 2)
-			out->devices[out->count++] = makedev(major, minor);
-	free(line);
-	if (f)
-		fclose(f);
-}
-
-bool ck_alone_has(const struct ck_alone *alone, dev_t device)
-{
-	for (size_t i = 0; i < alone->count; i++)
-		if (alone->devices[i] == device)
-			return true;
-	return false;
 }
 
 int ck_rename_new(const char *from, const char *to, bool by_link)

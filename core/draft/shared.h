@@ -10,24 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* Whether the directory PATH lies in such a store: in any but the known file systems of one machine's disks and memory
    (statfs(2), linux/magic.h). If that can't be told, true. */
 bool ck_is_shared(const char *path);
-
-/*
- * Mounts whose clients make a file with O_EXCL in a cache of their own and send it later, so that two machines make the
- * same lease. One machine can't find that out by trying. It is known of rclone, whose mounts have the type fuse.rclone.
- */
-#define CK_MOST_ALONE 16
-struct ck_alone {
-	dev_t devices[CK_MOST_ALONE];
-	size_t count;
-};
-/* Those of now, in /proc/self/mountinfo. Before the sandbox. */
-void ck_alone_find(struct ck_alone *out);
-bool ck_alone_has(const struct ck_alone *alone, dev_t device);
 
 /*
  * rename(2) that replaces nothing: -1 with EEXIST if TO is there. Where the file system has no such rename, TO is

@@ -170,7 +170,8 @@ static size_t take(struct ck_ahead *a, const struct ck_file *file, uint64_t offs
 	if (len > c->len - (offset - c->offset))
 		len = (size_t)(c->len - (offset - c->offset));
 	c->users++;
-	c->taken += len;
+	if (offset - c->offset <= c->taken && offset - c->offset + len > c->taken)
+		c->taken = offset - c->offset + len;
 	chunks_unlock(a);
 	memcpy(buf, c->data + (offset - c->offset), len);
 	pthread_mutex_lock(&a->lock);
@@ -240,7 +241,7 @@ static int read_next(struct ck_ahead *a, struct ck_file *file, struct stream *s,
 		set_queued(a, me, false);
 	advance(a);
 	waits = comes(a, file, s, me->offset);
-	set_queued(a, me, s && !waits && len >= TURNS_LARGE);
+	set_queued(a, me, s && !waits && (len >= TURNS_LARGE || s->store->single));
 	if (waits || (me->queued && !turns_is_mine(a, s, me))) {
 		pthread_cond_wait(&a->done, &a->lock);
 		return CK_OK;
@@ -277,7 +278,7 @@ int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, voi
 	pthread_mutex_lock(&a->lock);
 	s = stream_find(a, file, offset, len);
 	if (s)
-		stream_go_on(s, offset, len);
+		stream_go_on(a, s, offset, len);
 	else
 		s = stream_begin(a, file, offset, len);
 	if (s) {
@@ -317,7 +318,7 @@ int ck_ahead_read_now(struct ck_ahead *a, struct ck_file *file, uint64_t offset,
 	}
 	s = at >= end ? stream_find(a, file, offset, len) : NULL;
 	if (s) {
-		stream_go_on(s, offset, len);
+		stream_go_on(a, s, offset, len);
 		advance(a);
 	}
 	while (at >= end && offset < end && (got = take(a, file, offset, buf, (size_t)(end - offset)))) {
@@ -335,12 +336,14 @@ bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t 
 
 	pthread_mutex_lock(&a->lock);
 	s = stream_find(a, file, offset, len);
-	by = s && s->active;
+	by = (s && s->active) || streams_store(a, file)->single;
 	pthread_mutex_unlock(&a->lock);
 	return by;
 }
 
 /* ---- the whole ---- */
+
+bool ck_ahead_is_single(const struct ck_ahead *a, dev_t device) { return ck_rclone_has(&a->rclone, device); }
 
 struct ck_ahead *ck_ahead_new(void)
 {
@@ -348,6 +351,7 @@ struct ck_ahead *ck_ahead_new(void)
 
 	if (!a)
 		return NULL;
+	ck_rclone_find(&a->rclone);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->work, NULL);
 	pthread_cond_init(&a->done, NULL);

@@ -43,8 +43,12 @@ int ck_ahead_read(struct ck_ahead *a, struct ck_file *file, uint64_t offset, voi
 /* The same if all of it is in buffers, else CK_ERR_AGAIN. */
 int ck_ahead_read_now(struct ck_ahead *a, struct ck_file *file, uint64_t offset, void *buf, size_t len);
 
-/* Whether a stream comes by at these bytes: who wants them soon need not ask the kernel for them. */
+/* Whether the kernel is not to be asked for these bytes, which somebody wants soon: a stream comes by there, or an open
+   file is one stream. */
 bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t offset, size_t len);
+
+/* Whether each open file of DEVICE is one stream (rclone.h): who reads one by several threads does so in turn. */
+bool ck_ahead_is_single(const struct ck_ahead *a, dev_t device);
 
 /* Gives back what stopped readers have left: to be called now and then. */
 void ck_ahead_tidy(struct ck_ahead *a);

@@ -7,6 +7,7 @@
 
 #include "core/file/io.h"
 #include "core/file/pace.h"
+#include "core/file/rclone.h"
 
 #include <pthread.h>
 #include <sys/types.h>
@@ -22,6 +23,7 @@
 struct store {
 	dev_t dev;
 	bool known, typed;
+	bool single;            /* an open file is one stream, as is known: rclone.h */
 	bool direct;            /* its files take O_DIRECT while they are read ahead */
 	struct ck_pace pace;
 };
@@ -44,6 +46,7 @@ struct stream {
 	unsigned steps;         /* reads that went on in order */
 	uint64_t ahead;         /* the end of what was asked for */
 	int64_t used_ms;
+	uint64_t used;          /* the order in which streams were read last */
 	unsigned fast;          /* reads ahead in a row that came from memory */
 	struct reader *readers; /* in no order; with any it is not given to another file */
 	bool waits;             /* a read had to wait for the store */
@@ -59,7 +62,7 @@ struct chunk {
 	struct stream *stream;  /* NULL: the stream has stopped, and the last user frees the chunk */
 	struct store *store;
 	uint64_t offset, len;
-	uint64_t taken;         /* bytes that readers have copied */
+	uint64_t taken;         /* so many from its beginning readers have copied, some perhaps twice */
 	uint64_t number;        /* the order in which chunks were asked for */
 	unsigned users;         /* readers that copy from it */
 	char *data;             /* CHUNK bytes; kept when it is free, until it is tidied up */
@@ -71,6 +74,7 @@ struct ck_ahead {
 	pthread_mutex_t lock;
 	pthread_cond_t work;    /* a chunk was asked for, or it all ends */
 	pthread_cond_t done;    /* a chunk was read, or a thread ended */
+	struct ck_rclone rclone;        /* set once */
 	struct stream streams[STREAMS];
 	struct chunk chunks[CHUNKS];
 	struct store stores[STORES];

@@ -31,6 +31,13 @@ void ck_pace_init(struct ck_pace *p, int64_t now)
 	ck_pace_disturb(p, now);
 }
 
+void ck_pace_init_single(struct ck_pace *p, int64_t now)
+{
+	ck_pace_init(p, now);
+	p->state = CK_PACE_SETTLED;
+	p->interval = UINT64_MAX;
+}
+
 static void try_width(struct ck_pace *p, enum ck_pace_state state, unsigned width)
 {
 	p->state = state;

@@ -37,6 +37,8 @@ struct ck_pace {
 
 /* A store of which nothing is known yet. */
 void ck_pace_init(struct ck_pace *p, int64_t now);
+/* A store that serves one at a time best, as is known: nothing else is ever tried. */
+void ck_pace_init_single(struct ck_pace *p, int64_t now);
 /* What was measured since the trial began doesn't count: there was less to read than the width allows. */
 void ck_pace_disturb(struct ck_pace *p, int64_t now);
 /* A read of BYTES has ended at NOW. */

@@ -63,7 +63,7 @@ struct stream *stream_find(struct ck_ahead *a, const struct ck_file *file, uint6
 	return NULL;
 }
 
-void stream_go_on(struct stream *s, uint64_t offset, size_t len)
+void stream_go_on(struct ck_ahead *a, struct stream *s, uint64_t offset, size_t len)
 {
 	const uint64_t end = offset + len;
 
@@ -74,6 +74,7 @@ void stream_go_on(struct stream *s, uint64_t offset, size_t len)
 		s->next = end;
 	}
 	s->used_ms = ck_now_ms();
+	s->used = a->number++;
 }
 
 /* Where S is read ahead to, for now. */
@@ -122,7 +123,8 @@ struct store *streams_store(struct ck_ahead *a, const struct ck_file *file)
 	store->dev = dev;
 	store->known = true;
 	store->typed = store->direct = false;
-	ck_pace_init(&store->pace, ck_now_ns());
+	store->single = ck_rclone_has(&a->rclone, dev);
+	(store->single ? ck_pace_init_single : ck_pace_init)(&store->pace, ck_now_ns());
 	return store;
 }
 
@@ -146,7 +148,8 @@ struct stream *stream_begin(struct ck_ahead *a, struct ck_file *file, uint64_t o
 		oldest = own;
 	if (oldest)
 		*oldest = (struct stream){ .file = file, .store = streams_store(a, file), .next = offset + len,
-					   .run = len, .len = len, .used_ms = ck_now_ms() };
+					   .run = len, .len = len, .used_ms = ck_now_ms(),
+					   .used = a->number++ };
 	return oldest;
 }
 

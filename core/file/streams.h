@@ -13,7 +13,7 @@ struct stream *stream_find(struct ck_ahead *a, const struct ck_file *file, uint6
    */
 struct stream *stream_begin(struct ck_ahead *a, struct ck_file *file, uint64_t offset, size_t len);
 /* Its reader asks for these bytes. */
-void stream_go_on(struct stream *s, uint64_t offset, size_t len);
+void stream_go_on(struct ck_ahead *a, struct stream *s, uint64_t offset, size_t len);
 /* It is read ahead from now on, if it is long enough and had to wait: from OFFSET, or from where a reader before that
    still waits. */
 void stream_activate(struct ck_ahead *a, struct stream *s, uint64_t offset);

@@ -38,7 +38,7 @@ bool turns_is_busy(struct ck_ahead *a, const struct stream *s)
 	/* A reader that has gone elsewhere in the file would have to wait for what nobody reads just now. */
 	if (width == 1)
 		FOR_STREAMS(a, other)
-			if (other->file == s->file && other->used_ms > s->used_ms)
+			if (other->file == s->file && other->used > s->used)
 				return true;
 	return reads_of(a, s->file, true) >= width;
 }

@@ -9,6 +9,10 @@
  * reader at once, and of a view that has the tensors in another order they are at two places. In a file that all read
  * here and there only those wait for each other who read at the same place.
  *
+ * Of rclone this is known (rclone.h): no second read beside the first is ever tried, small reads take turns as well,
+ * and the driver asks for one large read of a file after another (fs/loop.h). A model of 100 MB as .safetensors takes 6
+ * seeks so, by sftp, 3 of them to open the file; before, 36.
+ *
  * Who waits is woken by CK_AHEAD's done, whenever a read ends and whenever somebody no longer waits for his turn.
  */
 #ifndef CK_TURNS_H
@@ -16,7 +20,8 @@
 
 #include "core/file/chunks.h"
 
-/* Readers for themselves take turns from so many bytes on: what is smaller is seldom part of a stream. */
+/* Readers for themselves take turns from so many bytes on: what is smaller is seldom part of a stream. Where an open
+   file is one stream, all do: each costs two seeks. */
 #define TURNS_LARGE ((size_t)64 << 10)
 
 /* Whether there are reads of FILE, or readers that wait for their turn. */

@@ -137,6 +137,16 @@ static void a_store_that_changes_is_found_out(void)
 	CHECK(p.width == 8);
 }
 
+static void of_a_store_that_is_known_nothing_is_tried(void)
+{
+	struct ck_pace p;
+	unsigned most = 0;
+
+	ck_pace_init_single(&p, 0);
+	run(&p, delayed, 20000, 0, &most);
+	CHECK(p.width == 1 && most == 1);
+}
+
 static void what_was_disturbed_does_not_count(void)
 {
 	struct ck_pace p;
@@ -156,6 +166,7 @@ int main(void)
 	RUN(a_trial_that_loses_is_short);
 	RUN(a_quick_store_is_left_alone_at_first);
 	RUN(a_store_that_changes_is_found_out);
+	RUN(of_a_store_that_is_known_nothing_is_tried);
 	RUN(what_was_disturbed_does_not_count);
 	CHECK_EXIT();
 }
