@@ -2,11 +2,12 @@
 """Many readers of a mount while its store changes underneath; every byte and every errno is judged.
 
 storm.py make STORE                            a store to begin with
-storm.py run STORE MOUNT DAEMON SECONDS [READERS [SLACK [CLIENT]]]
+storm.py run STORE MOUNT DAEMON SECONDS [READERS [SLACK [CLIENT [keeps]]]]
     SLACK (default 1) stretches the limits of time, for a daemon that is slow (sanitizers). DAEMON: its pid, for memory and descriptors. CLIENT: the
     mount is of this directory, which shows STORE by a network, with names and attributes that may be old (NFS, sshfs). Then an errno is no fault while
     files are replaced; bytes of two versions are, unless CLIENT's own files are seen to have such, too; and afterwards everything is there, in its
-    newest version, unless CLIENT itself can't open it. Where CLIENT counts whole seconds a file is replaced every 2.5 seconds at most.
+    newest version, unless CLIENT itself can't read it. Where CLIENT counts whole seconds a file is replaced every 2.5 seconds at most. keeps: CLIENT
+    shows a file for as long as somebody has it open, whatever has its name by now, as rclone's cache of files does.
 
 Steps by what happens to their stored files: 1 and 2 nothing; 3, 4 replaced by rename; 5 by rename, under nanochat's own names through the
 mount; 6, 7 come and go; 8 truncated, cut, overwritten with garbage, copied over; 9 overwritten in place, same size; the tag d4: new steps,
@@ -86,7 +87,7 @@ class Reader:
             raise Wrong("version %d was never written" % version)
         age = since - self.shared.died[version]
         self.shared.oldest[0] = max(self.shared.oldest[0], age)
-        if age > FRESH * self.shared.slack:
+        if age > FRESH * self.shared.slack and not self.shared.keeps:
             raise Wrong("version %d was replaced %.2f seconds before the open" % (version, age))
 
     def mixed(self, what):
@@ -345,18 +346,14 @@ def median(values):
 def calm(shared, mount, client, report):
     """Nothing has changed for longer than anything may be old: all is there, and new. Returns how many files the client itself can't read."""
     time.sleep(FRESH * shared.slack + 1)
-    shared.cached, lost = False, 0
+    shared.cached, shared.keeps, lost = False, False, 0
     reader = Reader(shared, mount, 0, report)
-    try:
-        reader.linked(None, None)
-    except (Wrong, OSError) as e:
-        report("afterwards: %s" % e)
     for step in STABLE + RENAMED + BROKEN[1:]:
         unread = set()
         for kind in data.STORED:
             try:
                 read_all(os.path.join(client, "base_checkpoints/d12", name_of(kind, step)), reader.rng)
-            except OSError:
+            except (OSError, Wrong):
                 unread.add(kind)
         lost += len(unread)
         # How a model is shown is in its metadata.
@@ -368,6 +365,12 @@ def calm(shared, mount, client, report):
                     reader.judge(step, version_of(read_all("%s/%s/%s" % (reader.base, place, name), reader.rng)), now(), kind)
                 except (Wrong, OSError) as e:
                     report("afterwards: %s/%s: %s" % (place, name, e))
+    try:
+        # latest is a step of which all can be read.
+        if not lost:
+            reader.linked(None, None)
+    except (Wrong, OSError) as e:
+        report("afterwards: %s" % e)
     return lost
 
 
@@ -390,8 +393,9 @@ def counts_seconds(client):
     return all(os.stat(os.path.join(tag, name)).st_mtime_ns % 10**9 == 0 for name in os.listdir(tag))
 
 
-def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None):
+def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None, keeps=None):
     shared = Shared(readers, slack, client is not None)
+    shared.keeps = keeps == "keeps"
     log = os.open(os.path.join(store, "..", "storm.log"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
 
     def report(line):
@@ -480,7 +484,7 @@ def main():
     if what == "make":
         make(args[0])
     else:
-        run(args[0], args[1], int(args[2]), float(args[3]), *(t(a) for t, a in zip((int, float, str), args[4:])))
+        run(args[0], args[1], int(args[2]), float(args[3]), *(t(a) for t, a in zip((int, float, str, str), args[4:])))
 
 
 if __name__ == "__main__":
