@@ -210,6 +210,28 @@ seeks() { grep -c "ReadFileHandle.seek" "$NET/client0.log"; }
 	[[ $(seeks) -le 20 ]]
 }
 
+@test "through a real rclone: readers of one file at many places, large and small, each get its bytes" {
+	local i pids=() pt=base_checkpoints/d1/model_000001.pt
+	large_store 1 6 4
+	serve rclone-webdav "$STORE"
+	client
+	mount_store "$REMOTE"
+	for i in {0..7}; do
+		cmp <(tail -c +$((i * 3000000 + 1)) "$MNT/base/d1/000001/model.pt") <(tail -c +$((i * 3000000 + 1)) "$STORE/$pt") &
+		pids+=($!)
+	done
+	"$PYTHON" - "$MNT/base/d1/000001/model.pt" "$STORE/$pt" <<-'END'
+		import os, random, sys
+		ours, stored = (os.open(path, os.O_RDONLY) for path in sys.argv[1:])
+		os.posix_fadvise(ours, 0, 0, os.POSIX_FADV_RANDOM)
+		for place in random.Random(2).sample(range(os.fstat(stored).st_size // 4096), 100):
+		    assert os.pread(ours, 4096, place * 4096) == os.pread(stored, 4096, place * 4096)
+	END
+	for i in "${pids[@]}"; do
+		wait "$i"
+	done
+}
+
 @test "reads ahead that never come back don't hold the daemon" {
 	large_store 1 12 8
 	remote parallel 10
