@@ -11,6 +11,7 @@
 #include "core/draft/links.h"
 #include "core/draft/numbers.h"
 #include "core/file/ahead.h"
+#include "core/file/rclone.h"
 #include "core/tree/tree.h"
 #include "buffers.h"
 #include "log.h"
@@ -39,6 +40,7 @@ struct fs {
 	bool read_only;                 /* drafts are shown, and nothing is written */
 	struct ck_scratch *scratch;     /* temporary space */
 	struct ck_ahead *ahead;         /* reads ahead of streams */
+	struct ck_rclone rclone;        /* rclone's mounts, as they were at the start */
 	struct log *log;
 	/* what the mount was given, in bytes; 0: the kernel's own */
 	unsigned readahead;

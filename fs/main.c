@@ -193,7 +193,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
 		return -1;
-	hooks.reads_in_turn = stat(o->held ? o->held : o->store, &st) == 0 && ck_ahead_is_single(fs->ahead, st.st_dev);
+	hooks.reads_in_turn = stat(o->held ? o->held : o->store, &st) == 0 && ck_rclone_has(&fs->rclone, st.st_dev);
 	fs->loop = loop_new(se, &hooks);
 	if (!fs->loop)
 		log_failure(fs->log);
@@ -253,7 +253,9 @@ static int run(struct options *o)
 	int rc = -1;
 
 	tree.scratch = fs.scratch = ck_scratch_new(o->tmp_max_size);
-	tree.ahead = fs.ahead = ck_ahead_new();
+	ck_rclone_find(&fs.rclone);
+	tree.rclone = &fs.rclone;
+	tree.ahead = fs.ahead = ck_ahead_new(&fs.rclone);
 	fs.log = fuse_log_target = log_new(false);
 	if (!fs.log || !fs.scratch || !fs.ahead) {
 		fprintf(stderr, "ckptfs: out of memory\n");

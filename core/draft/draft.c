@@ -60,7 +60,7 @@ int ck_drafts_new(struct ck_tree *tree, const struct ck_tree_options *options, s
 	d->gave_up_arg = options->gave_up_arg;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->released, NULL);
-	d->locks = ck_locks_new(d->log, d->log_arg);
+	d->locks = ck_locks_new(options->rclone, d->log, d->log_arg);
 	if (!d->locks) {
 		ck_drafts_free(d);
 		return ck_fail_nomem(err);

@@ -45,7 +45,7 @@ struct ck_lock {
 
 struct ck_locks {
 	struct ck_lease_self self;
-	struct ck_rclone rclone;        /* mounts whose leases exclude no other machine */
+	const struct ck_rclone *rclone; /* mounts whose leases exclude no other machine */
 	/* Under MUTEX: whether it was said what a store lacks; whether a store is one of these mounts; the device on
 	   which nothing can be written, and why; "" where there is none */
 	bool said, alone;
@@ -58,7 +58,7 @@ struct ck_locks {
 	unsigned idle_count;
 };
 
-struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *log_arg)
+struct ck_locks *ck_locks_new(const struct ck_rclone *rclone, void (*log)(void *arg, const char *line), void *log_arg)
 {
 	struct ck_locks *all = calloc(1, sizeof(*all));
 
@@ -67,7 +67,7 @@ struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *lo
 	all->self.log = log;
 	all->self.log_arg = log_arg;
 	ck_lease_introduce(&all->self);
-	ck_rclone_find(&all->rclone);
+	all->rclone = rclone;
 	pthread_mutex_init(&all->mutex, NULL);
 	pthread_cond_init(&all->changed, NULL);
 	return all;
@@ -218,7 +218,7 @@ static void say_lacks(const struct ck_lock *lock, int fd, const char *lacks)
 	bool alone, said, said_alone;
 	struct stat st;
 
-	alone = fstat(fd, &st) == 0 && ck_rclone_has(&lock->all->rclone, st.st_dev);
+	alone = fstat(fd, &st) == 0 && ck_rclone_has(lock->all->rclone, st.st_dev);
 	pthread_mutex_lock(&lock->all->mutex);
 	said = lock->all->said;
 	said_alone = lock->all->alone;

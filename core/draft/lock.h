@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct ck_lease;
+struct ck_rclone;
 
 #define CK_LOCK_NAME "writers"
 #define CK_LOCK_SECONDS 10
@@ -29,8 +30,8 @@ struct ck_lease;
 struct ck_locks;        /* the tags' locks of one mount */
 struct ck_lock;         /* the lock of one tag */
 
-/* LOG as in ck_tree_options. NULL when out of memory. */
-struct ck_locks *ck_locks_new(void (*log)(void *arg, const char *line), void *log_arg);
+/* RCLONE, which outlives them, and LOG as in ck_tree_options. NULL when out of memory. */
+struct ck_locks *ck_locks_new(const struct ck_rclone *rclone, void (*log)(void *arg, const char *line), void *log_arg);
 void ck_locks_free(struct ck_locks *locks);     /* NULL is allowed */
 
 /* The lock of the tag whose directory is TAG, a real path; borrowed, it lives as long as LOCKS. Opens nothing. NULL

@@ -343,15 +343,13 @@ bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t 
 
 /* ---- the whole ---- */
 
-bool ck_ahead_is_single(const struct ck_ahead *a, dev_t device) { return ck_rclone_has(&a->rclone, device); }
-
-struct ck_ahead *ck_ahead_new(void)
+struct ck_ahead *ck_ahead_new(const struct ck_rclone *rclone)
 {
 	struct ck_ahead *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return NULL;
-	ck_rclone_find(&a->rclone);
+	a->rclone = rclone;
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->work, NULL);
 	pthread_cond_init(&a->done, NULL);

@@ -30,9 +30,11 @@
 #define CK_AHEAD_MAX ((size_t)64 << 20) /* bytes of all buffers */
 
 struct ck_ahead;
+struct ck_rclone;
 
-/* NULL when out of memory. Threads are started when they are needed, and end when they are idle. */
-struct ck_ahead *ck_ahead_new(void);
+/* RCLONE outlives it; NULL: none is known. NULL when out of memory. Threads are started when they are needed, and end
+   when they are idle. */
+struct ck_ahead *ck_ahead_new(const struct ck_rclone *rclone);
 /* Nobody reads any more. Doesn't wait long for a store that hangs: the process's end is near, which ends the reads
    too. NULL is allowed. */
 void ck_ahead_free(struct ck_ahead *a);
@@ -46,9 +48,6 @@ int ck_ahead_read_now(struct ck_ahead *a, struct ck_file *file, uint64_t offset,
 /* Whether the kernel is not to be asked for these bytes, which somebody wants soon: a stream comes by there, or an open
    file is one stream. */
 bool ck_ahead_comes_by(struct ck_ahead *a, const struct ck_file *file, uint64_t offset, size_t len);
-
-/* Whether each open file of DEVICE is one stream (rclone.h): who reads one by several threads does so in turn. */
-bool ck_ahead_is_single(const struct ck_ahead *a, dev_t device);
 
 /* Gives back what stopped readers have left: to be called now and then. */
 void ck_ahead_tidy(struct ck_ahead *a);

@@ -74,7 +74,7 @@ struct ck_ahead {
 	pthread_mutex_t lock;
 	pthread_cond_t work;    /* a chunk was asked for, or it all ends */
 	pthread_cond_t done;    /* a chunk was read, or a thread ended */
-	struct ck_rclone rclone;        /* set once */
+	const struct ck_rclone *rclone; /* set once */
 	struct stream streams[STREAMS];
 	struct chunk chunks[CHUNKS];
 	struct store stores[STORES];

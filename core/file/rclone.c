@@ -25,7 +25,7 @@ void ck_rclone_find(struct ck_rclone *out)
 
 bool ck_rclone_has(const struct ck_rclone *all, dev_t device)
 {
-	for (size_t i = 0; i < all->count; i++)
+	for (size_t i = 0; all && i < all->count; i++)
 		if (all->devices[i] == device)
 			return true;
 	return false;

@@ -23,6 +23,7 @@ struct ck_rclone {
 
 /* Those of now, in /proc/self/mountinfo. Before the sandbox. */
 void ck_rclone_find(struct ck_rclone *out);
+/* ALL may be NULL: none is known. */
 bool ck_rclone_has(const struct ck_rclone *all, dev_t device);
 
 #endif

@@ -123,7 +123,7 @@ struct store *streams_store(struct ck_ahead *a, const struct ck_file *file)
 	store->dev = dev;
 	store->known = true;
 	store->typed = store->direct = false;
-	store->single = ck_rclone_has(&a->rclone, dev);
+	store->single = ck_rclone_has(a->rclone, dev);
 	(store->single ? ck_pace_init_single : ck_pace_init)(&store->pace, ck_now_ns());
 	return store;
 }

@@ -30,6 +30,7 @@ struct ck_tree_options {
 	bool contain;
 	struct ck_scratch *scratch;     /* where deflated entries are unpacked; borrowed; NULL: each has its own */
 	struct ck_ahead *ahead;         /* reads ahead of streams (core/file/ahead.h); borrowed; NULL: nobody does */
+	const struct ck_rclone *rclone; /* rclone's mounts (core/file/rclone.h); borrowed; NULL: none is known */
 	/* Called, if not NULL, with the line for a stored file that turned out to be unusable; once
 	   for each load. From any thread. */
 	void (*log)(void *arg, const char *line);

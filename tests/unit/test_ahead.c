@@ -106,7 +106,7 @@ static void run_readers(unsigned only)
 	pthread_t threads[READERS];
 	unsigned numbers[READERS];
 
-	ahead = ck_ahead_new();
+	ahead = ck_ahead_new(NULL);
 	CHECK(ahead);
 	atomic_store(&most_reading, 0);
 	for (unsigned i = 0; i < READERS; i++) {

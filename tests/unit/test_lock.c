@@ -53,7 +53,7 @@ static int descriptors(void)
 
 static void test_clearing(void)
 {
-	struct ck_locks *one = ck_locks_new(log_line, NULL), *two = ck_locks_new(log_line, NULL);
+	struct ck_locks *one = ck_locks_new(NULL, log_line, NULL), *two = ck_locks_new(NULL, log_line, NULL);
 	struct ck_lock *first, *second;
 
 	make_tag(1);
@@ -72,14 +72,14 @@ static void test_clearing(void)
 	ck_locks_free(two);
 	ck_locks_free(one);
 	CHECK(is_left(1) && said[0] == '\0');
-	one = ck_locks_new(log_line, NULL);
+	one = ck_locks_new(NULL, log_line, NULL);
 	CHECK(ck_lock_clear(ck_lock_of(one, in_tag(1, "")), NULL) == CK_OK && !is_left(1));
 	ck_locks_free(one);
 }
 
 static void test_steps(void)
 {
-	struct ck_locks *one = ck_locks_new(log_line, NULL), *two = ck_locks_new(log_line, NULL);
+	struct ck_locks *one = ck_locks_new(NULL, log_line, NULL), *two = ck_locks_new(NULL, log_line, NULL);
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_lock *first, *second;
 	struct ck_step_lock held, other, shards;
@@ -105,7 +105,7 @@ static void test_steps(void)
 
 static void test_few_descriptors(void)
 {
-	struct ck_locks *all = ck_locks_new(log_line, NULL);
+	struct ck_locks *all = ck_locks_new(NULL, log_line, NULL);
 	int before = descriptors();
 
 	for (int i = 100; i < 400; i++) {
@@ -128,7 +128,7 @@ static void test_few_descriptors(void)
 /* The directory was removed by hand. */
 static void test_removed(void)
 {
-	struct ck_locks *all = ck_locks_new(log_line, NULL);
+	struct ck_locks *all = ck_locks_new(NULL, log_line, NULL);
 	struct ck_error err = CK_ERROR_INIT;
 	struct ck_lock *lock;
 
