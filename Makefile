@@ -148,7 +148,7 @@ lint: ## clang-tidy, cppcheck and shellcheck; clean
 		'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- -std=gnu11 $(LINT_FLAGS) $(fs_cflags) 2>/dev/null' lint
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppressions-list=.cppcheck $(LINT_FLAGS) core fs
-	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/mount/*.bats tests/network/*.ba* tests/unit/*.bats examples/*.sh .ci/run
+	$(Q)shellcheck -x tests/*.sh packaging/*.sh debian/tests/mount tests/lib/*.bash tests/lib/*.sh tests/mount/*.bats tests/network/*.ba* tests/unit/*.bats examples/*.sh .ci/run
 	@echo 'lint: clean'
 
 picture: all ## draw README's pictures of a terminal again, from real runs
