@@ -153,15 +153,14 @@ severed() {
 
 # storm ENGINE [OPTION...] - a storm as tests/oracle/storm.py has it, its writers on the other side. How old a name or attribute may be is the engine's.
 storm() {
-	local out seconds=${CKPTFS_STORM_SECONDS:-120} keeps=()
-	[[ $1 != *-full ]] || keeps=(keeps)
+	local out seconds=${CKPTFS_STORM_SECONDS:-120}
 	serve "$1" "$BATS_TEST_TMPDIR/served"
 	oracle storm make "$BATS_TEST_TMPDIR/first"
 	cp -r "$BATS_TEST_TMPDIR/first/." "$BEHIND/"
 	client "${@:2}"
 	mount_store "$REMOTE"
 	# A client may never answer again: rclone does so.
-	out=$(timeout -k 10 $((seconds + 400)) "$PYTHON" "$ORACLE/storm.py" run "$BEHIND" "$MNT" "$DAEMON" "$seconds" "${READERS:-32}" "$((KEPT * 3))" "$REMOTE" "${keeps[@]}") ||
+	out=$(timeout -k 10 $((seconds + 400)) "$PYTHON" "$ORACLE/storm.py" run "$BEHIND" "$MNT" "$DAEMON" "$seconds" "${READERS:-32}" "$((KEPT * 3))" "$REMOTE") ||
 		{ echo "$out"; tail -n 5 "$BEHIND/../storm.log"; return 1; }
 	printf '# %s: %s\n' "$1" "${out//$'\n'/$'\n'# }" >&3
 }

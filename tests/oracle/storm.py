@@ -2,12 +2,11 @@
 """Many readers of a mount while its store changes underneath; every byte and every errno is judged.
 
 storm.py make STORE                            a store to begin with
-storm.py run STORE MOUNT DAEMON SECONDS [READERS [SLACK [CLIENT [keeps]]]]
+storm.py run STORE MOUNT DAEMON SECONDS [READERS [SLACK [CLIENT]]]
     SLACK (default 1) stretches the limits of time, for a daemon that is slow (sanitizers). DAEMON: its pid, for memory and descriptors. CLIENT: the
     mount is of this directory, which shows STORE by a network, with names and attributes that may be old (NFS, sshfs). Then an errno is no fault while
     files are replaced; bytes of two versions are, unless CLIENT's own files are seen to have such, too; and afterwards everything is there, in its
-    newest version, unless CLIENT itself can't read it. Where CLIENT counts whole seconds a file is replaced every 2.5 seconds at most. keeps: CLIENT
-    shows a file for as long as somebody has it open, whatever has its name by now, as rclone's cache of files does.
+    newest version, unless CLIENT itself can't read it. Where CLIENT counts whole seconds a file is replaced every 2.5 seconds at most.
 
 Steps by what happens to their stored files: 1 and 2 nothing; 3, 4 replaced by rename; 5 by rename, under nanochat's own names through the
 mount; 6, 7 come and go; 8 truncated, cut, overwritten with garbage, copied over; 9 overwritten in place, same size; the tag d4: new steps,
@@ -87,7 +86,7 @@ class Reader:
             raise Wrong("version %d was never written" % version)
         age = since - self.shared.died[version]
         self.shared.oldest[0] = max(self.shared.oldest[0], age)
-        if age > FRESH * self.shared.slack and not self.shared.keeps:
+        if age > FRESH * self.shared.slack:
             raise Wrong("version %d was replaced %.2f seconds before the open" % (version, age))
 
     def mixed(self, what):
@@ -394,9 +393,8 @@ def counts_seconds(client):
     return all(os.stat(os.path.join(tag, name)).st_mtime_ns % 10**9 == 0 for name in os.listdir(tag))
 
 
-def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None, keeps=None):
+def run(store, mount, daemon, seconds, readers=64, slack=1.0, client=None):
     shared = Shared(readers, slack, client is not None)
-    shared.keeps = keeps == "keeps"
     log = os.open(os.path.join(store, "..", "storm.log"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
 
     def report(line):
@@ -485,7 +483,7 @@ def main():
     if what == "make":
         make(args[0])
     else:
-        run(args[0], args[1], int(args[2]), float(args[3]), *(t(a) for t, a in zip((int, float, str, str), args[4:])))
+        run(args[0], args[1], int(args[2]), float(args[3]), *(t(a) for t, a in zip((int, float, str), args[4:])))
 
 
 if __name__ == "__main__":

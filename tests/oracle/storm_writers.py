@@ -19,7 +19,6 @@ class Shared:
     def __init__(self, readers, slack, cached=False):
         self.slack, self.readers, self.cached, self.stale_allowed = slack, readers, cached, cached
         self.apart = 0          # so many seconds lie between two versions under one name
-        self.keeps = False      # the client shows what is open, however old
         self.memory = mmap.mmap(-1, 8 * (2 * data.LIMIT + 64 + 5 * readers + 64))
         cells = memoryview(self.memory).cast("d")
         self.born, self.died = cells[:data.LIMIT], cells[data.LIMIT:2 * data.LIMIT]
