@@ -18,9 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The lowest number of a descriptor that may be above all that libfuse has open after a mount. */
-#define ABOVE_THE_SOCKET 64
-
 /* libfuse's log function takes no argument: hence the only global of the program. */
 static struct log *fuse_log_target;
 
@@ -147,6 +144,7 @@ static int confine(struct fs *fs, const struct options *o, bool read_only, struc
 		.contain = stays_in_store(o),
 		.read_only = read_only,
 		.links = o->native,
+		.auto_unmount = o->auto_unmount,
 	};
 
 	if (fs->ready_fd >= 0)
@@ -170,17 +168,6 @@ static void warn_without_mtab(struct log *log)
 			      "ln -s ../proc/self/mounts /etc/mtab");
 }
 
-/*
- * With auto_unmount fusermount3 waits on a socket for the end of the daemon, and then looks once whether the mount is
- * dead. A process that is killed gives its descriptors back from the highest down, and that socket has a higher number
- * than the device. So the device gets one above: else fusermount3 may look while the mount still seems alive, and leave
- * it for good. -1: there is no room for it.
- */
-static int hold_device_last(struct fuse_session *se)
-{
-	return fcntl(fuse_session_fd(se), F_DUPFD_CLOEXEC, ABOVE_THE_SOCKET);
-}
-
 /* Mounts, serves until the unmount or a signal, and cleans up. */
 static int serve(struct fs *fs, struct options *o, bool read_only)
 {
@@ -188,7 +175,7 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 	struct unmounter unmounter = { 0 };
 	struct fuse_session *se;
 	struct stat st;
-	int rc = -1, held;
+	int rc = -1;
 
 	se = fuse_session_new(&o->fuse, &fs_ops, sizeof(fs_ops), fs);
 	if (!se)
@@ -201,7 +188,6 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 		goto out_session;
 	if (fuse_session_mount(se, o->mountpoint) < 0)
 		goto out_signals;
-	held = hold_device_last(se);
 	if (fs_use_device(se) < 0) {
 		log_failure(fs->log);
 		goto out_mount;
@@ -216,8 +202,6 @@ static int serve(struct fs *fs, struct options *o, bool read_only)
 			log_failure(fs->log);
 	}
 out_mount:
-	if (held >= 0)
-		close(held);
 	if (unmounter_finish(&unmounter, fuse_session_fd(se)) < 0)
 		log_line(fs->log, "the mount stays: it could not be unmounted");
 	fuse_session_unmount(se);

@@ -55,6 +55,7 @@ static const struct fuse_opt table[] = {
 	OPT("nonempty", nonempty, true),
 	OPT("ro", read_only, true),
 	OPT("allow_other", allow_other, true),
+	OPT("auto_unmount", auto_unmount, true),
 	/* libfuse and the kernel are to hear of these two as well. */
 	FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
 	FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
@@ -97,7 +98,7 @@ static int complain(const char *what, const char *subject, const char *advice)
 static const char *const foreign[] = {
 	"ro",          "dev",        "nodev",        "suid",    "nosuid",   "exec",        "noexec",
 	"atime",       "noatime",    "sync",         "async",   "dirsync",  "context=",    "fscontext=",
-	"allow_other", "allow_root", "auto_unmount", "fsname=", "subtype=", "defcontext=", "rootcontext=",
+	"allow_other", "allow_root", "fsname=", "subtype=", "defcontext=", "rootcontext=",
 };
 #define FOREIGN (sizeof(foreign) / sizeof(*foreign))
 

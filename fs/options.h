@@ -28,7 +28,7 @@ struct options {
 	enum ck_device device;
 	/* Not bool: libfuse's table writes an int into each, and would take those beside it along. */
 	int foreground, debug, help, version, status, json;
-	int native, may_delete, read_only, nonempty, allow_other, follow, in_place;
+	int native, may_delete, read_only, nonempty, allow_other, auto_unmount, follow, in_place;
 	enum sandbox_mode sandbox;
 	unsigned ranks;         /* show optimizers as so many ranks would have saved them; 0: as stored */
 	/* --check, and what goes with it */

@@ -102,13 +102,13 @@ int sandbox_enter(const struct sandbox_options *o, const char *mountpoint, struc
 {
 	char line[256];
 
-	if (o->mode == SANDBOX_OFF)
+	if (o->mode == SANDBOX_OFF && !o->auto_unmount)
 		return 0;
 	load_unwinder();
-	if (unmounter_start(u, mountpoint) < 0) {
+	if (unmounter_start(u, mountpoint, o->auto_unmount) < 0) {
 		snprintf(line, sizeof(line), "sandbox: not entered: a process for the unmount: %s", strerror(errno));
 		log_line(log, line);
 		return o->mode == SANDBOX_REQUIRE ? -1 : 0;
 	}
-	return sandbox_confine(o, log);
+	return o->mode == SANDBOX_OFF ? 0 : sandbox_confine(o, log);
 }

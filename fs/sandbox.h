@@ -30,6 +30,7 @@ struct sandbox_options {
 	bool contain;           /* read nothing outside the store, wherever its links lead */
 	bool read_only;         /* write nothing to the store */
 	bool links;             /* make links in the store */
+	bool auto_unmount;      /* a daemon that is killed leaves no mount: unmounter.h, whatever the mode */
 };
 
 /*

@@ -10,9 +10,14 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char title[] = "ckptfs-umount";
+
+/* The order. */
+#define UNMOUNT 'u'
+#define NOTHING 'n'
 
 /* The process has its own name in ps, so that nobody takes it for a second daemon. ps shows the
    arguments as they are in memory. */
@@ -53,17 +58,41 @@ static void let_go(int order)
 		_exit(1);
 }
 
-static _Noreturn void await_order(int order, const char *mountpoint)
+/*
+ * Whether the mount of a daemon that was killed is there, dead: as who mounted it sees it. Until the kernel has closed
+ * the device of such a daemon an open waits, and then fails with ECONNABORTED.
+ */
+static bool is_dead(const char *mountpoint)
 {
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	for (int i = 0; i < 500; i++) {
+		int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		/* Nothing is mounted any more, or something else. */
+		if (fd >= 0)
+			return false;
+		if (errno != ECONNABORTED && errno != EINTR)
+			return errno == ENOTCONN;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+static _Noreturn void await_order(int order, const char *mountpoint, bool always)
+{
+	char byte = NOTHING;
 	ssize_t n;
-	char byte;
 
 	rename_process();
 	let_go(order);
+	/* What kills the daemon's process group isn't for this process. */
+	if (always)
+		setsid();
 	do
 		n = read(STDIN_FILENO, &byte, 1);
 	while (n < 0 && errno == EINTR);
-	if (n != 1)
+	if (n == 1 ? byte == NOTHING : !always || !is_dead(mountpoint))
 		_exit(0);
 	/* Lazily, as fusermount3 and libfuse do: the daemon ends in any case. */
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
@@ -95,7 +124,7 @@ static pid_t fork_alone(void)
 	return pid;
 }
 
-int unmounter_start(struct unmounter *u, const char *mountpoint)
+int unmounter_start(struct unmounter *u, const char *mountpoint, bool always)
 {
 	int pipes[2], error;
 
@@ -104,7 +133,7 @@ int unmounter_start(struct unmounter *u, const char *mountpoint)
 	u->pid = fork_alone();
 	if (u->pid == 0) {
 		close(pipes[1]);
-		await_order(pipes[0], mountpoint);
+		await_order(pipes[0], mountpoint, always);
 	}
 	error = errno;
 	close(pipes[0]);
@@ -132,15 +161,15 @@ static bool is_gone(int device)
  */
 int unmounter_finish(struct unmounter *u, int device)
 {
-	bool gone = is_gone(device), ordered = false;
+	const char unmount = UNMOUNT, nothing = NOTHING;
+	bool gone = is_gone(device), ordered;
 	int status = 0;
 
 	if (!u->pid)
 		return 0;
-	if (!gone) {
+	if (!gone)
 		dup2(u->order, device);
-		ordered = write(u->order, "", 1) == 1;
-	}
+	ordered = write(u->order, gone ? &nothing : &unmount, 1) == 1;
 	close(u->order);
 	while (waitpid(u->pid, &status, 0) < 0 && errno == EINTR)
 		;

@@ -86,8 +86,8 @@ mount_store() {
 	wait_mounted "$MNT" "$DAEMON"
 }
 
-# adopt MOUNTPOINT - takes charge of a mount that went to the background by itself; sets MNT and DAEMON. With auto_unmount fusermount3
-# waits beside the daemon, with subtype=ckptfs and the mountpoint in its arguments, and after a wrap of the pids with the lower pid.
+# adopt MOUNTPOINT - takes charge of a mount that went to the background by itself; sets MNT and DAEMON. A fusermount3 may be there
+# as well, with subtype=ckptfs and the mountpoint in its arguments, and after a wrap of the pids with the lower pid.
 adopt() {
 	MNT=$1 LOG=/dev/null
 	DAEMON=$(pgrep -f -- "(^|[ /])ckptfs .*$1" | head -n 1) || true
