@@ -26,6 +26,7 @@ void options_help(void)
 	      "  -o ranks=N               show optimizers as N GPUs would have saved them\n"
 	      "  -o tmp_max_size=SIZE     unpacked entries in $TMPDIR: 20g (half of the room)\n"
 	      "  -o nonempty              mount over a directory that holds something\n"
+	      "  -o auto_unmount          unmount also when the daemon is killed\n"
 	      "  -o allow_other, ...      FUSE's own: see mount.fuse3(8)\n"
 	      "Unmount with: fusermount3 -u MOUNTPOINT.  More: man ckptfs\n",
 	      stdout);
