@@ -187,15 +187,19 @@ static bool is_in_turn(const struct loop *l, const struct fuse_in_header *header
 /* Whether one more worker may serve the request HEADER, for THING. The lock is held. */
 static bool admits(const struct loop *l, uint64_t thing, const struct fuse_in_header *header)
 {
-	unsigned free = l->served < MAX_SERVED ? MAX_SERVED - l->served : 0, of_thing = 0, in_turn = 0;
+	unsigned free = l->served < MAX_SERVED ? MAX_SERVED - l->served : 0, of_thing = 0;
+	const bool in_turn = is_in_turn(l, header);
 
-	if (l->served <= free && !l->hooks.reads_in_turn)
+	if (l->served <= free && !in_turn)
 		return true;
 	for (const struct worker *w = l->workers; w < l->workers + l->count; w++) {
-		of_thing += w->serves && w->thing == thing;
-		in_turn += w->serves && w->thing == thing && w->in_turn;
+		if (!w->serves || w->thing != thing)
+			continue;
+		if (in_turn && w->in_turn)
+			return false;
+		of_thing++;
 	}
-	return (l->served <= free || of_thing < free) && !(in_turn && is_in_turn(l, header));
+	return l->served <= free || of_thing < free;
 }
 
 /* The lock is held. */

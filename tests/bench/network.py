@@ -60,7 +60,7 @@ class Engine:
     """STORE on the server of one of the tests' engines, on this machine; each `with` of client() is a new mount of it."""
 
     def __init__(self, bench, name, store):
-        self.bench, self.name = bench, name
+        self.name = name
         self.process = subprocess.Popen([ENGINE, name, store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                         text=True, env=dict(os.environ, TMPDIR=bench.directory))
 
@@ -133,6 +133,7 @@ def network(bench):
 
 
 def streams(bench, what, engine, pt, against, read):
+    """The rows of the store that ENGINE mounts, against READ of its stored file PT."""
     for name in ("model.pt", "model.safetensors", "model"):
         memory = []
         ours, theirs = bench.turns(lambda n=name: through(bench, engine, n, memory), lambda: beside(engine, pt, read))
